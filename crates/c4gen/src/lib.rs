@@ -1,0 +1,1 @@
+//! Collects what the crates declare, checks it and draws it.

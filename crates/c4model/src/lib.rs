@@ -1,0 +1,1 @@
+//! Declares the architecture: elements, flows and the evidence for each arrow.

@@ -1,0 +1,1 @@
+//! What every binary stands on: configuration, secrets, telemetry, clock, shutdown, exit codes.

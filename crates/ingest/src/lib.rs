@@ -1,0 +1,1 @@
+//! Application databases into raw Iceberg: discover, read, shape, commit, acknowledge.

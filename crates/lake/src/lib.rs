@@ -1,0 +1,1 @@
+//! Everything Iceberg: catalogs, writing, one-snapshot commits, guards, maintenance.

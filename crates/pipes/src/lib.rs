@@ -1,0 +1,1 @@
+//! The Dagster Pipes protocol 0.1.

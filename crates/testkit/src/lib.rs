@@ -1,0 +1,1 @@
+//! Private servers and oracles for tests.

@@ -1,0 +1,1 @@
+//! End-to-end tests across binaries, on real servers; see `it/main.rs`.
