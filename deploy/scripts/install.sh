@@ -1,0 +1,151 @@
+#!/usr/bin/env bash
+# Installs what OL Flows needs on a Debian machine: packages, a Rust toolchain, Python environments, cargo tools.
+# Idempotent and silent when nothing is missing; never asks a question; runs as root or through sudo.
+#
+#   install.sh base                     Debian packages and the Rust toolchain
+#   install.sh python NAME FILE…        a Python environment $OL_CACHE/NAME from pinned requirement files
+#   install.sh tool CRATE VERSION       a cargo binary in $OL_CACHE/bin
+#
+# Everything but the Debian packages and the toolchain stays under $OL_CACHE (default ~/.cache/ol-flows).
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+RUST_MINIMUM=1.94.0 # rust-version of the workspace
+RUST_INSTALLED=1.95.0 # what is installed where there is no toolchain
+
+# at_least HAVE WANT: whether version HAVE is WANT or newer.
+at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+
+# --- Debian packages -------------------------------------------------------------------------------------------
+
+# provided PACKAGE COMMAND-OR-FILE: whether what we use of a package is there, wherever it came from.
+provided() {
+  case $2 in
+    /*) compgen -G "$2" >/dev/null ;;
+    *) command -v "$2" >/dev/null 2>&1 ;;
+  esac
+}
+
+debian_packages() {
+  local missing=() package probe
+  while read -r package probe; do
+    provided "$package" "$probe" || missing+=("$package")
+  done <<'PACKAGES'
+build-essential cc
+ca-certificates /etc/ssl/certs/ca-certificates.crt
+curl curl
+git git
+pkg-config pkg-config
+postgresql /usr/lib/postgresql/*/bin/initdb
+postgresql-client psql
+python3 python3
+python3-venv /usr/lib/python3*/ensurepip/__init__.py
+util-linux setpriv
+PACKAGES
+  [ ${#missing[@]} -eq 0 ] && return 0
+  command -v apt-get >/dev/null 2>&1 ||
+    fail "These Debian packages are missing and there is no apt-get: ${missing[*]}"
+  say "Installing Debian packages: ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  quietly "$OL_CACHE/log/apt-update.log" as_root apt-get update -q
+  # The server's binaries are wanted, not a server: without this Debian creates and starts a cluster on port 5432.
+  if [[ " ${missing[*]} " == *" postgresql "* ]] && [ ! -d /etc/postgresql-common ]; then
+    as_root mkdir -p /etc/postgresql-common/createcluster.d
+    printf 'create_main_cluster = false\n' |
+      as_root tee /etc/postgresql-common/createcluster.d/ol-flows.conf >/dev/null
+  fi
+  quietly "$OL_CACHE/log/apt-install.log" as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-confold "${missing[@]}"
+}
+
+# --- Rust ------------------------------------------------------------------------------------------------------
+
+rust_version() { rustc --version 2>/dev/null | awk '{print $2}'; }
+
+# rust_is_enough: a rustc of the wanted age that really starts (a rustup proxy without a toolchain does not).
+rust_is_enough() {
+  local have
+  command -v cargo >/dev/null 2>&1 || return 1
+  have=$(cd "$OL_ROOT" && rust_version)
+  [ -n "$have" ] && at_least "$have" "$RUST_MINIMUM"
+}
+
+rust_components() {
+  cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 && return 0
+  command -v rustup >/dev/null 2>&1 ||
+    fail "rustfmt or clippy is missing; install them beside the present Rust toolchain"
+  quietly "$OL_CACHE/log/rustup.log" rustup component add rustfmt clippy
+}
+
+# Debian's own rustc is too old, so the toolchain comes from rustup: the one that is there, Debian's package of it
+# (Debian 13 and later), or its installer as the PyPI package puccinialin fetches it.
+rust_toolchain() {
+  if ! rust_is_enough; then
+    say "Installing Rust $RUST_INSTALLED (found: $(rust_version || true))"
+    if ! command -v rustup >/dev/null 2>&1 && apt-cache show rustup >/dev/null 2>&1; then
+      quietly "$OL_CACHE/log/apt-rustup.log" as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -q -y --no-install-recommends rustup || true
+      hash -r
+    fi
+    if command -v rustup >/dev/null 2>&1; then
+      quietly "$OL_CACHE/log/rustup.log" \
+        rustup toolchain install "$RUST_INSTALLED" --profile minimal -c rustfmt -c clippy ||
+        fail "rustup cannot fetch Rust $RUST_INSTALLED; install rustc $RUST_MINIMUM or newer by hand and run this again"
+      rust_is_enough || quietly "$OL_CACHE/log/rustup.log" rustup default "$RUST_INSTALLED"
+    else
+      python_environment venv-rustup "$OL_ROOT/deploy/scripts/rustup-requirements.txt"
+      quietly "$OL_CACHE/log/rustup.log" "$OL_CACHE/venv-rustup/bin/python" \
+        -c 'import puccinialin, sys; puccinialin.setup_rust(sys.argv[1])' "$OL_CACHE/rust" ||
+        fail "No Rust toolchain could be fetched; install rustc $RUST_MINIMUM or newer by hand (rustup is the usual way) and run this again"
+    fi
+    use_cached_rust
+    hash -r
+    rust_is_enough || fail "The Rust toolchain is older than $RUST_MINIMUM: $(rust_version || echo none)"
+  fi
+  rust_components
+}
+
+# --- Python ----------------------------------------------------------------------------------------------------
+
+# python_environment NAME FILE…: made anew only when a requirement file or the interpreter changed.
+python_environment() {
+  local name=$1 directory="$OL_CACHE/$1" wanted
+  shift
+  wanted=$( (python3 --version && cat "$@") | sha256sum | cut -d' ' -f1)
+  [ "$(cat "$directory/stamp" 2>/dev/null)" = "$wanted" ] && return 0
+  say "Installing Python packages into $name"
+  rm -rf "$directory"
+  quietly "$OL_CACHE/log/$name.log" python3 -m venv "$directory"
+  local requirements=() file
+  for file in "$@"; do requirements+=(-r "$file"); done
+  quietly "$OL_CACHE/log/$name.log" \
+    "$directory/bin/pip" install --disable-pip-version-check --no-input --quiet "${requirements[@]}"
+  printf '%s\n' "$wanted" >"$directory/stamp"
+}
+
+# --- cargo tools -----------------------------------------------------------------------------------------------
+
+# cargo_tool CRATE VERSION: built once; a stamp names the version.
+cargo_tool() {
+  local crate=$1 version=$2 stamp="$OL_CACHE/bin/.$1.version"
+  [ -x "$OL_CACHE/bin/$crate" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$version" ] && return 0
+  say "Building $crate $version (once; takes some minutes)"
+  CARGO_TARGET_DIR="$OL_CACHE/target-tools" quietly "$OL_CACHE/log/$crate.log" \
+    cargo install "$crate" --version "$version" --locked --root "$OL_CACHE" --force
+  rm -rf "$OL_CACHE/target-tools"
+  printf '%s\n' "$version" >"$stamp"
+}
+
+# One installation at a time: two checkouts may share the cache.
+exec 9>"$OL_CACHE/.install.lock"
+flock 9
+
+case ${1:-} in
+  base)
+    debian_packages
+    rust_toolchain
+    ;;
+  python) shift && python_environment "$@" ;;
+  tool) shift && cargo_tool "$@" ;;
+  *) sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 3 ;;
+esac
