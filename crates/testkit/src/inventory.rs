@@ -1,0 +1,107 @@
+//! Inventory folders for `ol-ingest`.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// A temporary inventory: a folder with `units/*.yml`.
+#[derive(Debug)]
+pub struct Inventory {
+    folder: tempfile::TempDir,
+}
+
+impl Inventory {
+    /// An inventory without units.
+    pub fn new() -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("ol-inventory-")
+            .tempdir()
+            .expect("a temporary folder can be made");
+        std::fs::create_dir(folder.path().join("units")).expect("a new folder takes a folder");
+        Self { folder }
+    }
+
+    /// The folder, as `--inventory` takes it.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a unit file as it stands, and returns its path.
+    pub fn write(&self, name: &str, yaml: &str) -> PathBuf {
+        let path = self.folder.path().join("units").join(format!("{name}.yml"));
+        std::fs::write(&path, yaml).expect("a unit file can be written");
+        path
+    }
+
+    /// Writes a unit, and returns its path.
+    pub fn unit(&self, unit: &Unit) -> PathBuf {
+        self.write(&unit.deployment, &unit.yaml())
+    }
+}
+
+impl Default for Inventory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A unit written by hand: a Postgres source whose tables are replaced whole.
+#[derive(Debug, Clone)]
+pub struct Unit {
+    deployment: String,
+    tables: Vec<(String, String, String)>,
+}
+
+impl Unit {
+    /// A unit of this deployment, layer `app_postgres`, without tables.
+    pub fn new(deployment: &str) -> Self {
+        Self { deployment: deployment.to_owned(), tables: Vec::new() }
+    }
+
+    /// Adds a table, whose raw table is `raw__{deployment}__app__postgres__{table}`.
+    #[must_use]
+    pub fn table(self, schema: &str, name: &str, sync_mode: &str) -> Self {
+        let raw_table = format!("raw__{}__app__postgres__{name}", self.deployment);
+        self.table_as(schema, name, &raw_table, sync_mode)
+    }
+
+    /// Adds a table under a raw table name of one's own.
+    #[must_use]
+    pub fn table_as(mut self, schema: &str, name: &str, raw_table: &str, sync_mode: &str) -> Self {
+        let lines = format!(
+            "  - name: {}\n    namespace: {}\n    raw_table: {raw_table}\n    sync_mode: {sync_mode}\n",
+            quoted(name),
+            quoted(schema)
+        );
+        self.tables.push((name.to_owned(), raw_table.to_owned(), lines));
+        self
+    }
+
+    /// Adds further keys to the table added last, one `key: value` a line.
+    #[must_use]
+    pub fn with(mut self, lines: &str) -> Self {
+        let last = self.tables.last_mut().expect("a table was added before its keys");
+        for line in lines.lines() {
+            writeln!(last.2, "    {line}").expect("a string takes text");
+        }
+        self
+    }
+
+    /// The unit file's text.
+    pub fn yaml(&self) -> String {
+        let mut yaml = format!(
+            "version: 1\ndeployment: {}\nlayer: app_postgres\nscope: all\nloader: ol_ingest\n\
+             table_prefix: raw__{0}__app__postgres__\nol_ingest:\n  source_kind: postgres\n  replication_method: full\n  \
+             metadata_columns: native\ntables:\n",
+            self.deployment
+        );
+        for (_, _, lines) in &self.tables {
+            yaml.push_str(lines);
+        }
+        yaml
+    }
+}
+
+/// A YAML text in double quotes.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}

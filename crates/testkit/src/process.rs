@@ -1,0 +1,255 @@
+//! Child processes with an end: every one has a time limit, and what it used is known.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How often a child is looked at; its peak memory is the kernel's own high-water mark, so little is missed.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// A command to be run to its end.
+#[derive(Debug)]
+pub struct Step {
+    command: Command,
+    limit: Duration,
+}
+
+impl Step {
+    /// A command that may take ten minutes and sees nothing on its standard input.
+    pub fn new(program: impl AsRef<Path>) -> Self {
+        let mut command = Command::new(program.as_ref());
+        command.stdin(Stdio::null());
+        Self { command, limit: Duration::from_secs(600) }
+    }
+
+    /// Adds one argument.
+    #[must_use]
+    pub fn arg(mut self, argument: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<A: AsRef<std::ffi::OsStr>>(
+        mut self,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Takes an environment variable away.
+    #[must_use]
+    pub fn env_remove(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
+    /// Runs in this folder.
+    #[must_use]
+    pub fn folder(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
+    /// Replaces the time limit.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Starts the command without waiting for it.
+    pub fn start(mut self) -> Running {
+        let shown = format!("{:?}", self.command.get_program());
+        let mut child = self
+            .command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{shown} could not be started: {error}"));
+        let stdout = drained(child.stdout.take().expect("stdout is a pipe"));
+        let stderr = drained(child.stderr.take().expect("stderr is a pipe"));
+        Running {
+            child,
+            shown,
+            stdout: Some(stdout),
+            stderr: Some(stderr),
+            started: Instant::now(),
+            limit: self.limit,
+            peak_bytes: 0,
+        }
+    }
+
+    /// Runs the command to its end.
+    pub fn run(self) -> Finished {
+        self.start().wait()
+    }
+}
+
+/// A child under way; it is killed when this is dropped.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    shown: String,
+    stdout: Option<JoinHandle<Vec<u8>>>,
+    stderr: Option<JoinHandle<Vec<u8>>>,
+    started: Instant,
+    limit: Duration,
+    peak_bytes: u64,
+}
+
+impl Running {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal by name (`KILL`, `TERM`, …).
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status();
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "SIG{name} could not be sent to {}",
+            self.shown
+        );
+    }
+
+    /// Waits until `happened` says so, or the child ends, or `limit` has passed; tells whether it happened.
+    pub fn wait_until(&mut self, limit: Duration, mut happened: impl FnMut() -> bool) -> bool {
+        let started = Instant::now();
+        while started.elapsed() < limit {
+            if happened() {
+                return true;
+            }
+            if self.look().is_some() {
+                return happened();
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        false
+    }
+
+    /// Waits for the end; a child that outlives its limit is killed, and the test has failed.
+    pub fn wait(mut self) -> Finished {
+        let status = loop {
+            if let Some(status) = self.look() {
+                break status;
+            }
+            if self.started.elapsed() > self.limit {
+                self.child.kill().expect("our own child can be killed");
+                let told = self.stderr.take().map(text).unwrap_or_default();
+                panic!("{} did not end within {:?}; it said:\n{told}", self.shown, self.limit);
+            }
+            thread::sleep(LOOK_EVERY);
+        };
+        Finished {
+            status,
+            stdout: self.stdout.take().map(text).unwrap_or_default(),
+            stderr: self.stderr.take().map(text).unwrap_or_default(),
+            seconds: self.started.elapsed().as_secs_f64(),
+            peak_bytes: self.peak_bytes,
+        }
+    }
+
+    fn look(&mut self) -> Option<ExitStatus> {
+        self.peak_bytes = self.peak_bytes.max(high_water_bytes(self.child.id()).unwrap_or(0));
+        self.child.try_wait().expect("our own child can be waited for")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Already ended is the usual case.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a command that has ended left behind.
+#[derive(Debug)]
+pub struct Finished {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it wrote on standard output.
+    pub stdout: String,
+    /// What it wrote on standard error.
+    pub stderr: String,
+    /// Wall time.
+    pub seconds: f64,
+    /// The most resident memory it had, by the kernel's count.
+    pub peak_bytes: u64,
+}
+
+impl Finished {
+    /// The exit code; -1 when a signal ended it.
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or(-1)
+    }
+
+    /// Demands an exit code, and shows what was said when it is another.
+    #[track_caller]
+    pub fn expect_code(self, code: i32) -> Self {
+        assert_eq!(
+            self.code(),
+            code,
+            "the exit code ({})\n--- standard output\n{}\n--- standard error\n{}",
+            self.status,
+            end_of(&self.stdout),
+            end_of(&self.stderr)
+        );
+        self
+    }
+
+    /// Standard output as one JSON document.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| {
+            panic!(
+                "standard output is not one JSON document ({error}):\n{}\n{}",
+                end_of(&self.stdout),
+                end_of(&self.stderr)
+            )
+        })
+    }
+}
+
+/// The last part of what a command said: enough to see why it failed.
+fn end_of(said: &str) -> &str {
+    let mut start = said.len().saturating_sub(6_000);
+    while !said.is_char_boundary(start) {
+        start += 1;
+    }
+    said.get(start..).unwrap_or(said)
+}
+
+fn drained(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut said = Vec::new();
+        // A child that is killed while it writes leaves what it had written.
+        let _ = pipe.read_to_end(&mut said);
+        said
+    })
+}
+
+fn text(handle: JoinHandle<Vec<u8>>) -> String {
+    String::from_utf8_lossy(&handle.join().expect("a reader of a pipe does not panic")).into_owned()
+}
+
+/// `VmHWM` of a process: the most resident memory it has had.
+fn high_water_bytes(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}

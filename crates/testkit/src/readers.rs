@@ -1,0 +1,170 @@
+//! The judges: `tests/readers`, Python programs that read the lake with `PyIceberg` and `DuckDB`.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use crate::binary::workspace_root;
+use crate::lake::Lake;
+use crate::process::{Finished, Step};
+
+/// What the comparison of a source with the lake found.
+#[derive(Debug)]
+pub struct Comparison {
+    /// Findings by source table, as `tests/readers/digest.py` prints them.
+    pub document: serde_json::Value,
+    /// How the program ended.
+    pub finished: Finished,
+}
+
+impl Comparison {
+    /// The source tables with this outcome (`equal`, `refused`, `different`, `missing`, `failed`).
+    pub fn tables(&self, outcome: &str) -> Vec<String> {
+        self.document
+            .get("tables")
+            .and_then(|tables| tables.as_array())
+            .into_iter()
+            .flatten()
+            .filter(|table| table.get("outcome").is_some_and(|found| found == outcome))
+            .filter_map(|table| {
+                table.get("source").and_then(|name| name.as_str()).map(str::to_owned)
+            })
+            .collect()
+    }
+
+    /// Demands that every table is equal in all readers, or refused with a reason.
+    #[track_caller]
+    pub fn expect_equal(&self) -> &Self {
+        if self.finished.code() != 0 {
+            let mut told = Vec::new();
+            for table in self
+                .document
+                .get("tables")
+                .and_then(|tables| tables.as_array())
+                .into_iter()
+                .flatten()
+            {
+                if !table.get("outcome").is_some_and(|found| found == "equal" || found == "refused")
+                {
+                    let mut shown = table.clone();
+                    if let Some(fields) = shown.as_object_mut() {
+                        fields.remove("columns");
+                    }
+                    told.push(shown.to_string());
+                }
+            }
+            panic!("source and lake differ:\n{}\n{}", told.join("\n"), self.finished.stderr);
+        }
+        self
+    }
+}
+
+/// The Python programs and the interpreter that runs them.
+#[derive(Debug)]
+pub struct Readers;
+
+impl Readers {
+    /// The Python interpreter with the readers' packages.
+    ///
+    /// The variable `OL_PYTHON`, or a virtual environment under `${OL_CACHE:-~/.cache/ol-flows}/venv`, made when it
+    /// is not there and brought up to date when a requirements file has changed.
+    pub fn python() -> PathBuf {
+        static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+        PYTHON
+            .get_or_init(|| {
+                std::env::var_os("OL_PYTHON").map_or_else(virtual_environment, PathBuf::from)
+            })
+            .clone()
+    }
+
+    /// A Python program of `tests/readers`.
+    pub fn program(name: &str) -> Step {
+        Step::new(Self::python())
+            .arg(workspace_root().join("tests/readers").join(name))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+    }
+
+    /// Compares a source with a lake: rows and an order-free digest of every column, in psql and both readers.
+    ///
+    /// `report` is the document `ol-ingest run` printed; it tells which tables were refused.
+    pub fn compare(
+        source: &str,
+        lake: &Lake,
+        unit: &Path,
+        report: Option<&serde_json::Value>,
+    ) -> Comparison {
+        Self::compare_tables(source, lake, unit, report, &[])
+    }
+
+    /// The same for the tables that match one of the globs.
+    pub fn compare_tables(
+        source: &str,
+        lake: &Lake,
+        unit: &Path,
+        report: Option<&serde_json::Value>,
+        globs: &[&str],
+    ) -> Comparison {
+        let mut step = Self::program("digest.py")
+            .args(["--output", "json", "--source", source, "--catalog", lake.catalog()])
+            .args(["--namespace", lake.namespace(), "--unit"])
+            .arg(unit);
+        if let Some(report) = report {
+            let path = lake.folder().join("report.json");
+            std::fs::write(&path, report.to_string()).expect("a report can be written");
+            step = step.arg("--report").arg(path);
+        }
+        for glob in globs {
+            step = step.args(["--table", glob]);
+        }
+        let finished = step.run();
+        let document = finished.json();
+        Comparison { document, finished }
+    }
+
+    /// Opens every table of the lake with both readers: rows, snapshots, and files that nothing needs.
+    pub fn state(lake: &Lake) -> serde_json::Value {
+        Self::program("state.py")
+            .args(["--catalog", lake.catalog(), "--namespace", lake.namespace(), "--warehouse"])
+            .arg(lake.warehouse())
+            .run()
+            .expect_code(0)
+            .json()
+    }
+}
+
+fn virtual_environment() -> PathBuf {
+    let cache = std::env::var_os("OL_CACHE")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/ol-flows")));
+    let folder = cache.expect("HOME or OL_CACHE says where the cache is").join("venv");
+    let python = folder.join("bin/python");
+    let requirements: Vec<PathBuf> =
+        ["tests/readers/requirements.txt", "tests/dagster/requirements.txt"]
+            .map(|path| workspace_root().join(path))
+            .into_iter()
+            .filter(|path| path.is_file())
+            .collect();
+    let wanted: String = requirements
+        .iter()
+        .map(|path| std::fs::read_to_string(path).expect("a requirements file can be read"))
+        .collect();
+    let installed = folder.join("ol-requirements.txt");
+    if std::fs::read_to_string(&installed).is_ok_and(|found| found == wanted) {
+        return python;
+    }
+    if !python.is_file() {
+        let made = Step::new("python3").args(["-m", "venv"]).arg(&folder).run();
+        assert!(
+            made.status.success(),
+            "python3 -m venv failed (apt-get install python3-venv): {}",
+            made.stderr
+        );
+    }
+    let mut install = Step::new(&python).args(["-m", "pip", "install", "--quiet"]);
+    for path in &requirements {
+        install = install.arg("-r").arg(path);
+    }
+    let done = install.run();
+    assert!(done.status.success(), "the readers' packages cannot be installed: {}", done.stderr);
+    std::fs::write(&installed, wanted).expect("the virtual environment takes a file");
+    python
+}

@@ -1,0 +1,105 @@
+"""The source as it shows itself: rows as the server's own output functions write them, read through psql.
+
+The session settings are fixed here, so the text does not depend on the server's configuration.
+"""
+
+import itertools
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+
+SESSION = (
+    "-c timezone=UTC -c datestyle=ISO,YMD -c intervalstyle=postgres -c extra_float_digits=1 -c bytea_output=hex"
+)
+ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+CHUNK_ROWS = 20_000
+CHUNK_BYTES = 32 << 20
+
+
+@dataclass
+class Column:
+    """A column of a source table."""
+
+    name: str
+    type_name: str
+    array_delimiter: str
+    key_place: int  # 1-based place in the primary key, 0 outside it
+
+
+def quoted(name: str) -> str:
+    """An SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """An SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+class Source:
+    """A Postgres database."""
+
+    def __init__(self, url: str):
+        self.url = url
+        self.environment = dict(os.environ, PGOPTIONS=SESSION, PGCLIENTENCODING="UTF8")
+
+    def copied(self, query: str):
+        """Rows of `query` as lists of text, None for NULL."""
+        command = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", self.url, "-c", f"COPY ({query}) TO STDOUT"]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment, bufsize=1 << 20
+        )
+        for line in process.stdout:
+            yield line.rstrip(b"\n").decode()
+        complaint = process.stderr.read().decode()
+        if process.wait() != 0:
+            raise RuntimeError(f"psql failed: {complaint.strip()}")
+
+    def rows(self, query: str):
+        """Rows of a small query."""
+        return [[value(field) for field in line.split("\t")] for line in self.copied(query)]
+
+    def columns(self, schema: str, table: str) -> list:
+        """The columns of a relation, in order, without dropped ones."""
+        relation = f"{quoted(schema)}.{quoted(table)}"
+        query = f"""
+            SELECT a.attname, format_type(a.atttypid, a.atttypmod),
+                   coalesce((SELECT e.typdelim FROM pg_type e WHERE e.oid = b.typelem AND b.typcategory = 'A'), ','),
+                   coalesce((SELECT array_position(i.indkey::int2[], a.attnum) FROM pg_index i
+                             WHERE i.indrelid = a.attrelid AND i.indisprimary), -1) + 1
+            FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+                 JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
+            WHERE a.attrelid = {literal(relation)}::regclass AND a.attnum > 0 AND NOT a.attisdropped
+            ORDER BY a.attnum"""
+        return [Column(name, kind, delimiter, int(place)) for name, kind, delimiter, place in self.rows(query)]
+
+    def chunks(self, schema: str, table: str, names: list):
+        """The rows of a relation, chunk by chunk: the count of rows and a list of texts a column."""
+        selected = ", ".join(map(quoted, names))
+        lines = self.copied(f"SELECT {selected} FROM {quoted(schema)}.{quoted(table)}")
+        while True:
+            chunk, size = [], 0
+            for line in itertools.islice(lines, CHUNK_ROWS):
+                chunk.append(line)
+                size += len(line)
+                if size > CHUNK_BYTES:
+                    break
+            if not chunk:
+                return
+            if not names:
+                yield len(chunk), []
+                continue
+            yield len(chunk), [
+                [value(field) for field in column] for column in zip(*(line.split("\t") for line in chunk))
+            ]
+
+
+def value(field: str):
+    """A field of COPY's text format."""
+    if "\\" not in field:
+        return field
+    if field == "\\N":
+        return None
+    return ESCAPED.sub(lambda found: ESCAPES.get(found.group(1), found.group(1)), field)
