@@ -6,7 +6,9 @@ written a second time. A value for which the two texts are equal is stored exact
 """
 
 import decimal
+import math
 import re
+import struct
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,10 +39,13 @@ def texts(values: pa.Array, delimiter: str = ",") -> list:
         return pc.cast(values, pa.string()).to_pylist()
     if pa.types.is_decimal(kind):
         return [None if v is None else decimal_text(v) for v in values.to_pylist()]
-    if pa.types.is_float32(kind):
-        return [None if v is None else float_text(v, 6) for v in pc.cast(values, pa.string()).to_pylist()]
-    if pa.types.is_float64(kind):
-        return [None if v is None else float_text(v, 15) for v in pc.cast(values, pa.string()).to_pylist()]
+    if pa.types.is_floating(kind):
+        widths = {32: ("<f", "<I", 6), 64: ("<d", "<Q", 15)}
+        shortest = pc.cast(values, pa.string()).to_pylist()
+        return [
+            None if v is None else float_text(v, digits, *widths[kind.bit_width])
+            for v, digits in zip(values.to_pylist(), shortest)
+        ]
     if pa.types.is_date32(kind):
         return [None if v is None else date_text(v) for v in pc.cast(values, pa.int32()).to_pylist()]
     if pa.types.is_timestamp(kind):
@@ -79,19 +84,17 @@ def decimal_text(value: decimal.Decimal) -> str:
     return format(value, "f")
 
 
-def float_text(shortest: str, fixed_below: int) -> str:
+def float_text(value: float, shortest: str, as_float: str, as_bits: str, fixed_below: int) -> str:
     """`float4out`/`float8out` with `extra_float_digits` above 0: shortest digits that read back the same bits.
 
     The server writes the value out in full while the exponent is at least -4 and below `fixed_below` (15 for
-    double precision, 6 for real). `shortest` is any text with the same digits.
+    double precision, 6 for real). `shortest` is any text with the shortest digits; `as_float` and `as_bits` are the
+    formats of `struct` for the type.
     """
-    lowered = shortest.lower()
-    if lowered in ("nan", "-nan"):
+    if math.isnan(value):
         return "NaN"
-    if lowered in ("inf", "infinity"):
-        return "Infinity"
-    if lowered in ("-inf", "-infinity"):
-        return "-Infinity"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
     sign, digits, exponent = decimal.Decimal(shortest).as_tuple()
     minus = "-" if sign else ""
     figures = "".join(map(str, digits)).lstrip("0")
@@ -99,6 +102,8 @@ def float_text(shortest: str, fixed_below: int) -> str:
         return minus + "0"
     stripped = figures.rstrip("0")
     exponent += len(figures) - len(stripped)
+    if exponent > 0:
+        stripped, exponent = inside_interval(abs(value), stripped, exponent, as_float, as_bits)
     scientific = exponent + len(stripped) - 1
     if -4 <= scientific < fixed_below:
         if exponent >= 0:
@@ -108,6 +113,27 @@ def float_text(shortest: str, fixed_below: int) -> str:
         return minus + "0." + "0" * (-scientific - 1) + stripped
     mantissa = stripped if len(stripped) == 1 else stripped[0] + "." + stripped[1:]
     return f"{minus}{mantissa}e{'-' if scientific < 0 else '+'}{abs(scientific):02d}"
+
+
+def inside_interval(value: float, figures: str, exponent: int, as_float: str, as_bits: str) -> tuple:
+    """The shortest figures that lie strictly inside the interval that reads back as `value`.
+
+    Other printers take a number half-way between two floats when reading it rounds to the right one; the server does
+    not. Only a large number has so short a neighbour: below it the figures are already exact.
+    """
+    (bits,) = struct.unpack(as_bits, struct.pack(as_float, value))
+    exact = int(value)
+    halfway = set()
+    for neighbour in (bits - 1, bits + 1):
+        (other,) = struct.unpack(as_float, struct.pack(as_bits, neighbour))
+        if not math.isinf(other):
+            halfway.add(exact + int(other))
+    while 2 * int(figures) * 10**exponent in halfway:
+        mantissa, power = f"{decimal.Decimal(exact):.{len(figures)}e}".split("e")
+        figures = mantissa.replace(".", "")
+        exponent = int(power) - len(figures) + 1
+    stripped = figures.rstrip("0")
+    return stripped, exponent + len(figures) - len(stripped)
 
 
 def year_month_day(days: int) -> tuple:

@@ -2,8 +2,8 @@
 """Compares a source database with the lake, table by table and column by column, through two readers.
 
 For every table of a unit: the count of rows, and for every column the count of NULLs and an order-free digest (the sum
-modulo 2**64 of a 64-bit hash of each value's canonical text), of psql, PyIceberg and DuckDB. Memory is bounded by a
-chunk of rows. Exit code 0: all equal or refused with a reason; 1: a difference; 2: the comparison could not be made.
+modulo 2**64 of a 64-bit hash of each value's canonical text), and the same over whole rows, of psql, PyIceberg and
+DuckDB. Memory is bounded by a chunk of rows. Exit code 0: all equal or refused with a reason; 1: a difference; 2: the comparison could not be made.
 
     digest.py --source URL --catalog sqlite:PATH --namespace ol_warehouse_ci_raw --unit units/x.yml \
               [--report run.json] [--table GLOB]… [--reader pyiceberg|duckdb]… [--output text|json]
@@ -24,6 +24,7 @@ from lake import READERS, Lake
 from source import Source
 
 MODULUS = 1 << 64
+NULL = ("NULL",)
 SHOWN_ROWS = 3
 SHOWN_CHARACTERS = 80
 
@@ -99,6 +100,7 @@ class Digest:
         self.rows = 0
         self.nulls = [0] * columns
         self.sums = [0] * columns
+        self.row_sum = 0  # sees values that changed rows, which no digest of a column can
 
     def add(self, rows: int, chunk: list):
         """Takes in one chunk of canonical texts."""
@@ -107,6 +109,9 @@ class Digest:
             known = [text for text in texts if text is not None]
             self.nulls[place] += len(texts) - len(known)
             self.sums[place] = (self.sums[place] + sum(map(hash, known))) % MODULUS
+        # None's hash is an address: NULL gets a stand-in that no text equals.
+        stand_ins = ([NULL if text is None else text for text in texts] for texts in chunk)
+        self.row_sum = (self.row_sum + sum(map(hash, zip(*stand_ins)))) % MODULUS
 
 
 def compare(source, lake, schema, finding, columns, readers, seconds):
@@ -127,6 +132,7 @@ def compare(source, lake, schema, finding, columns, readers, seconds):
         seconds[reader] += time.monotonic() - started
     truth = digests["psql"]
     finding["rows"] = {reader: digest.rows for reader, digest in digests.items()}
+    finding["row_digest"] = f"{truth.row_sum:016x}"
     finding["columns"] = {
         column.name: [f"{truth.sums[place]:016x}", truth.nulls[place]] for place, column in enumerate(columns)
     }
@@ -138,13 +144,15 @@ def compare(source, lake, schema, finding, columns, readers, seconds):
             for place, column in enumerate(columns)
             if (digest.sums[place], digest.nulls[place]) != (truth.sums[place], truth.nulls[place])
         ]
-        if digest.rows != truth.rows or differing:
+        moved = digest.row_sum != truth.row_sum and digest.rows == truth.rows and not differing
+        if digest.rows != truth.rows or differing or moved:
             finding["differences"].append(
                 {
                     "reader": reader,
                     "rows": digest.rows - truth.rows,
                     "columns": [f"{column.name} ({column.type_name})" for column in differing],
-                    "examples": examples(chunks, reader, columns, differing[:8]),
+                    "moved_between_rows": moved,
+                    "examples": examples(chunks, reader, columns, columns if moved else differing[:8]),
                 }
             )
     finding["outcome"] = "different" if finding["differences"] else "equal"
@@ -187,7 +195,8 @@ def print_table(tables: list, outcomes):
             continue
         print(f"{table['outcome']:10} {table['source']} → {table['raw_table']}  {table.get('reason', '')}")
         for difference in table.get("differences", []):
-            print(f"    {difference['reader']}: {difference['rows']:+d} rows; {', '.join(difference['columns'][:12])}")
+            what = ", ".join(difference["columns"][:12]) or "values stand in other rows"
+            print(f"    {difference['reader']}: {difference['rows']:+d} rows; {what}")
             for example in difference["examples"]:
                 print(f"        {example['column']} {example['key']} {example['side']}: {example['value']}")
     rows = sum(table["rows"]["psql"] for table in tables if "rows" in table)
