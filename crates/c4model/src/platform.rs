@@ -7,6 +7,7 @@
 
 pub mod applications;
 pub mod data_platform;
+pub mod flows;
 pub mod people;
 
 use crate::{ElementDeclaration, FlowDeclaration};
@@ -15,7 +16,7 @@ use crate::{ElementDeclaration, FlowDeclaration};
 pub(crate) const ELEMENTS: &[&[&ElementDeclaration]] = &[PEOPLE, APPLICATIONS, DATA_PLATFORM];
 
 /// Every flow of the systems that are not ours, and every planned one.
-pub(crate) const FLOWS: &[&[&FlowDeclaration]] = &[];
+pub(crate) const FLOWS: &[&[&FlowDeclaration]] = &[flows::OTHERS, flows::planned::PLANNED];
 
 pub use applications::*;
 pub use data_platform::*;

@@ -31,4 +31,42 @@ listed_elements! { APPLICATIONS:
     id: "micromasters_database", name: "MicroMasters DB", owner: "MicroMasters",
     summary: "Programs, exams, grades" })
 
+(
+    /// The endpoint of MIT Learn that takes signed notices.
+    pub MitLearnReceiver: Container in LearningApplications { id: "mit_learn_receiver",
+        name: "MIT Learn webhook receiver", tech: "Django REST", owner: "MIT Learn",
+        summary: "Takes signed notices on courses" })
+
+(pub OpenEdx: System in OpenLearning { id: "open_edx", name: "Open edX", tech: "Django, React",
+    owner: "MITx Online, xPRO, Residential",
+    summary: "Courseware of three deployments" })
+(
+    /// One MySQL database an Open edX deployment.
+    pub OpenEdxMysql: family of Container in OpenEdx { id: "open_edx_mysql",
+        name: "Open edX databases", shape: Database, tech: "MySQL, MariaDB",
+        owner: "MITx Online, xPRO, Residential", summary: "Course state, grades, learners" })
+(pub MitxOnlineOpenEdx: OpenEdxMysql as "mitxonline" { id: "mitxonline_open_edx",
+    name: "MITx Online", owner: "MITx Online", summary: "Courseware of MITx Online" })
+(pub XproOpenEdx: OpenEdxMysql as "xpro" { id: "xpro_open_edx", name: "xPRO", owner: "xPRO",
+    summary: "Courseware of xPRO" })
+(pub ResidentialOpenEdx: OpenEdxMysql as "mitx" { id: "residential_open_edx",
+    name: "MITx Residential", owner: "Residential", summary: "Courseware on campus" })
+(pub EdxNotes: Container in OpenEdx { id: "edx_notes", name: "edX notes", shape: Database,
+    tech: "MySQL", owner: "MITx Online, xPRO, Residential", summary: "Learners' notes" })
+(pub Forum: Container in OpenEdx { id: "forum", name: "Forum", shape: Database,
+    tech: "MongoDB; MySQL schema `forum`", owner: "MITx Online, xPRO, Residential",
+    summary: "Threads and comments" })
+(pub TrackingLogs: Container in OpenEdx { id: "tracking_logs", name: "Tracking logs",
+    shape: Bucket, tech: "S3, JSON lines, gzip", owner: "MITx Online, xPRO, Residential",
+    summary: "What learners did, by event" })
+
+(pub EdxOrg: External { id: "edx_org", name: "edX.org archive", tech: "S3, BigQuery",
+    owner: "edX", summary: "Course exports, tracking logs" })
+(pub HubSpot: External { id: "hubspot", name: "HubSpot", tech: "REST API", owner: "HubSpot",
+    summary: "CRM: contacts, deals" })
+(pub Vault: System in OpenLearning { id: "vault", name: "Vault", tech: "HashiCorp Vault",
+    owner: "platform engineering", summary: "Leases database credentials" })
+(pub Keycloak: System in OpenLearning { id: "keycloak", name: "Keycloak", tech: "Java, OIDC",
+    owner: "platform engineering", summary: "Single sign-on" })
+
 }
