@@ -1,1 +1,40 @@
-//! Everything Iceberg: catalogs, writing, one-snapshot commits, guards, maintenance.
+//! Everything Iceberg: catalogs, schemas, data files, one-snapshot commits, guards, maintenance.
+//!
+//! ```text
+//! Lake ──create/load──▶ LakeTable ──writer──▶ DataWriter ──finish──▶ WrittenFile… ──▶ Lake::commit ──▶ snapshot
+//!                          │
+//!                          └─evolve──▶ SchemaChange ──────────────(same commit)──────────┘
+//! ```
+//!
+//! Data files are invisible until a commit takes them in. A commit carries the state its rows reach, so a table and
+//! its state cannot disagree, and a run that dies leaves either the old table or the new one and some orphans that
+//! [`Lake::orphans`] finds.
+//!
+//! This crate does not know what a source database is, and nothing in it decides when to run.
+
+mod catalog;
+mod commit;
+mod error;
+mod guard;
+mod lake;
+mod maintain;
+mod read;
+pub mod schema;
+mod settings;
+mod storage;
+mod table;
+mod write;
+
+pub use commit::{Commit, Committed, Operation};
+pub use error::{Error, ErrorKind, Result};
+pub use guard::ReplaceGuard;
+pub use lake::Lake;
+pub use maintain::Orphan;
+pub use read::RowStream;
+pub use schema::evolve::SchemaChange;
+pub use schema::{LakeColumn, LakeSchema, LakeType, colliding_names, unreadable_name};
+pub use settings::{CATALOG_NAME, CatalogAddress, LakeSettings, WriteOptions};
+pub use table::{
+    COMMIT_ID_KEY, LakeTable, POSITION_KEY, STATE_PREFIX, SnapshotInfo, TableDefinition, TableName,
+};
+pub use write::{DataWriter, WrittenFile};

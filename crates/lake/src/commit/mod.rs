@@ -1,0 +1,344 @@
+//! Rows and the state they reach enter a table in one snapshot, or not at all.
+//!
+//! A commit writes manifests, a manifest list and a metadata file, and then asks the catalog to swap the table's
+//! metadata file if it is still the one the commit was built on. When it is not, the table is loaded again and the
+//! commit is looked for in it (an answer may have been lost), before it is built anew on what is there now. What a
+//! lost try has written is deleted, unless the catalog did not say whether it was lost.
+
+mod produce;
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::time::Duration;
+
+use iceberg::MetadataLocation;
+use iceberg::table::Table;
+
+use self::produce::Staged;
+use crate::catalog::Swapped;
+use crate::error::{Error, ErrorKind, Result};
+use crate::guard::ReplaceGuard;
+use crate::lake::Lake;
+use crate::schema::evolve::SchemaChange;
+use crate::storage;
+use crate::table::{COMMIT_ID_KEY, LakeTable, POSITION_KEY, SnapshotInfo};
+use crate::write::WrittenFile;
+
+/// Tries of one commit, the first included.
+const TRIES: u32 = 16;
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// What a commit does with the rows that are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Adds the files to the table.
+    Append,
+    /// Makes the files the whole table. No files make it empty.
+    Overwrite,
+}
+
+/// One change of a table.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// Append or overwrite.
+    pub operation: Operation,
+    /// The files of [`crate::DataWriter::finish`].
+    pub files: Vec<WrittenFile>,
+    /// State that goes into the summary of the snapshot. Keys start with `ol.`.
+    pub state: BTreeMap<String, String>,
+    /// When an overwrite is refused.
+    pub guard: ReplaceGuard,
+    /// A change of schema to make in the same step.
+    pub schema_change: Option<SchemaChange>,
+    /// Table properties to set in the same step.
+    pub table_properties: BTreeMap<String, String>,
+}
+
+impl Commit {
+    /// A commit of `files` without state, guard, schema change and properties.
+    pub fn new(operation: Operation, files: Vec<WrittenFile>) -> Self {
+        Self {
+            operation,
+            files,
+            state: BTreeMap::new(),
+            guard: ReplaceGuard::Off,
+            schema_change: None,
+            table_properties: BTreeMap::new(),
+        }
+    }
+
+    fn rows(&self) -> u64 {
+        self.files.iter().map(|file| file.rows).sum()
+    }
+
+    fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+}
+
+/// A commit that is durable.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// The table after it.
+    pub table: LakeTable,
+    /// The snapshot it made.
+    pub snapshot_id: i64,
+    /// Rows it added.
+    pub rows: u64,
+    /// Files it added.
+    pub files: u64,
+    /// Bytes it added.
+    pub bytes: u64,
+}
+
+/// How one try ended.
+enum Outcome {
+    Done(Table),
+    Lost,
+    Unknown(Error),
+}
+
+impl Lake {
+    /// Commits the files and the state in one snapshot.
+    ///
+    /// An append that meets another commit is built anew on top of it. An overwrite is, too, unless the other commit
+    /// has reached a later [`POSITION_KEY`] than this one: then it fails as [`ErrorKind::StaleOverwrite`].
+    ///
+    /// After a definite error the files are not part of the table and can be deleted by [`Lake::discard`]. After
+    /// [`ErrorKind::CommitStateUnknown`] they must stay.
+    pub async fn commit(&self, table: &LakeTable, commit: Commit) -> Result<Committed> {
+        let commit_id = uuid::Uuid::now_v7().to_string();
+        let outcome = Box::pin(self.try_to_commit(table, &commit, &commit_id)).await;
+        let committed = outcome.map_err(|error| error.with("table", table.name()))?;
+        let snapshot_id = find_commit(&committed, &commit_id).ok_or_else(|| {
+            Error::new(ErrorKind::Unexpected).with("reason", "the commit is not in its own table")
+        })?;
+        Ok(Committed {
+            table: self.wrap(committed, table.name())?,
+            snapshot_id,
+            rows: commit.rows(),
+            files: commit.files.len() as u64,
+            bytes: commit.bytes(),
+        })
+    }
+
+    /// Commits a change of schema alone, without a snapshot. An empty change returns the table as it is.
+    pub async fn commit_schema(
+        &self,
+        table: &LakeTable,
+        change: &SchemaChange,
+    ) -> Result<LakeTable> {
+        if change.is_empty() {
+            return Ok(table.clone());
+        }
+        let staged = Staged {
+            updates: change.updates(),
+            requirements: change.requirements(),
+            written: Vec::new(),
+        };
+        match Box::pin(self.publish(table.inner(), staged)).await? {
+            Outcome::Done(changed) => self.wrap(changed, table.name()),
+            Outcome::Unknown(error) => Err(error.with("table", table.name())),
+            Outcome::Lost => Err(Error::new(ErrorKind::CommitConflict).with("table", table.name())),
+        }
+    }
+
+    /// Deletes files that will not be committed. What cannot be deleted is left to the sweep of orphans.
+    pub async fn discard(&self, files: &[WrittenFile]) {
+        self.delete(files.iter().map(|file| file.path.clone()).collect()).await;
+    }
+
+    async fn try_to_commit(
+        &self,
+        table: &LakeTable,
+        commit: &Commit,
+        commit_id: &str,
+    ) -> Result<Table> {
+        let mut base = table.inner().clone();
+        let mut pause = FIRST_PAUSE;
+        let mut unknown = None;
+        for attempt in 0..TRIES {
+            if attempt > 0 {
+                self.clock().sleep(jittered(pause)).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                base = match self.load_inner(table.name()).await {
+                    Ok(Some(loaded)) => loaded,
+                    Ok(None) => {
+                        return Err(Error::new(ErrorKind::NotFound)
+                            .with("reason", "the table was dropped during the commit"));
+                    }
+                    // While an answer is missing, a catalog that is away is one more reason to look again.
+                    Err(error) if unknown.is_some() && error.is_transient() => continue,
+                    Err(error) => return Err(error),
+                };
+                if find_commit(&base, commit_id).is_some() {
+                    return Ok(base);
+                }
+                check_retry(table, &base, commit)?;
+            }
+            if commit.operation == Operation::Overwrite {
+                let before = base.metadata().current_snapshot().map(SnapshotInfo::of);
+                commit.guard.check(before.map_or(0, |snapshot| snapshot.records), commit.rows())?;
+            }
+            let staged =
+                produce::stage(&base, commit, commit_id, attempt, self.clock().now()).await?;
+            let files = (attempt == 0).then(|| commit.files.iter().map(|file| file.path.clone()));
+            if let Some(files) = files {
+                storage::make_durable(files.collect()).await?;
+            }
+            match self.publish(&base, staged).await {
+                Ok(Outcome::Done(committed)) => return Ok(committed),
+                Ok(Outcome::Lost) => {
+                    tracing::info!(table = %table.name(), attempt, "another commit came first");
+                }
+                Ok(Outcome::Unknown(error)) => {
+                    tracing::warn!(table = %table.name(), attempt, %error, "the catalog did not answer");
+                    unknown = Some(error);
+                }
+                Err(error) if unknown.is_some() && error.is_transient() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(match unknown {
+            Some(error) => error,
+            None => Error::new(ErrorKind::CommitConflict).with("tries", TRIES),
+        })
+    }
+
+    /// Writes the metadata file of `staged` and asks the catalog to make it the current one.
+    async fn publish(&self, base: &Table, mut staged: Staged) -> Result<Outcome> {
+        let outcome = self.swap(base, &mut staged).await;
+        match &outcome {
+            Ok(Outcome::Done(_) | Outcome::Unknown(_)) => {}
+            Ok(Outcome::Lost) | Err(_) => self.delete(staged.written).await,
+        }
+        if let Ok(Outcome::Done(committed)) = &outcome {
+            self.forget_old_metadata(base, committed).await;
+        }
+        outcome
+    }
+
+    async fn swap(&self, base: &Table, staged: &mut Staged) -> Result<Outcome> {
+        for requirement in &staged.requirements {
+            if requirement.check(Some(base.metadata())).is_err() {
+                return Ok(Outcome::Lost);
+            }
+        }
+        let invalid = |error| Error::from_iceberg(ErrorKind::Unexpected, error);
+        let current = base.metadata_location_result().map_err(invalid)?.to_owned();
+        let mut builder = base.metadata().clone().into_builder(Some(current.clone()));
+        for update in std::mem::take(&mut staged.updates) {
+            builder = update.apply(builder).map_err(invalid)?;
+        }
+        let metadata = builder.build().map_err(invalid)?.metadata;
+        let next = next_location(&current, base)?.with_new_metadata(&metadata);
+        let location = next.to_string();
+        staged.written.push(location.clone());
+        metadata
+            .write_to(base.file_io(), &next)
+            .await
+            .map_err(|error| Error::from_iceberg(ErrorKind::WarehouseUnwritable, error))?;
+        storage::make_durable(staged.written.clone()).await?;
+        let name = Self::name_of(base);
+        match self.catalog().swap(&name, &current, &location).await {
+            Ok(Swapped::Done) => Ok(Outcome::Done(self.build(&name, metadata, location)?)),
+            Ok(Swapped::Lost) => Ok(Outcome::Lost),
+            Err(error) if *error.kind() == ErrorKind::CommitStateUnknown => {
+                Ok(Outcome::Unknown(error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes metadata files that fell out of the table's log, when the table says so, as other writers do.
+    async fn forget_old_metadata(&self, base: &Table, committed: &Table) {
+        let properties = committed.metadata().properties();
+        let wants = properties.get("write.metadata.delete-after-commit.enabled");
+        if wants.is_none_or(|value| value != "true") {
+            return;
+        }
+        let kept = committed.metadata().metadata_log();
+        let gone = base.metadata().metadata_log().iter().filter(|old| !kept.contains(old));
+        self.delete(gone.map(|old| old.metadata_file.clone()).collect()).await;
+    }
+
+    pub(crate) async fn delete(&self, addresses: Vec<String>) {
+        for address in addresses {
+            if let Err(error) = self.file_io().delete(&address).await {
+                tracing::warn!(file = address, %error, "a file that is not needed could not be deleted");
+            }
+        }
+    }
+}
+
+/// Whether a commit that lost may be built anew on `base`.
+fn check_retry(table: &LakeTable, base: &Table, commit: &Commit) -> Result<()> {
+    if table.inner().metadata().uuid() != base.metadata().uuid() {
+        return Err(Error::new(ErrorKind::CommitConflict)
+            .with("reason", "the table was dropped and created again during the commit"));
+    }
+    if commit.operation == Operation::Append {
+        return Ok(());
+    }
+    let theirs = base.metadata().current_snapshot().map(SnapshotInfo::of);
+    let theirs = theirs.and_then(|snapshot| snapshot.state.get(POSITION_KEY).cloned());
+    match (theirs, commit.state.get(POSITION_KEY)) {
+        (Some(theirs), Some(ours)) if theirs > *ours => Err(Error::new(ErrorKind::StaleOverwrite)
+            .with("position of the table", theirs)
+            .with("position of the commit", ours)),
+        // Without a position of our own nothing shows that ours are the later rows.
+        (Some(theirs), None) => Err(Error::new(ErrorKind::StaleOverwrite)
+            .with("position of the table", theirs)
+            .with("position of the commit", "none")),
+        _not_later => Ok(()),
+    }
+}
+
+/// The snapshot of a commit, wherever it stands in the history.
+fn find_commit(table: &Table, commit_id: &str) -> Option<i64> {
+    table
+        .metadata()
+        .snapshots()
+        .find(|snapshot| {
+            snapshot.summary().additional_properties.get(COMMIT_ID_KEY).map(String::as_str)
+                == Some(commit_id)
+        })
+        .map(|snapshot| snapshot.snapshot_id())
+}
+
+/// Another writer may have named its metadata file in its own way; numbering then starts after its log.
+fn next_location(current: &str, base: &Table) -> Result<MetadataLocation> {
+    if let Ok(location) = MetadataLocation::from_str(current) {
+        return Ok(location.with_next_version());
+    }
+    let location = format!(
+        "{}/metadata/{:05}-{}.metadata.json",
+        base.metadata().location(),
+        base.metadata().metadata_log().len(),
+        uuid::Uuid::new_v4()
+    );
+    MetadataLocation::from_str(&location)
+        .map(|location| location.with_next_version())
+        .map_err(|error| Error::from_iceberg(ErrorKind::Unexpected, error))
+}
+
+/// Half to all of a pause, so that two commits that met do not meet again.
+fn jittered(pause: Duration) -> Duration {
+    let random = uuid::Uuid::new_v4().as_u128() % 1000;
+    let share = u32::try_from(random).unwrap_or(0);
+    pause / 2 + pause * share / 2000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_vary_within_their_bounds() {
+        for _ in 0..100 {
+            let pause = jittered(Duration::from_millis(100));
+            assert!((Duration::from_millis(50)..=Duration::from_millis(100)).contains(&pause));
+        }
+    }
+}

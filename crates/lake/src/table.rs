@@ -1,0 +1,224 @@
+//! A table as it was when it was loaded.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef as ArrowSchemaRef;
+use iceberg::arrow::schema_to_arrow_schema;
+use iceberg::spec::{SchemaRef, SnapshotRef};
+use iceberg::table::Table;
+use tokio::runtime::Handle;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::schema::evolve::SchemaChange;
+use crate::schema::{LakeSchema, map};
+use crate::settings::WriteOptions;
+use crate::write::DataWriter;
+
+/// Prefix of the summary keys that belong to this platform.
+pub const STATE_PREFIX: &str = "ol.";
+/// Summary key of the identifier of one [`crate::Lake::commit`] call.
+pub const COMMIT_ID_KEY: &str = "ol.commit-id";
+/// Summary key of the source position a snapshot reaches, a text that sorts like the positions.
+pub const POSITION_KEY: &str = "ol.position";
+
+/// Name of a table: the namespace (one level) and the name in it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TableName {
+    /// The namespace, such as `ol_warehouse_dev_raw`.
+    pub namespace: String,
+    /// The table.
+    pub name: String,
+}
+
+impl TableName {
+    /// A name from its two parts.
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{}", self.namespace, self.name)
+    }
+}
+
+/// What a table is created from.
+#[derive(Clone, Debug)]
+pub struct TableDefinition {
+    /// Its name; the namespace must exist.
+    pub name: TableName,
+    /// Its columns.
+    pub schema: LakeSchema,
+    /// What it holds; kept as the table property `comment`.
+    pub comment: Option<String>,
+    /// Table properties. They win over the defaults of this crate.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// The current snapshot of a table, from its summary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotInfo {
+    /// Identifier of the snapshot.
+    pub snapshot_id: i64,
+    /// Sequence number of the snapshot, larger than that of every earlier one.
+    pub sequence_number: i64,
+    /// When it was committed, in milliseconds since 1970.
+    pub timestamp_ms: i64,
+    /// `append`, `overwrite`, `replace` or `delete`.
+    pub operation: String,
+    /// Rows of the table at this snapshot.
+    pub records: u64,
+    /// Data files of the table at this snapshot.
+    pub files: u64,
+    /// Bytes of these files.
+    pub bytes: u64,
+    /// The summary entries whose key starts with [`STATE_PREFIX`].
+    pub state: BTreeMap<String, String>,
+}
+
+impl SnapshotInfo {
+    pub(crate) fn of(snapshot: &SnapshotRef) -> Self {
+        let summary = snapshot.summary();
+        let total = |key: &str| {
+            summary.additional_properties.get(key).and_then(|text| text.parse().ok()).unwrap_or(0)
+        };
+        let state = summary
+            .additional_properties
+            .iter()
+            .filter(|(key, _value)| key.starts_with(STATE_PREFIX))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        Self {
+            snapshot_id: snapshot.snapshot_id(),
+            sequence_number: snapshot.sequence_number(),
+            timestamp_ms: snapshot.timestamp_ms(),
+            operation: summary.operation.as_str().to_owned(),
+            records: total("total-records"),
+            files: total("total-data-files"),
+            bytes: total("total-files-size"),
+            state,
+        }
+    }
+}
+
+/// A table as it was when it was loaded, possibly seen through a [`SchemaChange`] that is not committed yet.
+#[derive(Clone)]
+pub struct LakeTable {
+    inner: Table,
+    name: TableName,
+    schema: SchemaRef,
+    lake_schema: LakeSchema,
+    arrow_schema: ArrowSchemaRef,
+    properties: BTreeMap<String, String>,
+    runtime: Handle,
+}
+
+impl LakeTable {
+    pub(crate) fn new(inner: Table, name: TableName, runtime: Handle) -> Result<Self> {
+        let schema = inner.current_schema_ref();
+        let properties = inner
+            .metadata()
+            .properties()
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        Self::with_schema(inner, name.clone(), schema, properties, runtime)
+            .map_err(|error| error.with("table", name))
+    }
+
+    fn with_schema(
+        inner: Table,
+        name: TableName,
+        schema: SchemaRef,
+        properties: BTreeMap<String, String>,
+        runtime: Handle,
+    ) -> Result<Self> {
+        let lake_schema = map::from_iceberg(&schema)?;
+        let arrow_schema = schema_to_arrow_schema(&schema)
+            .map_err(|error| Error::from_iceberg(ErrorKind::SchemaConflict, error))?;
+        let arrow_schema = Arc::new(arrow_schema);
+        Ok(Self { inner, name, schema, lake_schema, arrow_schema, properties, runtime })
+    }
+
+    /// The table as it will be after `change`: its [`LakeTable::arrow_schema`] and [`LakeTable::writer`] are those of
+    /// the new schema. Commit the rows together with the change.
+    pub fn after(&self, change: &SchemaChange) -> Result<Self> {
+        Self::with_schema(
+            self.inner.clone(),
+            self.name.clone(),
+            Arc::clone(change.schema()),
+            self.properties.clone(),
+            self.runtime.clone(),
+        )
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &TableName {
+        &self.name
+    }
+
+    /// The schema of the batches to write, with field identifiers.
+    ///
+    /// `string` is `Utf8`, `binary` is `LargeBinary`, `uuid` is `FixedSizeBinary(16)`, times are microseconds.
+    pub fn arrow_schema(&self) -> ArrowSchemaRef {
+        Arc::clone(&self.arrow_schema)
+    }
+
+    /// Its columns.
+    pub fn schema(&self) -> &LakeSchema {
+        &self.lake_schema
+    }
+
+    /// Its properties.
+    pub fn properties(&self) -> &BTreeMap<String, String> {
+        &self.properties
+    }
+
+    /// Its folder, as an address.
+    pub fn location(&self) -> &str {
+        self.inner.metadata().location()
+    }
+
+    /// Address of the metadata file this table was loaded from; a reader without a catalog opens it.
+    pub fn metadata_location(&self) -> &str {
+        self.inner.metadata_location().expect("a table is only built with its metadata location")
+    }
+
+    /// The current snapshot, or `None` when nothing was ever committed.
+    pub fn current_snapshot(&self) -> Option<SnapshotInfo> {
+        self.inner.metadata().current_snapshot().map(SnapshotInfo::of)
+    }
+
+    /// Starts writing data files. They are invisible until [`crate::Lake::commit`] takes them in.
+    ///
+    /// File names begin with `prefix`, which should tell the run.
+    pub fn writer(&self, options: &WriteOptions, prefix: &str) -> Result<DataWriter> {
+        DataWriter::start(self, options, prefix)
+    }
+
+    pub(crate) fn inner(&self) -> &Table {
+        &self.inner
+    }
+
+    pub(crate) fn iceberg_schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+}
+
+impl fmt::Debug for LakeTable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("LakeTable")
+            .field("name", &self.name)
+            .field("metadata_location", &self.inner.metadata_location())
+            .field("snapshot_id", &self.inner.metadata().current_snapshot_id())
+            .finish_non_exhaustive()
+    }
+}
