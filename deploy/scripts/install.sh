@@ -107,20 +107,20 @@ rust_toolchain() {
 
 # --- Python ----------------------------------------------------------------------------------------------------
 
-# python_environment NAME FILE…: made anew only when a requirement file or the interpreter changed.
+# python_environment NAME FILE…: made anew only when a requirement file changed or its interpreter is gone. The stamp is
+# the requirements themselves, as the test kit writes it too.
 python_environment() {
-  local name=$1 directory="$OL_CACHE/$1" wanted
+  local directory="$OL_CACHE/$1" log="$OL_CACHE/log/$1.log" requirements=() file
   shift
-  wanted=$( (python3 --version && cat "$@") | sha256sum | cut -d' ' -f1)
-  [ "$(cat "$directory/stamp" 2>/dev/null)" = "$wanted" ] && return 0
-  say "Installing Python packages into $name"
+  if "$directory/bin/python" --version >/dev/null 2>&1 && cat "$@" | cmp -s - "$directory/ol-requirements.txt"; then
+    return 0
+  fi
+  say "Installing Python packages into $(basename "$directory")"
   rm -rf "$directory"
-  quietly "$OL_CACHE/log/$name.log" python3 -m venv "$directory"
-  local requirements=() file
+  quietly "$log" python3 -m venv "$directory"
   for file in "$@"; do requirements+=(-r "$file"); done
-  quietly "$OL_CACHE/log/$name.log" \
-    "$directory/bin/pip" install --disable-pip-version-check --no-input --quiet "${requirements[@]}"
-  printf '%s\n' "$wanted" >"$directory/stamp"
+  quietly "$log" "$directory/bin/pip" install --disable-pip-version-check --no-input --quiet "${requirements[@]}"
+  cat "$@" >"$directory/ol-requirements.txt"
 }
 
 # --- cargo tools -----------------------------------------------------------------------------------------------

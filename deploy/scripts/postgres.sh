@@ -93,6 +93,21 @@ postgres_start() {
   export PGPORT=$PG_PORT
 }
 
+# database_is NAME STAMP: whether the database was filled from the sources that STAMP stands for.
+# The stamp is the database's comment, so it cannot outlive the data.
+database_is() {
+  [ "$(psql -X -A -t -d postgres -c "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = '$1'")" = "$2" ]
+}
+
+# database_new NAME: an empty database in place of the one of that name.
+database_new() {
+  PGOPTIONS='-c client_min_messages=warning' psql -X -q -d postgres -v ON_ERROR_STOP=1 \
+    -c "DROP DATABASE IF EXISTS $1 WITH (FORCE)" -c "CREATE DATABASE $1"
+}
+
+# database_stamp NAME STAMP: says that the database is complete.
+database_stamp() { psql -X -q -d postgres -v ON_ERROR_STOP=1 -c "COMMENT ON DATABASE $1 IS '$2'"; }
+
 # postgres_stop FOLDER: stops our server, if it runs.
 postgres_stop() {
   [ -d "$1" ] || return 0

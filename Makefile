@@ -1,0 +1,35 @@
+# What a person types. Each target installs what it lacks; the work is in deploy/scripts, deploy/demo and tests/bench.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+SOURCE ?= postgres
+N ?= 20
+
+.PHONY: help demo clean-demo test check bench kill site install
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## load a demo application database into an Iceberg lake, query it, draw the architecture
+	@deploy/demo/run.sh
+
+clean-demo: ## stop and remove all that the demo made
+	@deploy/demo/clean.sh
+
+test: ## formats, lints, licences, documentation, unit, property and acceptance tests
+	@deploy/scripts/test.sh all
+
+check: ## formats, lints and licences only
+	@deploy/scripts/test.sh check
+
+bench: ## measure against the COPY floor and dlt; writes tests/bench/runs/latest.json
+	@tests/bench/run.sh
+
+kill: ## kill ol-ingest at random points: make kill SOURCE=postgres N=20
+	@deploy/scripts/kill.sh "$(SOURCE)" "$(N)"
+
+site: ## draw the architecture site into .ol/site
+	@deploy/scripts/site.sh
+
+install: ## only install what is missing
+	@deploy/scripts/install.sh base

@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# The demonstration behind `make demo`: a real application database lands in an Iceberg lake, and everything it takes
+# is installed, built and started here. A second run finds all that and takes seconds.
+#
+#   OL_DEMO_SCALE   size of the demo database, 1 is about 1.5 million rows (default 1)
+#   OL_CACHE        where tools, Python environments and build results are kept (default ~/.cache/ol-flows)
+#
+# All else lies in .ol/demo below the checkout; `make clean-demo` removes it and stops the server.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/../scripts/postgres.sh"
+
+DEMO="$OL_ROOT/.ol/demo"
+SCALE="${OL_DEMO_SCALE:-1}"
+UNIT=mitxonline/app_postgres
+DATABASE=mitxonline
+INVENTORY="$DEMO/inventory"
+PYTHON="$OL_CACHE/venv/bin/python"
+INGEST="$CARGO_TARGET_DIR/release/ol-ingest"
+C4GEN="$CARGO_TARGET_DIR/release/c4gen"
+STARTED=$(now_milliseconds)
+
+install() {
+  "$OL_ROOT/deploy/scripts/install.sh" base
+  "$OL_ROOT/deploy/scripts/install.sh" python venv "$OL_ROOT"/tests/{readers,dagster}/requirements.txt
+}
+
+build() {
+  (cd "$OL_ROOT" && cargo build --release --locked -p ol-ingest -p c4gen --bins)
+}
+
+# The database is made once; a change of its SQL or of the scale makes it anew.
+start_source() {
+  local wanted
+  postgres_start "$DEMO/postgres"
+  wanted=$( (cat "$OL_ROOT"/deploy/demo/*.sql && echo "$SCALE") | sha256sum | cut -d' ' -f1)
+  if ! database_is "$DATABASE" "$wanted"; then
+    say "Making the demo database (scale $SCALE)"
+    database_new "$DATABASE"
+    for part in schema data constraints; do
+      psql -X -q -d "$DATABASE" -v "scale=$SCALE" -f "$OL_ROOT/deploy/demo/$part.sql"
+    done
+    database_stamp "$DATABASE" "$wanted"
+  fi
+  export OL_SOURCE_MITXONLINE_APP_POSTGRES_URL="postgres://$PGUSER:$PGPASSWORD@127.0.0.1:$PG_PORT/$DATABASE"
+  psql -X -q -A -t -F ' ' -d "$DATABASE" -c "
+    SELECT 'Postgres on port $PG_PORT:', count(*), 'tables,', sum(reltuples)::bigint, 'rows,', pg_size_pretty(pg_database_size(current_database()))
+    FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+}
+
+show() { "$PYTHON" "$OL_ROOT/deploy/demo/show.py" "$@"; }
+
+discover() {
+  mkdir -p "$INVENTORY/units"
+  "$INGEST" discover --deployment "${UNIT%/*}" --layer "${UNIT#*/}" >"$DEMO/unit.yml"
+  mv "$DEMO/unit.yml" "$INVENTORY/units/mitxonline_app_postgres.yml"
+  say "Drafted ${INVENTORY#"$OL_ROOT"/}/units/mitxonline_app_postgres.yml ($(grep -c 'raw_table:' "$INVENTORY/units/mitxonline_app_postgres.yml") tables)"
+}
+
+plan() {
+  "$INGEST" --output json plan --inventory "$INVENTORY" --unit "$UNIT" >"$DEMO/plan.json"
+  show plan "$DEMO/plan.json"
+}
+
+# The exit code of `run` is of interest only when a table did not land; a refused one is shown by name.
+run() {
+  local code=0
+  "$INGEST" --output json run --inventory "$INVENTORY" --unit "$UNIT" >"$DEMO/run.json" || code=$?
+  [ -s "$DEMO/run.json" ] || return "$code"
+  show run "$DEMO/run.json"
+}
+
+verify() {
+  local code=0
+  "$INGEST" --output json verify --inventory "$INVENTORY" --unit "$UNIT" >"$DEMO/verify.json" || code=$?
+  [ -s "$DEMO/verify.json" ] || return "$code"
+  show verify "$DEMO/verify.json" || code=2
+  return "$code"
+}
+
+queries() { show queries "$OL_CATALOG" "ol_warehouse_${OL_ENV}_raw"; }
+
+site() {
+  (cd "$OL_ROOT" && "$C4GEN" build --output "$DEMO/site")
+}
+
+mkdir -p "$DEMO/lake"
+export OL_ENV=dev OL_CATALOG="sqlite:$DEMO/lake/catalog.db" OL_WAREHOUSE="$DEMO/lake/warehouse"
+
+step "Install what is missing" install
+step "Build ol-ingest and c4gen" build
+step "Start the source" start_source
+step "discover: what is in the database" discover
+step "plan: how each column lands" plan
+step "run: load it into the lake" run
+step "verify: source against lake" verify
+step "Query the lake with DuckDB" queries
+step "Draw the architecture site" site
+
+heading "Done in $(seconds_since "$STARTED") s"
+step_summary
+cat <<SUMMARY
+
+The lake:    ${DEMO#"$OL_ROOT"/}/lake (catalog.db and warehouse/)
+The site:    open ${DEMO#"$OL_ROOT"/}/site/index.html in a browser
+The source:  still running on port $PG_PORT; \`make clean-demo\` stops it and removes all of this
+SUMMARY

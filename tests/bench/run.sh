@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# The measurements behind `make bench`: installs what they need, starts a private Postgres with the data, runs bench.py.
+#
+#   OL_BENCH_SCALE        scale factor of TPC-H's lineitem, 1 is 6 million rows (default 1)
+#   OL_BENCH_REPETITIONS  interleaved repetitions of floor and ours, at least 3 (default 3)
+#   OL_BENCH_PEERS        0 leaves dlt out (default 1)
+#   OL_BENCH_FLAT         1 loads lineitem at ten times the scale too, to see that memory stays flat (default 0)
+#
+# The generated data stays in $OL_CACHE/bench for the next run; delete that folder to have it made anew.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/../../deploy/scripts/postgres.sh"
+
+TPCHGEN_VERSION=4.0.0
+SCALE="${OL_BENCH_SCALE:-1}"
+export OL_BENCH_FOLDER="$OL_CACHE/bench"
+export OL_BENCH_SCALE="$SCALE"
+mkdir -p "$OL_BENCH_FOLDER"
+
+stop() {
+  local code=$?
+  postgres_stop "$OL_BENCH_FOLDER/postgres"
+  rm -rf "$OL_BENCH_FOLDER/lake" "$OL_BENCH_FOLDER/csv" "$OL_BENCH_FOLDER/peer"
+  exit "$code"
+}
+
+install() {
+  "$OL_ROOT/deploy/scripts/install.sh" base
+  "$OL_ROOT/deploy/scripts/install.sh" tool tpchgen-cli "$TPCHGEN_VERSION"
+  [ "${OL_BENCH_PEERS:-1}" = 0 ] ||
+    "$OL_ROOT/deploy/scripts/install.sh" python venv-bench "$OL_ROOT/tests/bench/requirements.txt"
+}
+
+build() { (cd "$OL_ROOT" && cargo build --release --locked -p ol-ingest -p c4gen --bins); }
+
+# load DATABASE SCALE WIDE-ROWS: makes the database once; a change of what goes in makes it anew.
+load() {
+  local database=$1 scale=$2 wide_rows=$3 stamp
+  stamp="$(sha256sum <"$OL_ROOT/tests/bench/tables.sql" | cut -c1-16) $scale $wide_rows $TPCHGEN_VERSION"
+  database_is "$database" "$stamp" && return 0
+  rm -rf "$OL_BENCH_FOLDER/csv"
+  mkdir -p "$OL_BENCH_FOLDER/csv"
+  database_new "$database"
+  psql -X -q -d "$database" -v "wide_rows=$wide_rows" -f "$OL_ROOT/tests/bench/tables.sql" >/dev/null
+  tpchgen-cli csv --scale-factor "$scale" --tables lineitem --quiet --no-progress \
+    --output-dir "$OL_BENCH_FOLDER/csv"
+  psql -X -q -d "$database" -v ON_ERROR_STOP=1 \
+    -c "\\copy lineitem FROM '$OL_BENCH_FOLDER/csv/lineitem.csv' WITH (FORMAT csv, HEADER)"
+  psql -X -q -d "$database" -c "VACUUM (ANALYZE)" -c CHECKPOINT
+  rm -rf "$OL_BENCH_FOLDER/csv"
+  database_stamp "$database" "$stamp"
+}
+
+source_data() {
+  postgres_start "$OL_BENCH_FOLDER/postgres"
+  load bench "$SCALE" "$(awk -v scale="$SCALE" 'BEGIN { printf "%d", scale * 1000000 }')"
+  if [ "${OL_BENCH_FLAT:-0}" = 1 ]; then
+    load bench_large "$(awk -v scale="$SCALE" 'BEGIN { print scale * 10 }')" 1
+  fi
+}
+
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+step "Install what is missing" install
+step "Build ol-ingest" build
+step "Make the data (scale $SCALE)" source_data
+step "Measure" python3 "$OL_ROOT/tests/bench/bench.py" --release "$CARGO_TARGET_DIR/release"
