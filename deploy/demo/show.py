@@ -1,0 +1,157 @@
+"""Tables a person can read, made of the JSON documents of `ol-ingest` and of the lake itself.
+
+Usage: show.py plan FILE | run FILE | verify FILE | queries CATALOG NAMESPACE
+"""
+
+import collections
+import json
+import pathlib
+import sys
+
+PREFIX = "raw__mitxonline__app__postgres__"
+READERS = pathlib.Path(__file__).resolve().parents[2] / "tests" / "readers"
+
+QUERIES = [
+    (
+        "Verified learners and what they paid, by country",
+        """
+        SELECT address.country, count(DISTINCT enrollment.user_id) AS learners, count(DISTINCT orders.id) AS orders,
+               sum(orders.total_price_paid) FILTER (WHERE orders.state = 'fulfilled')::decimal(18, 2) AS paid
+        FROM {users_legaladdress} AS address
+        JOIN (SELECT DISTINCT user_id FROM {courses_courserunenrollment} WHERE enrollment_mode = 'verified') AS enrollment
+            USING (user_id)
+        LEFT JOIN {ecommerce_order} AS orders ON orders.purchaser_id = address.user_id
+        GROUP BY address.country ORDER BY learners DESC, address.country LIMIT 5
+        """,
+    ),
+    (
+        "Inside the JSON of the enrollment audit, and names in any script",
+        """
+        SELECT data_after ->> '$.user.name' AS name, count(*) AS changes,
+               count(*) FILTER (WHERE data_after ->> '$.mode' = 'verified') AS to_verified
+        FROM {courses_courserunenrollmentaudit}
+        GROUP BY name ORDER BY changes DESC, name LIMIT 5
+        """,
+    ),
+    (
+        "Dates that Iceberg cannot hold: NULL in the column, the exact text of the source beside it",
+        """
+        SELECT id, end_date, start_date, _ol_odd
+        FROM {courses_programrun} WHERE _ol_odd IS NOT NULL ORDER BY id LIMIT 5
+        """,
+    ),
+]
+
+
+def table(headings, rows, right) -> None:
+    """Prints rows under headings; columns named in `right` are flush right."""
+    texts = [[str(cell) for cell in row] for row in rows]
+    widths = [max([len(heading)] + [len(row[place]) for row in texts]) for place, heading in enumerate(headings)]
+    aligned = [(">" if heading in right else "<") + str(width) for heading, width in zip(headings, widths)]
+    print("  " + "  ".join(format(heading, form) for heading, form in zip(headings, aligned)).rstrip())
+    for row in texts:
+        print("  " + "  ".join(format(cell, form) for cell, form in zip(row, aligned)).rstrip())
+
+
+def size(count) -> str:
+    """Bytes as people write them."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}"
+    return f"{count} B"
+
+
+def short(raw_table: str) -> str:
+    """A raw table without the unit's prefix."""
+    return raw_table.removeprefix(PREFIX)
+
+
+def show_plan(document: dict) -> int:
+    """How many columns land how, and one example of every contract that is not exact."""
+    counted, examples = collections.Counter(), {}
+    for entry in document["tables"]:
+        for column in entry["columns"]:
+            fidelity = column["fidelity"]
+            counted[fidelity] += 1
+            if fidelity != "exact":
+                base = column["source_type"].partition("(")[0]
+                examples.setdefault((fidelity, base), (entry["raw_table"], column))
+    print(f"  {len(document['tables'])} tables, {sum(counted.values())} columns: ", end="")
+    print(", ".join(f"{count} {fidelity}" for fidelity, count in counted.most_common()))
+    headings = ("column (one of each kind that is not exact)", "source type", "lake type", "fidelity")
+    rows = [
+        (f"{short(name)}.{column['column']}", column["source_type"], column["lake_type"] or "-", column["fidelity"])
+        for name, column in examples.values()
+    ]
+    table(headings, rows, right=())
+    return say_others(document)
+
+
+def say_others(document: dict) -> int:
+    """The tables that are not done, with the reason; 2 when one of them is more than refused."""
+    others = [entry for entry in document["tables"] if entry["outcome"] != "done"]
+    for entry in others:
+        print(f"  {entry['outcome']}: {short(entry['raw_table'])}: {entry['advice']}")
+    return 0 if document["tables"] and all(entry["outcome"] == "refused" for entry in others) else 2
+
+
+def show_verify(document: dict) -> int:
+    """How much of source and lake was compared, and what differs."""
+    same = [entry for entry in document["tables"] if entry["outcome"] == "done"]
+    rows = sum(entry["lake_rows"] or 0 for entry in same)
+    columns = sum(entry["columns_compared"] for entry in same)
+    print(f"  {len(same)} tables agree: {rows:,} rows, {columns} columns compared by digest")
+    return say_others(document)
+
+
+def show_run(document: dict) -> int:
+    """What landed, largest first, and what was refused, with the reason."""
+    landed = [entry for entry in document["tables"] if entry["outcome"] == "done"]
+    landed.sort(key=lambda entry: (-entry["rows"], entry["raw_table"]))
+    headings = ("raw table", "rows", "bytes", "files", "seconds", "rows/s")
+    rows = [
+        (
+            short(entry["raw_table"]),
+            f"{entry['rows']:,}",
+            size(entry["bytes"]),
+            entry["files"],
+            f"{entry['seconds']:.2f}",
+            f"{entry['rows'] / entry['seconds']:,.0f}" if entry["seconds"] > 0 else "–",
+        )
+        for entry in landed
+    ]
+    total_rows = sum(entry["rows"] for entry in landed)
+    total_bytes = sum(entry["bytes"] for entry in landed)
+    rows.append(("total", f"{total_rows:,}", size(total_bytes), sum(entry["files"] for entry in landed), "", ""))
+    table(headings, rows, right=headings[1:])
+    return say_others(document)
+
+
+def show_queries(catalog: str, namespace: str) -> int:
+    """Three questions to the lake, asked in DuckDB."""
+    sys.path.insert(0, str(READERS))
+    sys.dont_write_bytecode = True
+    from lake import Lake
+
+    lake = Lake(catalog, namespace)
+    scans = {short(name): f"iceberg_scan('{place}')" for name, place in lake.locations().items()}
+    for title, query in QUERIES:
+        answer = lake.connection().execute(query.format_map(scans))
+        headings = [column[0] for column in answer.description]
+        numbers = [column[0] for column in answer.description if str(column[1]) in ("NUMBER", "BIGINT", "DECIMAL")]
+        print(f"\n  {title}:")
+        table(headings, answer.fetchall(), right=numbers)
+    return 0
+
+
+def main() -> int:
+    """Shows one document; the exit code is 2 when it tells of a failure."""
+    what, *rest = sys.argv[1:]
+    if what == "queries":
+        return show_queries(*rest)
+    document = json.loads(pathlib.Path(rest[0]).read_text())
+    return {"plan": show_plan, "run": show_run, "verify": show_verify}[what](document)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
