@@ -1,8 +1,9 @@
 //! How a `main` starts and ends, the same in every binary.
 //!
-//! [`parse`] reads the command line (a mistake there is exit code 3, not clap's 2); [`run`] starts logging, tracing, signals,
-//! metrics and the async runtime, runs the command, and turns what it returns into one clear sentence, an advice and an exit code.
-//! A panic is a failure like any other: reported, flushed, exit code 2.
+//! [`parse`] reads the command line (a mistake there is exit code 3, not clap's 2); [`run`] starts
+//! logging, tracing, signals, metrics and the async runtime, runs the command, and turns what it
+//! returns into one clear sentence, an advice and an exit code. A panic is a failure like any
+//! other: reported, flushed, exit code 2.
 
 use std::fmt;
 use std::future::Future;
@@ -37,7 +38,8 @@ pub enum Output {
     Json,
 }
 
-/// The flags every binary takes, before or after its command: `#[command(flatten)]` it into the parser.
+/// The flags every binary takes, before or after its command: `#[command(flatten)]` it into the
+/// parser.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalOptions {
@@ -53,7 +55,8 @@ pub struct GlobalOptions {
     #[arg(long, global = true, value_enum, value_name = "FORM", env = "OL_LOG_FORMAT")]
     pub log_format: Option<LogFormat>,
 
-    /// What is logged: a level, or directives such as info,ol_lake=debug [default: OL_LOG, RUST_LOG, info]
+    /// What is logged: a level, or directives such as info,ol_lake=debug [default: OL_LOG,
+    /// RUST_LOG, info]
     #[arg(long, global = true, value_name = "FILTER")]
     pub log_level: Option<String>,
 
@@ -118,8 +121,8 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Parses the command line, or prints what is wrong with it and ends the process: 0 for `--help` and `--version`, 3 for a
-/// mistake.
+/// Parses the command line, or prints what is wrong with it and ends the process: 0 for `--help`
+/// and `--version`, 3 for a mistake.
 pub fn parse<P: clap::Parser>() -> P {
     P::try_parse().unwrap_or_else(|error| {
         // Nothing is left to do when the terminal is gone.
@@ -147,8 +150,9 @@ pub fn completion(
 
 /// Runs a command from start to exit code.
 ///
-/// `service_name` is the binary's name and `service_version` its version. Further consumers of log lines are `layers` (none: `Vec::new()`). On failure
-/// stderr ends with `error: …` and, where something can be done, `Advice: …`.
+/// `service_name` is the binary's name and `service_version` its version. Further consumers of log
+/// lines are `layers` (none: `Vec::new()`). On failure stderr ends with `error: …` and, where
+/// something can be done, `Advice: …`.
 pub fn run<Run, Running>(
     service_name: &'static str,
     service_version: &'static str,

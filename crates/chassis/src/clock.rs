@@ -1,7 +1,8 @@
 //! Time as an argument.
 //!
-//! Retries, leases and schedules take a [`Clock`], so that a test owns time: it moves an hour in a microsecond and never
-//! waits for the wall. [`SystemClock`] is the only place of the workspace that asks the operating system.
+//! Retries, leases and schedules take a [`Clock`], so that a test owns time: it moves an hour in a
+//! microsecond and never waits for the wall. [`SystemClock`] is the only place of the workspace
+//! that asks the operating system.
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant, SystemTime};
@@ -45,7 +46,8 @@ impl Clock for SystemClock {
 
 /// A clock that moves only when told to.
 ///
-/// It starts at the instant given, and [`TestClock::advance`] wakes every sleeper whose time has come.
+/// It starts at the instant given, and [`TestClock::advance`] wakes every sleeper whose time has
+/// come.
 #[derive(Debug)]
 pub struct TestClock {
     started_at: SystemTime,

@@ -1,8 +1,8 @@
 //! The error of this crate: what happened, to what, and whose turn it is.
 //!
-//! The kind decides the exit code, the context names the things involved, the advice says what to do next. The source
-//! is kept, never formatted into the message: the chain is printed once, by [`crate::cli::run`]. No constructor is ever
-//! handed a secret (I9).
+//! The kind decides the exit code, the context names the things involved, the advice says what to
+//! do next. The source is kept, never formatted into the message: the chain is printed once, by
+//! [`crate::cli::run`]. No constructor is ever handed a secret (I9).
 
 use std::fmt;
 
@@ -24,7 +24,8 @@ pub enum ErrorKind {
 
 /// A failure of the ground a binary stands on.
 ///
-/// Shown as one sentence, the context in parentheses: `Vault refused to read the secret (path: secret/app, status: 403)`.
+/// Shown as one sentence, the context in parentheses: `Vault refused to read the secret (path:
+/// secret/app, status: 403)`.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -120,7 +121,8 @@ impl std::error::Error for Error {
 
 /// An error and its causes as one sentence: `a: b: c`.
 ///
-/// A cause whose text already stands in what precedes it (libraries that print their source) is not repeated.
+/// A cause whose text already stands in what precedes it (libraries that print their source) is not
+/// repeated.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut sentence = error.to_string();
     let mut next = error.source();

@@ -1,7 +1,7 @@
 //! The exit codes of every binary.
 //!
-//! Dagster, Kubernetes and a person at 3 a.m. all read the same number: it says who acts next. A run over many tables
-//! ends with the code of its worst table ([`Exit::worst`]).
+//! Dagster, Kubernetes and a person at 3 a.m. all read the same number: it says who acts next. A
+//! run over many tables ends with the code of its worst table ([`Exit::worst`]).
 
 use std::process::ExitCode;
 
@@ -14,7 +14,8 @@ pub enum Exit {
     Transient = 1,
     /// A fact that no retry changes. A person's turn.
     Definite = 2,
-    /// The settings, the flags or the inventory are wrong; nothing was tried. The turn of whoever wrote them.
+    /// The settings, the flags or the inventory are wrong; nothing was tried. The turn of whoever
+    /// wrote them.
     Configuration = 3,
     /// Asked to stop and did so at a safe point; the same command resumes. The scheduler's turn.
     Stopped = 75,
@@ -34,7 +35,8 @@ impl Exit {
 
     /// The most severe of `exits`; [`Exit::Done`] when there are none.
     ///
-    /// Severity: `Configuration > Definite > Transient > Stopped > Done`. What needs a person outranks what heals.
+    /// Severity: `Configuration > Definite > Transient > Stopped > Done`. What needs a person
+    /// outranks what heals.
     pub fn worst(exits: impl IntoIterator<Item = Self>) -> Self {
         exits.into_iter().max_by_key(|exit| exit.severity()).unwrap_or(Self::Done)
     }

@@ -1,7 +1,8 @@
 //! Files, with errors that say which one.
 //!
-//! `std::fs` answers "No such file or directory" and leaves the reader guessing. These helpers name the path and what was
-//! tried, and say whose turn it is. They block: call them at the start and the end of a run, not on a hot path.
+//! `std::fs` answers "No such file or directory" and leaves the reader guessing. These helpers name
+//! the path and what was tried, and say whose turn it is. They block: call them at the start and
+//! the end of a run, not on a hot path.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -30,11 +31,12 @@ pub fn read_text(path: &Path) -> Result<String, Error> {
     })
 }
 
-/// Writes a file so that readers see the old content or the new one, never half: to a neighbour first, then renamed
-/// over `path`. Missing parent folders are made.
+/// Writes a file so that readers see the old content or the new one, never half: to a neighbour
+/// first, then renamed over `path`. Missing parent folders are made.
 ///
 /// # Errors
-/// Names the path; definite unless the operating system says "try again". The old file is then untouched.
+/// Names the path; definite unless the operating system says "try again". The old file is then
+/// untouched.
 pub fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<(), Error> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         create_folder(parent)?;
@@ -84,7 +86,8 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(paths)
 }
 
-/// An [`Error`] for a failed file operation: `what` ("Cannot read the file"), the path, and the cure for the cause.
+/// An [`Error`] for a failed file operation: `what` ("Cannot read the file"), the path, and the
+/// cure for the cause.
 pub fn failure(what: &str, path: &Path, source: io::Error) -> Error {
     let (kind, advice) = whose_turn(&source);
     let error = Error::new(kind, what).with("path", path.display()).caused_by(source);
@@ -142,7 +145,7 @@ mod tests {
         write(&path, "first").unwrap();
         write(&path, "second").unwrap();
         assert_eq!(read_text(&path).unwrap(), "second");
-        assert_eq!(list(path.parent().unwrap()).unwrap(), [path.clone()]);
+        assert_eq!(list(path.parent().unwrap()).unwrap(), std::slice::from_ref(&path));
         remove(&path).unwrap();
         remove(&path).unwrap();
         assert!(list(path.parent().unwrap()).unwrap().is_empty());

@@ -1,8 +1,9 @@
 //! What every binary stands on: configuration, secrets, telemetry, clock, shutdown, exit codes.
 //!
-//! The binaries of the platform differ in what they do and agree in how they are run: the same flags, the same
-//! variables, the same log lines, the same exit codes, the same way to stop. That agreement lives here, once.
-//! This crate does not know what a lake, a source database or Dagster is.
+//! The binaries of the platform differ in what they do and agree in how they are run: the same
+//! flags, the same variables, the same log lines, the same exit codes, the same way to stop. That
+//! agreement lives here, once. This crate does not know what a lake, a source database or Dagster
+//! is.
 //!
 //! | module | question it answers |
 //! |---|---|

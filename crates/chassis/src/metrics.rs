@@ -1,8 +1,9 @@
 //! Prometheus metrics of long runs, scraped at `/metrics`.
 //!
-//! Code records with the `metrics` crate's macros; nothing is kept until [`serve`] installs the recorder, so a short run pays
-//! nothing. Names follow one grammar, `<domain>_<name>_<unit>[_total]`, and stand as constants in one place of each crate,
-//! checked when it is compiled:
+//! Code records with the `metrics` crate's macros; nothing is kept until [`serve`] installs the
+//! recorder, so a short run pays nothing. Names follow one grammar,
+//! `<domain>_<name>_<unit>[_total]`, and stand as constants in one place of each crate, checked
+//! when it is compiled:
 //!
 //! ```
 //! /// Rows written to the lake.
@@ -33,8 +34,9 @@ const SECONDS_BUCKETS: [f64; 12] =
 const BYTES_BUCKETS: [f64; 8] =
     [1024.0, 65_536.0, 1_048_576.0, 16_777_216.0, 67_108_864.0, 268_435_456.0, 1.074e9, 1.1e12];
 
-/// True when `name` is `<domain>_<name>_<unit>` or the same with `_total`, in lower case letters, digits and single underscores, and
-/// the unit is one of bytes, seconds, rows, files, tables, events, requests, retries, errors, ratio.
+/// True when `name` is `<domain>_<name>_<unit>` or the same with `_total`, in lower case letters,
+/// digits and single underscores, and the unit is one of bytes, seconds, rows, files, tables,
+/// events, requests, retries, errors, ratio.
 pub const fn is_well_named(name: &str) -> bool {
     let bytes = name.as_bytes();
     let Some((&first, _)) = bytes.split_first() else { return false };
@@ -97,11 +99,12 @@ const fn equal(mut left: &[u8], mut right: &[u8]) -> bool {
 
 /// Records metrics from now on and serves them at `http://ADDRESS/metrics` until the process ends.
 ///
-/// Must be called inside a tokio runtime, once a process. Histograms whose names end in `_seconds` or `_bytes` get fixed buckets.
+/// Must be called inside a tokio runtime, once a process. Histograms whose names end in `_seconds`
+/// or `_bytes` get fixed buckets.
 ///
 /// # Errors
-/// Configuration when the address cannot be listened on or its port is 0 (no scraper could know the port); definite when
-/// another recorder is installed.
+/// Configuration when the address cannot be listened on or its port is 0 (no scraper could know the
+/// port); definite when another recorder is installed.
 pub fn serve(address: SocketAddr) -> Result<(), Error> {
     let advice =
         "Give --metrics-address an address of this machine and a free port, such as 0.0.0.0:9464";

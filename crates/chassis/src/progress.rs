@@ -1,8 +1,8 @@
 //! Progress bars for people, and nothing for machines.
 //!
-//! Bars are drawn on stderr when it is a terminal. Elsewhere (Dagster, Kubernetes, a pipe) every call is a no-op and the log
-//! tells the story. Log lines go through [`LogWriter`], which lifts the bars, prints the line above them and lets them
-//! down again, so that neither tears the other.
+//! Bars are drawn on stderr when it is a terminal. Elsewhere (Dagster, Kubernetes, a pipe) every
+//! call is a no-op and the log tells the story. Log lines go through [`LogWriter`], which lifts the
+//! bars, prints the line above them and lets them down again, so that neither tears the other.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;

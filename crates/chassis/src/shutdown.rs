@@ -1,8 +1,9 @@
 //! Stopping on request.
 //!
-//! Kubernetes sends SIGTERM and waits for its grace period; a person types Ctrl-C. The first signal asks: the run
-//! finishes what it holds, writes its checkpoint and ends with [`Exit::Stopped`]. The second one insists: the process
-//! ends at once with the same code. Whatever a run had not committed by then never happened, so that is safe too.
+//! Kubernetes sends SIGTERM and waits for its grace period; a person types Ctrl-C. The first signal
+//! asks: the run finishes what it holds, writes its checkpoint and ends with [`Exit::Stopped`]. The
+//! second one insists: the process ends at once with the same code. Whatever a run had not
+//! committed by then never happened, so that is safe too.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -17,12 +18,14 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// A request that only [`Shutdown::request`] makes: for tests, and for embedding a run in another process.
+    /// A request that only [`Shutdown::request`] makes: for tests, and for embedding a run in
+    /// another process.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A request made by SIGTERM or SIGINT. A second signal ends the process at once with [`Exit::Stopped`].
+    /// A request made by SIGTERM or SIGINT. A second signal ends the process at once with
+    /// [`Exit::Stopped`].
     ///
     /// Must be called inside a tokio runtime.
     ///

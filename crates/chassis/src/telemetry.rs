@@ -1,11 +1,14 @@
-//! What a process says about itself while it runs: log lines on stderr, and traces to an OpenTelemetry collector.
+//! What a process says about itself while it runs: log lines on stderr, and traces to an
+//! OpenTelemetry collector.
 //!
-//! Stdout belongs to the command's result (`--output json`), so every log line goes to stderr: text for a person at a terminal, one JSON
-//! object a line otherwise. Traces leave by OTLP over HTTP when the standard variables name a collector; a collector that is
-//! missing or broken costs a warning, never the run. Dropping the [`TelemetryGuard`] flushes what is pending.
+//! Stdout belongs to the command's result (`--output json`), so every log line goes to stderr: text
+//! for a person at a terminal, one JSON object a line otherwise. Traces leave by OTLP over HTTP
+//! when the standard variables name a collector; a collector that is missing or broken costs a
+//! warning, never the run. Dropping the [`TelemetryGuard`] flushes what is pending.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider as _;
@@ -18,7 +21,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt as log};
 
 use crate::config::Variables;
-use crate::error::Error;
+use crate::error::{Error, chain};
 use crate::progress::Progress;
 
 /// Libraries are quiet by default; `OL_LOG=debug` or `OL_LOG=info,sqlx=debug` opens them.
@@ -47,7 +50,8 @@ pub struct TelemetryOptions {
     pub service_version: &'static str,
     /// The form of log lines; by default text when stderr is a terminal, JSON otherwise.
     pub log_format: Option<LogFormat>,
-    /// What is logged, such as `debug` or `info,ol_lake=trace`; by default `OL_LOG`, else `RUST_LOG`, else `info`.
+    /// What is logged, such as `debug` or `info,ol_lake=trace`; by default `OL_LOG`, else
+    /// `RUST_LOG`, else `info`.
     pub log_filter: Option<String>,
     /// The bars that log lines must not tear.
     pub progress: Progress,
@@ -84,7 +88,8 @@ impl fmt::Debug for TelemetryOptions {
     }
 }
 
-/// Keeps telemetry going. Hold it until the end of `main`: dropping it sends the last traces, within five seconds.
+/// Keeps telemetry going. Hold it until the end of `main`: dropping it sends the last traces,
+/// within five seconds.
 #[derive(Debug)]
 #[must_use = "dropping the guard ends tracing"]
 pub struct TelemetryGuard {
@@ -103,7 +108,8 @@ impl Drop for TelemetryGuard {
 /// Starts logging and tracing for the whole process.
 ///
 /// # Errors
-/// Configuration when the filter cannot be read, naming who set it; definite when the process has a subscriber already.
+/// Configuration when the filter cannot be read, naming who set it; definite when the process has a
+/// subscriber already.
 pub fn init(options: TelemetryOptions) -> Result<TelemetryGuard, Error> {
     let Prepared { layers, provider, warning } = prepare(options)?;
     tracing_subscriber::registry().with(layers).try_init().map_err(|source| {
@@ -182,8 +188,8 @@ fn filter(options: &TelemetryOptions) -> Result<EnvFilter, Error> {
     })
 }
 
-/// The trace exporter that the standard variables ask for; `Ok(None)` when they ask for none, `Err` with a warning when
-/// they ask for what cannot be done.
+/// The trace exporter that the standard variables ask for; `Ok(None)` when they ask for none, `Err`
+/// with a warning when they ask for what cannot be done.
 fn exporter(
     service_name: &'static str,
     service_version: &'static str,
@@ -228,9 +234,27 @@ fn exporter(
     Ok(Some(provider))
 }
 
-/// Sends batches with a blocking client: the batch processor has a thread of its own and no tokio runtime.
+/// Sends batches with a blocking client: the batch processor has a thread of its own and no tokio
+/// runtime.
+///
+/// The SDK keeps failed exports to itself, so the first one is told here: a warning, once a
+/// process.
 #[derive(Debug)]
-struct CollectorClient(reqwest::blocking::Client);
+struct CollectorClient {
+    http: reqwest::blocking::Client,
+    has_warned: AtomicBool,
+}
+
+impl CollectorClient {
+    fn warn_once(&self, reason: &dyn fmt::Display) {
+        if !self.has_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %reason,
+                "traces do not reach the collector, the run goes on; check OTEL_EXPORTER_OTLP_ENDPOINT"
+            );
+        }
+    }
+}
 
 /// The client is built on a plain thread, as it may not be built inside a runtime.
 fn collector_client() -> Result<CollectorClient, String> {
@@ -238,14 +262,20 @@ fn collector_client() -> Result<CollectorClient, String> {
     std::thread::spawn(build)
         .join()
         .map_err(|_| "the client's thread panicked".to_owned())?
-        .map(CollectorClient)
+        .map(|http| CollectorClient { http, has_warned: AtomicBool::new(false) })
         .map_err(|error| error.to_string())
 }
 
 #[async_trait::async_trait]
 impl HttpClient for CollectorClient {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let response = self.0.execute(request.try_into()?)?;
+        let response = self
+            .http
+            .execute(request.try_into()?)
+            .inspect_err(|error| self.warn_once(&chain(error)))?;
+        if !response.status().is_success() {
+            self.warn_once(&response.status());
+        }
         let mut reply = Response::builder().status(response.status());
         if let Some(headers) = reply.headers_mut() {
             headers.extend(response.headers().clone());

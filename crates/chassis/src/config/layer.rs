@@ -10,8 +10,8 @@ use toml::{Table, Value};
 use super::Variables;
 use crate::error::Error;
 
-/// Sections that one of our binaries reads. A file or an environment serves all of them, so each binary leaves the
-/// sections of the others alone; any other unknown section is a mistake.
+/// Sections that one of our binaries reads. A file or an environment serves all of them, so each
+/// binary leaves the sections of the others alone; any other unknown section is a mistake.
 const SECTIONS: [&str; 5] = ["ingest", "lake", "pipes", "transform", "webhook"];
 
 /// Where a key was written.
@@ -66,7 +66,8 @@ impl Layers {
 
     /// Lays the variables `OL_<SECTION>__<KEY>[__<KEY>…]` on top.
     ///
-    /// A value takes the type of the default it replaces; a list is written as TOML (`["a", "b"]`) or `a,b`.
+    /// A value takes the type of the default it replaces; a list is written as TOML (`["a", "b"]`)
+    /// or `a,b`.
     pub(super) fn add_variables(&mut self, variables: &Variables) -> Result<(), Error> {
         for name in variables.names() {
             let Some(keys) = keys_of(name) else { continue };
@@ -155,7 +156,8 @@ fn merge(below: &mut Table, above: Table) {
     }
 }
 
-/// The key path a variable means; `None` when it is not one of ours. `OL_SOURCE_…` names sources, not keys.
+/// The key path a variable means; `None` when it is not one of ours. `OL_SOURCE_…` names sources,
+/// not keys.
 fn keys_of(variable: &str) -> Option<Vec<String>> {
     let rest = variable.strip_prefix("OL_")?;
     if rest.starts_with("SOURCE_") || !rest.contains("__") {
@@ -186,8 +188,9 @@ fn insert(table: &mut Table, keys: &[String], value: Value) {
     }
 }
 
-/// A variable's text as the type of the default it replaces. Without a default: a number, a truth value or a list when
-/// it reads as one in TOML, otherwise text (write `"123"` with its quotes to mean text).
+/// A variable's text as the type of the default it replaces. Without a default: a number, a truth
+/// value or a list when it reads as one in TOML, otherwise text (write `"123"` with its quotes to
+/// mean text).
 fn typed(text: &str, default: Option<&Value>) -> Result<Value, &'static str> {
     let literal = || {
         let document: Result<Table, _> = toml::from_str(&format!("value = {text}"));

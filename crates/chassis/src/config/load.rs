@@ -10,15 +10,17 @@ use super::{ConfigurationError, Variables};
 use crate::error::Error;
 use crate::fs;
 
-/// The settings of a binary: embedded `defaults` < the file at `path` < the process's `OL_<SECTION>__<KEY>` variables.
+/// The settings of a binary: embedded `defaults` < the file at `path` < the process's
+/// `OL_<SECTION>__<KEY>` variables.
 ///
-/// `T` and its sections carry `#[serde(deny_unknown_fields)]`; every key should stand in `defaults` with its comment,
-/// commented out when it has no default. Sections of the other binaries (`[webhook]` in a file read by `ol-ingest`)
-/// are left alone, so that one file can serve all.
+/// `T` and its sections carry `#[serde(deny_unknown_fields)]`; every key should stand in `defaults`
+/// with its comment, commented out when it has no default. Sections of the other binaries
+/// (`[webhook]` in a file read by `ol-ingest`) are left alone, so that one file can serve all.
 ///
 /// # Errors
-/// Configuration, naming the file and line or the variable, and the key: not TOML, a key nobody knows, a value of the wrong type, a
-/// missing key. A file that cannot be read keeps the kind of [`fs::read_text`]. Values are never shown.
+/// Configuration, naming the file and line or the variable, and the key: not TOML, a key nobody
+/// knows, a value of the wrong type, a missing key. A file that cannot be read keeps the kind of
+/// [`fs::read_text`]. Values are never shown.
 pub fn load<T: DeserializeOwned>(
     defaults: &'static str,
     path: Option<&Path>,
@@ -82,7 +84,8 @@ fn refuse(layers: &Layers, key: &str, reason: &str) -> Error {
             .advise(format!("Set {key} in the file of --config, or the variable {variable}"));
     }
     let error = Error::configuration("The configuration has a value that does not fit its key");
-    // serde's reasons quote the value ("invalid type: string "…", expected u16"): only what was expected is told.
+    // serde's reasons quote the value ("invalid type: string "…", expected u16"): only what was
+    // expected is told.
     let expected = match reason.rsplit_once(", expected ") {
         Some((_, expected)) => expected,
         None if reason.starts_with("invalid ") => "another value",

@@ -1,4 +1,5 @@
-//! The variables that say where a process is: which platform environment, which catalog, which warehouse, which source.
+//! The variables that say where a process is: which platform environment, which catalog, which
+//! warehouse, which source.
 //!
 //! They are variables and not keys of a file because one image runs in every environment.
 
@@ -60,15 +61,16 @@ impl FromStr for Environment {
 pub struct Platform {
     /// `OL_ENV`; default `dev`.
     pub environment: Environment,
-    /// `OL_CATALOG`: `sqlite:PATH`, `postgres://…`, `rest+http(s)://…` or `glue:`; default `sqlite:.ol/catalog.db`. A secret because it may
-    /// hold a password; its display is safe.
+    /// `OL_CATALOG`: `sqlite:PATH`, `postgres://…`, `rest+http(s)://…` or `glue:`; default
+    /// `sqlite:.ol/catalog.db`. A secret because it may hold a password; its display is safe.
     pub catalog: SecretUrl,
     /// `OL_WAREHOUSE`: a path, `file:///…` or `s3://bucket/prefix`; default `.ol/warehouse`.
     pub warehouse: String,
 }
 
 impl Platform {
-    /// Reads the variables of this process. `OL_CATALOG` may come from a file or from Vault, as [`SecretSource`] says.
+    /// Reads the variables of this process. `OL_CATALOG` may come from a file or from Vault, as
+    /// [`SecretSource`] says.
     ///
     /// # Errors
     /// Configuration, naming the variable; and the errors of [`SecretSource::read_url`].
@@ -98,8 +100,8 @@ impl Platform {
     }
 }
 
-/// The variable that holds a source's URL: `OL_SOURCE_<DEPLOYMENT>_<LAYER>_URL`, upper case, what is not a letter or a
-/// digit becomes `_`.
+/// The variable that holds a source's URL: `OL_SOURCE_<DEPLOYMENT>_<LAYER>_URL`, upper case, what
+/// is not a letter or a digit becomes `_`.
 pub fn source_variable(deployment: &str, layer: &str) -> String {
     format!("OL_SOURCE_{}_{}_URL", shout(deployment), shout(layer))
 }
@@ -114,12 +116,15 @@ fn shout(text: &str) -> String {
 
 /// The URL of a source, read now: call it at each connection, so that a rotated password is met.
 ///
-/// From [`source_variable`] (or the file named by the variable with `_FILE` added); else, when `OL_VAULT_SOURCES` is set to
-/// `MOUNT/PATH`, from the field `url` of the Vault secret `MOUNT/PATH/<deployment>/<layer>`. Where the value refers to database
-/// credentials (`vault-db:…`), they are issued now and renewed for as long as the returned URL or a clone of it lives.
+/// From [`source_variable`] (or the file named by the variable with `_FILE` added); else, when
+/// `OL_VAULT_SOURCES` is set to `MOUNT/PATH`, from the field `url` of the Vault secret
+/// `MOUNT/PATH/<deployment>/<layer>`. Where the value refers to database credentials
+/// (`vault-db:…`), they are issued now and renewed for as long as the returned URL or a clone of it
+/// lives.
 ///
 /// # Errors
-/// Configuration when no variable names the source, with the variable's name; else those of [`SecretSource::read_url`].
+/// Configuration when no variable names the source, with the variable's name; else those of
+/// [`SecretSource::read_url`].
 pub async fn source_url(deployment: &str, layer: &str) -> Result<SecretUrl, ConfigurationError> {
     source(deployment, layer, &Variables::process())?.read_url().await
 }

@@ -1,7 +1,8 @@
 //! The process's environment variables as a value.
 //!
-//! Everything that depends on variables takes a [`Variables`], so that a test hands in its own instead of changing the
-//! process. An empty value counts as unset: Kubernetes manifests often spell "none" that way.
+//! Everything that depends on variables takes a [`Variables`], so that a test hands in its own
+//! instead of changing the process. An empty value counts as unset: Kubernetes manifests often
+//! spell "none" that way.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -1,8 +1,9 @@
 //! Keeping issued credentials alive.
 //!
-//! Vault issues database credentials under a lease and drops the database user when it ends. A renewal is asked for after
-//! two thirds of the time granted, so that a third is left for Vault to come back. A lease has a maximum life: near it
-//! Vault grants less and less, then the credentials end whatever we do; open connections may survive, the next one asks for new ones.
+//! Vault issues database credentials under a lease and drops the database user when it ends. A
+//! renewal is asked for after two thirds of the time granted, so that a third is left for Vault to
+//! come back. A lease has a maximum life: near it Vault grants less and less, then the credentials
+//! end whatever we do; open connections may survive, the next one asks for new ones.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

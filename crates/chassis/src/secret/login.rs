@@ -1,6 +1,7 @@
-//! How a process proves to Vault who it is, in the order tried: the variable `VAULT_TOKEN`; a token file
-//! (`VAULT_TOKEN_FILE`, else `~/.vault-token`, which Vault's own command line and agent write); in a cluster, the pod's
-//! service account.
+//! How a process proves to Vault who it is, in the order tried: the variable `VAULT_TOKEN`; the
+//! file of `VAULT_TOKEN_FILE`; in a cluster, the pod's service account when a role is named; last,
+//! `~/.vault-token`, which Vault's own command line and agent write. What was said on purpose goes
+//! before what happens to lie around.
 
 use std::path::PathBuf;
 
@@ -18,7 +19,8 @@ pub(super) enum Login {
     Token(SecretText),
     /// A file with such a token, read again whenever Vault refuses the last one.
     TokenFile(PathBuf),
-    /// The pod's service account, exchanged for a token of `role` at the auth method mounted at `mount`.
+    /// The pod's service account, exchanged for a token of `role` at the auth method mounted at
+    /// `mount`.
     Kubernetes { mount: String, role: String, service_account_token: PathBuf },
 }
 

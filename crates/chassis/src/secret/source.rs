@@ -59,7 +59,8 @@ impl SecretSource {
     /// The place that `value`, the value of the variable `name`, stands for.
     ///
     /// # Errors
-    /// Configuration, naming the variable and the right form, when a `vault:` or `vault-db:` reference is not whole.
+    /// Configuration, naming the variable and the right form, when a `vault:` or `vault-db:`
+    /// reference is not whole.
     pub fn parse(name: &str, value: &str) -> Result<Self, Error> {
         let incomplete = |form: &'static str| {
             Error::configuration("The reference to Vault is not whole")
@@ -87,8 +88,9 @@ impl SecretSource {
     /// Reads the secret as text, now.
     ///
     /// # Errors
-    /// Configuration when the place is wrong (no such file or field; credentials where text is wanted), definite when it is refused,
-    /// transient when Vault cannot answer. Never holds the secret.
+    /// Configuration when the place is wrong (no such file or field; credentials where text is
+    /// wanted), definite when it is refused, transient when Vault cannot answer. Never holds the
+    /// secret.
     pub async fn read(&self) -> Result<SecretText, Error> {
         match &self.place {
             Place::Literal(text) => Ok(text.clone()),

@@ -8,7 +8,8 @@ use serde::ser::{Serialize, Serializer};
 
 const REDACTED: &str = "[redacted]";
 
-/// A password, token or key. Shown, debugged and serialized as `[redacted]`; wiped from memory when dropped.
+/// A password, token or key. Shown, debugged and serialized as `[redacted]`; wiped from memory when
+/// dropped.
 #[derive(Clone)]
 pub struct SecretText(SecretString);
 

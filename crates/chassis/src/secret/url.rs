@@ -1,7 +1,8 @@
 //! A URL that may hold a password.
 //!
-//! Redaction works on the text, not on a parsed URL: MongoDB lists several hosts in one authority and SQLite has none, and
-//! both must be shown safely. Whatever cannot be told apart from a password is refused or left out of the display.
+//! Redaction works on the text, not on a parsed URL: MongoDB lists several hosts in one authority
+//! and SQLite has none, and both must be shown safely. Whatever cannot be told apart from a
+//! password is refused or left out of the display.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,7 +28,8 @@ const SAFE_PARAMETERS: [&str; 9] = [
 
 /// A URL with its credentials, shown as `scheme://user:***@host:port/database?sslmode=require`.
 ///
-/// Clones share the lease of credentials that Vault issued; it is renewed until the last one is dropped.
+/// Clones share the lease of credentials that Vault issued; it is renewed until the last one is
+/// dropped.
 #[derive(Clone)]
 pub struct SecretUrl {
     text: SecretText,
@@ -41,8 +43,8 @@ impl SecretUrl {
     /// Takes a URL; `scheme:rest` without an authority (`sqlite:PATH`, `glue:`) is one too.
     ///
     /// # Errors
-    /// Configuration, without quoting the text: no scheme, a port that is not a number, or a `/`, `?`, `#` or `@` in the user
-    /// name or password that should have been percent-encoded.
+    /// Configuration, without quoting the text: no scheme, a port that is not a number, or a `/`,
+    /// `?`, `#` or `@` in the user name or password that should have been percent-encoded.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let shown = redact(text.trim())?;
         Ok(Self { text: SecretText::new(text.trim()), shown: shown.into(), lease: None })

@@ -1,9 +1,10 @@
 //! The part of Vault's HTTP interface that reading secrets needs.
 //!
-//! Key-value engines come in two versions with different paths and shapes; which one a mount is, Vault tells at
-//! `sys/internal/ui/mounts/PATH`, and where a policy hides that, both shapes are tried. Requests that meet weather (a sealed or
-//! restarting Vault, a lost connection) are repeated a few times, then reported as transient. What Vault refuses is
-//! definite, and the advice names the path and the identity a policy must bring together.
+//! Key-value engines come in two versions with different paths and shapes; which one a mount is,
+//! Vault tells at `sys/internal/ui/mounts/PATH`, and where a policy hides that, both shapes are
+//! tried. Requests that meet weather (a sealed or restarting Vault, a lost connection) are repeated
+//! a few times, then reported as transient. What Vault refuses is definite, and the advice names
+//! the path and the identity a policy must bring together.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -57,9 +58,10 @@ struct Reply {
 }
 
 impl Vault {
-    /// The Vault of `VAULT_ADDR` (with `VAULT_NAMESPACE`, `VAULT_CACERT`), logged in to when first needed: by `VAULT_TOKEN`, by a token
-    /// file (`VAULT_TOKEN_FILE`, `~/.vault-token`), or as the Kubernetes role `DAGSTER_VAULT_ROLE` or `VAULT_ROLE` at the auth
-    /// mount `VAULT_K8S_MOUNT` (default `k8s-data`) with the pod's service account.
+    /// The Vault of `VAULT_ADDR` (with `VAULT_NAMESPACE`, `VAULT_CACERT`), logged in to when first
+    /// needed: by `VAULT_TOKEN`, by a token file (`VAULT_TOKEN_FILE`, `~/.vault-token`), or as the
+    /// Kubernetes role `DAGSTER_VAULT_ROLE` or `VAULT_ROLE` at the auth mount `VAULT_K8S_MOUNT`
+    /// (default `k8s-data`) with the pod's service account.
     ///
     /// # Errors
     /// Configuration, naming the variable that is missing or wrong.
@@ -195,7 +197,8 @@ impl Vault {
         }
     }
 
-    /// Issues database credentials at `MOUNT/creds/ROLE` (or `MOUNT/static-creds/ROLE`) and keeps their lease renewed.
+    /// Issues database credentials at `MOUNT/creds/ROLE` (or `MOUNT/static-creds/ROLE`) and keeps
+    /// their lease renewed.
     pub(super) async fn issue_credentials(
         self: &Arc<Self>,
         path: &str,
@@ -239,11 +242,17 @@ impl Vault {
         Some(ends_at.saturating_duration_since(self.clock.monotonic()))
     }
 
-    /// A request with the token; when Vault refuses it and a new login may help, once more with a new token.
+    /// A request with the token; when Vault refuses it and a new login may help, once more with a
+    /// new token.
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Reply, Error> {
         let (token, is_fresh) = self.token(false).await?;
         let reply = self.send(method.clone(), path, body, Some(&token)).await?;
         if reply.status != 403 || is_fresh || !self.login.can_repeat() {
+            return Ok(reply);
+        }
+        // A live token that lacks a right must stay: the credentials it obtained end with it.
+        let about = self.send(Method::GET, "auth/token/lookup-self", None, Some(&token)).await?;
+        if about.status == 200 {
             return Ok(reply);
         }
         let (again, _) = self.token(true).await?;
@@ -393,7 +402,8 @@ impl Vault {
                 .with("status", status)
                 .advise(sealed));
         }
-        // An empty or foreign body has none of the fields asked for, and is then refused by what asked.
+        // An empty or foreign body has none of the fields asked for, and is then refused by what
+        // asked.
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         Ok(Reply { status, body })
     }

@@ -1,6 +1,7 @@
 //! Vault's protocol, spoken over a real connection.
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
@@ -157,7 +158,9 @@ async fn weather_is_waited_out_then_reported_as_transient() {
 }
 
 /// Issues `v-app-1`, `v-app-2`, … for one hour, and renews with what `granted_seconds` says.
-fn database(granted_seconds: impl Fn(usize) -> Option<u64> + Send + Sync + 'static) -> HttpServer {
+fn database(
+    granted_seconds: impl Fn(usize) -> Result<u64, u16> + Send + Sync + 'static,
+) -> HttpServer {
     let issued = AtomicUsize::new(0);
     let renewed = AtomicUsize::new(0);
     HttpServer::start(move |asked| match asked.line.as_str() {
@@ -176,8 +179,8 @@ fn database(granted_seconds: impl Fn(usize) -> Option<u64> + Send + Sync + 'stat
             assert_eq!(body["lease_id"], "postgres-mitxonline/creds/readonly/1");
             assert_eq!(body["increment"], 3600);
             match granted_seconds(renewed.fetch_add(1, Ordering::SeqCst)) {
-                Some(seconds) => (200, json!({"lease_duration": seconds}).to_string()),
-                None => (400, json!({"errors": ["lease not found"]}).to_string()),
+                Ok(seconds) => (200, json!({"lease_duration": seconds}).to_string()),
+                Err(status) => (status, json!({"errors": ["not renewed"]}).to_string()),
             }
         }
         _ => missing(),
@@ -197,7 +200,7 @@ async fn until(condition: impl Fn() -> bool) {
 
 #[tokio::test]
 async fn database_credentials_are_issued_at_each_connection_and_renewed_while_held() {
-    let server = database(|_| Some(3600));
+    let server = database(|_| Ok(3600));
     let clock = Arc::new(TestClock::new(SystemTime::UNIX_EPOCH));
     let vault =
         connect(&[("VAULT_ADDR", &server.address), ("VAULT_TOKEN", "t")], Arc::clone(&clock));
@@ -221,8 +224,7 @@ async fn database_credentials_are_issued_at_each_connection_and_renewed_while_he
     clock.sleeping(1).await;
 
     drop(clone);
-    until(|| clock.elapsed().is_zero() || Arc::strong_count(&vault) == 1).await;
-    tokio::task::yield_now().await;
+    until(|| Arc::weak_count(&vault) == 0).await;
     clock.advance(Duration::from_secs(7200));
     SystemClock.sleep(Duration::from_millis(50)).await;
     assert_eq!(server.count(RENEW), 4, "renewed after the last clone was dropped");
@@ -233,8 +235,8 @@ async fn database_credentials_are_issued_at_each_connection_and_renewed_while_he
 
 #[tokio::test]
 async fn renewal_ends_when_the_lease_does() {
-    for end in [Some(1), None] {
-        let server = database(move |renewal| if renewal == 0 { Some(300) } else { end });
+    for end in [Ok(1), Err(400)] {
+        let server = database(move |renewal| if renewal == 0 { Ok(300) } else { end });
         let clock = Arc::new(TestClock::new(SystemTime::UNIX_EPOCH));
         let vault =
             connect(&[("VAULT_ADDR", &server.address), ("VAULT_TOKEN", "t")], Arc::clone(&clock));
@@ -244,12 +246,27 @@ async fn renewal_ends_when_the_lease_does() {
             clock.advance(Duration::from_secs(wait_seconds));
             until(|| server.count(RENEW) == renewals).await;
         }
-        until(|| true).await;
-        SystemClock.sleep(Duration::from_millis(20)).await;
-        clock.advance(Duration::from_secs(86_400));
-        SystemClock.sleep(Duration::from_millis(50)).await;
+        until(|| Arc::weak_count(&vault) == 0).await;
         assert_eq!(server.count(RENEW), 2);
     }
+}
+
+#[tokio::test]
+async fn a_lease_outlives_a_vault_that_is_away_for_a_while() {
+    let server = database(|renewal| if renewal < 6 { Err(503) } else { Ok(3600) });
+    let clock = Arc::new(TestClock::new(SystemTime::UNIX_EPOCH));
+    let vault =
+        connect(&[("VAULT_ADDR", &server.address), ("VAULT_TOKEN", "t")], Arc::clone(&clock));
+    let _url = source(DATABASE).read_url_from(&vault).await.unwrap();
+    while server.count(RENEW) < 7 {
+        clock.sleeping(1).await;
+        clock.advance(Duration::from_secs(10));
+        SystemClock.sleep(Duration::from_millis(1)).await;
+    }
+    let elapsed = clock.elapsed();
+    assert!(elapsed > Duration::from_secs(2400) && elapsed < Duration::from_secs(3600));
+    clock.sleeping(1).await;
+    assert_eq!(Arc::weak_count(&vault), 1, "the renewal goes on");
 }
 
 #[tokio::test]
@@ -309,6 +326,32 @@ async fn a_pod_logs_in_with_its_service_account_and_again_when_its_token_ends() 
     assert_eq!(key.read_from(&vault).await.unwrap().expose(), "value");
     assert_eq!(server.count("POST /v1/auth/token/renew-self"), 1);
     assert_eq!(server.count(login), 3, "once as the token ends, once as Vault refuses the new one");
+}
+
+#[tokio::test]
+async fn a_live_token_that_lacks_a_right_is_kept() {
+    let server = HttpServer::start(|asked| match asked.line.as_str() {
+        "POST /v1/auth/k8s-data/login" => {
+            let auth = json!({"client_token": "s.1", "lease_duration": 1000});
+            (200, json!({"auth": auth}).to_string())
+        }
+        "GET /v1/auth/token/lookup-self" => (200, json!({"data": {}}).to_string()),
+        "GET /v1/kv/data/app" => (200, json!({"data": {"data": {"key": "value"}}}).to_string()),
+        _ => denied(),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let account = folder.path().join("token");
+    crate::fs::write(&account, "service-account").unwrap();
+    let variables = [
+        ("VAULT_ADDR", server.address.as_str()),
+        ("VAULT_ROLE", "flows"),
+        ("VAULT_K8S_TOKEN_FILE", account.to_str().unwrap()),
+    ];
+    let vault = connect(&variables, impatient());
+    source("vault:kv/app#key").read_from(&vault).await.unwrap();
+    let error = source("vault:kv/payroll#key").read_from(&vault).await.unwrap_err();
+    assert!(error.advice().unwrap().contains("the role flows of auth/k8s-data"), "{error:?}");
+    assert_eq!(server.count("POST /v1/auth/k8s-data/login"), 1);
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! An HTTP/1.1 server on a port of its own: what it answers is a closure, what it was asked is kept.
+//! An HTTP/1.1 server on a port of its own: what it answers is a closure, what it was asked is
+//! kept.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
