@@ -82,9 +82,9 @@ rust_components() {
 rust_toolchain() {
   if ! rust_is_enough; then
     say "Installing Rust $RUST_INSTALLED (found: $(rust_version || true))"
-    if ! command -v rustup >/dev/null 2>&1 && apt-cache show rustup >/dev/null 2>&1; then
+    if ! command -v rustup >/dev/null 2>&1 && apt-cache policy rustup 2>/dev/null | grep -q 'Candidate: [0-9]'; then
       quietly "$OL_CACHE/log/apt-rustup.log" as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -q -y --no-install-recommends rustup || true
+        apt-get install -q -y --no-install-recommends rustup
       hash -r
     fi
     if command -v rustup >/dev/null 2>&1; then
@@ -93,9 +93,9 @@ rust_toolchain() {
         fail "rustup cannot fetch Rust $RUST_INSTALLED; install rustc $RUST_MINIMUM or newer by hand and run this again"
       rust_is_enough || quietly "$OL_CACHE/log/rustup.log" rustup default "$RUST_INSTALLED"
     else
-      python_environment venv-rustup "$OL_ROOT/deploy/scripts/rustup-requirements.txt"
-      quietly "$OL_CACHE/log/rustup.log" "$OL_CACHE/venv-rustup/bin/python" \
-        -c 'import puccinialin, sys; puccinialin.setup_rust(sys.argv[1])' "$OL_CACHE/rust" ||
+      { python_environment venv-rustup "$OL_ROOT/deploy/scripts/rustup-requirements.txt" &&
+        quietly "$OL_CACHE/log/rustup.log" "$OL_CACHE/venv-rustup/bin/python" \
+          -c 'import puccinialin, sys; puccinialin.setup_rust(sys.argv[1])' "$OL_CACHE/rust"; } ||
         fail "No Rust toolchain could be fetched; install rustc $RUST_MINIMUM or newer by hand (rustup is the usual way) and run this again"
     fi
     use_cached_rust
@@ -117,9 +117,9 @@ python_environment() {
   fi
   say "Installing Python packages into $(basename "$directory")"
   rm -rf "$directory"
-  quietly "$log" python3 -m venv "$directory"
+  quietly "$log" python3 -m venv "$directory" || return 1
   for file in "$@"; do requirements+=(-r "$file"); done
-  quietly "$log" "$directory/bin/pip" install --disable-pip-version-check --no-input --quiet "${requirements[@]}"
+  quietly "$log" "$directory/bin/pip" install --disable-pip-version-check --no-input --quiet "${requirements[@]}" || return 1
   cat "$@" >"$directory/ol-requirements.txt"
 }
 
