@@ -6,6 +6,7 @@ written a second time. A value for which the two texts are equal is stored exact
 """
 
 import decimal
+import json
 import math
 import re
 import struct
@@ -178,8 +179,8 @@ def timestamp_text(microseconds: int, suffix: str) -> str:
     return f"{date} {time_text(of_day)}{suffix}{era}"
 
 
-def list_texts(values: pa.Array, delimiter: str) -> list:
-    """`array_out` of one-dimensional arrays that start at 1."""
+def elements(delimiter: str):
+    """How `array_out` writes an element, as a function of its text."""
     needs_quotes = re.compile(QUOTED_IN_ARRAY.replace("]", re.escape(delimiter) + "]"), re.ASCII)
 
     def element(shown) -> str:
@@ -189,10 +190,38 @@ def list_texts(values: pa.Array, delimiter: str) -> list:
             return '"' + shown.replace("\\", "\\\\").replace('"', '\\"') + '"'
         return shown
 
+    return element
+
+
+def list_texts(values: pa.Array, delimiter: str) -> list:
+    """`array_out` of one-dimensional arrays that start at 1."""
+    element = elements(delimiter)
     offsets = values.offsets.to_pylist()
     first, last = offsets[0], offsets[-1]
-    elements = [element(shown) for shown in texts(values.values.slice(first, last - first), delimiter)]
+    written = [element(shown) for shown in texts(values.values.slice(first, last - first), delimiter)]
     return [
-        "{" + delimiter.join(elements[start - first : end - first]) + "}" if valid else None
+        "{" + delimiter.join(written[start - first : end - first]) + "}" if valid else None
         for start, end, valid in zip(offsets, offsets[1:], values.is_valid().to_pylist())
     ]
+
+
+def json_array_texts(values: list, delimiter: str) -> list:
+    """`array_out` of arrays that the lake keeps as JSON text, which its contract says of several dimensions."""
+    element = elements(delimiter)
+
+    def written(node) -> str:
+        if isinstance(node, list):
+            return "{" + delimiter.join(map(written, node)) + "}"
+        if isinstance(node, dict):
+            raise Unknown("no canonical text for an object in an array of several dimensions")
+        return element(("f", "t")[node] if isinstance(node, bool) else node)
+
+    def literal(text):
+        if text is None or not text.startswith("["):
+            return text
+        try:
+            return written(json.loads(text, parse_int=str, parse_float=str))
+        except json.JSONDecodeError:
+            return text  # an array literal with its bounds: [0:1]={…}
+
+    return [literal(text) for text in values]

@@ -89,7 +89,10 @@ class Lake:
                 odd = odd_texts(batch.column(names.index(ODD_COLUMN))) if ODD_COLUMN in names else []
                 chunk = []
                 for column, place in zip(columns, places):
-                    shown = canonical.texts(batch.column(place), column.array_delimiter)
+                    values = batch.column(place)
+                    shown = canonical.texts(values, column.array_delimiter)
+                    if column.is_array and "list" not in str(values.type):
+                        shown = canonical.json_array_texts(shown, column.array_delimiter)
                     for row, kept in odd:
                         if shown[row] is None and column.name in kept:
                             shown[row] = kept[column.name]

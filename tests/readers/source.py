@@ -24,6 +24,7 @@ class Column:
 
     name: str
     type_name: str
+    is_array: bool
     array_delimiter: str
     key_place: int  # 1-based place in the primary key, 0 outside it
 
@@ -65,7 +66,7 @@ class Source:
         """The columns of a relation, in order, without dropped ones."""
         relation = f"{quoted(schema)}.{quoted(table)}"
         query = f"""
-            SELECT a.attname, format_type(a.atttypid, a.atttypmod),
+            SELECT a.attname, format_type(a.atttypid, a.atttypmod), b.typcategory = 'A',
                    coalesce((SELECT e.typdelim FROM pg_type e WHERE e.oid = b.typelem AND b.typcategory = 'A'), ','),
                    coalesce((SELECT array_position(i.indkey::int2[], a.attnum) FROM pg_index i
                              WHERE i.indrelid = a.attrelid AND i.indisprimary), -1) + 1
@@ -73,7 +74,10 @@ class Source:
                  JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
             WHERE a.attrelid = {literal(relation)}::regclass AND a.attnum > 0 AND NOT a.attisdropped
             ORDER BY a.attnum"""
-        return [Column(name, kind, delimiter, int(place)) for name, kind, delimiter, place in self.rows(query)]
+        return [
+            Column(name, kind, is_array == "t", delimiter, int(place))
+            for name, kind, is_array, delimiter, place in self.rows(query)
+        ]
 
     def chunks(self, schema: str, table: str, names: list):
         """The rows of a relation, chunk by chunk: the count of rows and a list of texts a column."""

@@ -31,6 +31,14 @@ impl Comparison {
             .collect()
     }
 
+    /// The rows that psql counted in a source table; `None` where it was not compared.
+    pub fn rows(&self, table: &str) -> Option<u64> {
+        let tables = self.document.get("tables")?.as_array()?;
+        let found =
+            tables.iter().find(|found| found.get("source").is_some_and(|name| name == table))?;
+        found.pointer("/rows/psql")?.as_u64()
+    }
+
     /// Demands that every table is equal in all readers, or refused with a reason.
     #[track_caller]
     pub fn expect_equal(&self) -> &Self {

@@ -1,0 +1,168 @@
+//! SIGKILL at every named point and at random moments: the lake opens and shows the old or the new table, the next run
+//! completes, and what the dead run left behind is found and swept.
+
+use std::fmt::Write as _;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::common::{Case, PATIENCE, Random, rows, unreachable};
+
+/// Rows of the first version of each table; `large` is read in several parts.
+const TABLES: [(&str, u64); 3] = [("small", 10), ("large", 60_000), ("keyless", 1_000)];
+
+/// A source whose tables change as a whole from version to version, and a lake that has followed to some version.
+struct Followed {
+    case: Case,
+    version: u64,
+    /// The rows each table has in the lake; `None` before it is there.
+    landed: Option<u64>,
+}
+
+impl Followed {
+    fn new(deployment: &'static str) -> Self {
+        let case = Case::new(deployment);
+        let mut script = String::new();
+        for (name, _) in TABLES {
+            let key = if name == "keyless" { "" } else { "PRIMARY KEY" };
+            write!(script, "CREATE TABLE {name} (id bigint {key}, version int, note text, amount numeric(20,4));").unwrap();
+        }
+        case.database.psql(&script);
+        let mut followed = Self { case, version: 0, landed: None };
+        followed.change();
+        followed.case.discover();
+        followed
+    }
+
+    /// Every row gets a new content, and every table as many rows more as there were versions.
+    fn change(&mut self) {
+        self.version += 1;
+        let mut script = String::new();
+        for (name, rows) in TABLES {
+            write!(
+                script,
+                "TRUNCATE {name}; INSERT INTO {name} SELECT n, {version}, md5(n::text || {version}), n * {version} / 7.0 \
+                 FROM generate_series(1, {rows} + {version}) n;",
+                version = self.version
+            )
+            .unwrap();
+        }
+        self.case.database.psql(&script);
+    }
+
+    /// What both readers see is, table by table, all of the old version or all of the new one.
+    #[track_caller]
+    fn expect_old_or_new(&self, state: &Value, when: &str) {
+        for (name, base) in TABLES {
+            let seen = rows(state, &self.case.raw_table(name));
+            let old = self.landed.map(|version| base + version);
+            // A table that was made and has no snapshot yet is empty, which is what it was before.
+            let fits = seen == Some(base + self.version)
+                || seen == old
+                || (old.is_none() && seen == Some(0));
+            assert!(
+                fits,
+                "{when}: {name} has {seen:?} rows, before {old:?}, at the source {}",
+                base + self.version
+            );
+        }
+    }
+
+    /// A run to the end lands the present version, exactly.
+    #[track_caller]
+    fn complete(&mut self) {
+        let document = self.case.run(0);
+        let unit = self.case.inventory.path().join(format!("units/{}.yml", self.case.deployment));
+        self.case.compare(&unit, &document).expect_equal();
+        self.landed = Some(self.version);
+    }
+
+    /// After a sweep every file of the warehouse is needed by a table, and none is missing.
+    #[track_caller]
+    fn sweep(&self) {
+        let sweep = [
+            "maintain",
+            "--orphan-days",
+            "0",
+            "--output",
+            "json",
+            "--namespace",
+            self.case.lake.namespace(),
+        ];
+        self.case.finish(self.case.ingest().args(sweep)).expect_code(0);
+        let state = self.case.state();
+        assert_eq!(unreachable(&state), Vec::<String>::new(), "files that nothing needs stay");
+        assert_eq!(state.get("absent"), Some(&json!([])), "files that a table needs are gone");
+        self.expect_old_or_new(&state, "after the sweep");
+    }
+}
+
+/// Kills a run while it stands at a failpoint.
+#[track_caller]
+fn kill_at(followed: &Followed, point: &str) {
+    let marker = followed.case.lake.folder().join("reached");
+    let _ = std::fs::remove_file(&marker);
+    let mut running = followed
+        .case
+        .command("run")
+        .env("FAILPOINTS", format!("{point}=pause"))
+        .env("OL_FAILPOINT_MARKER", &marker)
+        .start();
+    assert!(running.wait_until(PATIENCE, || marker.exists()), "the run never came to {point}");
+    // What goes on beside the thread that stands still gets a moment to do harm.
+    thread::sleep(Duration::from_millis(100));
+    running.signal("KILL");
+    let finished = followed.case.told_no_secret(running.wait());
+    assert_eq!(finished.code(), -1, "the run at {point} ended by itself: {}", finished.stderr);
+}
+
+#[test]
+fn a_kill_at_any_point_leaves_the_old_or_the_new_table() {
+    for point in ol_ingest::failpoints::ALL {
+        let mut followed = Followed::new("kill");
+        kill_at(&followed, point);
+        followed.expect_old_or_new(&followed.case.state(), point);
+        followed.complete();
+        followed.change();
+        kill_at(&followed, point);
+        followed.expect_old_or_new(&followed.case.state(), point);
+        followed.complete();
+        followed.sweep();
+        eprintln!("killed twice at {point}");
+    }
+}
+
+/// `OL_KILLS` random kills (default 4), for `make kill`; one JSON line at the end.
+#[test]
+fn kills_at_random_moments_lose_and_double_nothing() {
+    let kills: u64 =
+        std::env::var("OL_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(4);
+    let mut random = Random::seeded("random kills");
+    let seed = random.0;
+    let started = Instant::now();
+    let mut followed = Followed::new("killrandom");
+    let clean = Instant::now();
+    followed.complete();
+    let whole_run = clean.elapsed().min(Duration::from_secs(20));
+    let mut moments = Vec::new();
+    for kill in 0..kills {
+        followed.change();
+        let share = u32::try_from(random.below(1_000)).unwrap();
+        let running = followed.case.command("run").start();
+        thread::sleep(whole_run * share / 1_000);
+        running.signal("KILL");
+        let ended_by_itself = running.wait().status.success();
+        let when = format!("kill {kill} after {share}‰ of a run");
+        followed.expect_old_or_new(&followed.case.state(), &when);
+        moments.push((share, ended_by_itself));
+        followed.complete();
+    }
+    followed.sweep();
+    let killed = moments.iter().filter(|(_, ended)| !ended).count();
+    eprintln!(
+        "{}",
+        json!({"source": "postgres", "kills": killed, "points": moments.len(), "lost": 0, "doubled": 0, "altered": 0,
+               "seed": seed, "seconds": started.elapsed().as_secs()})
+    );
+}
