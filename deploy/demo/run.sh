@@ -20,8 +20,8 @@ C4GEN="$CARGO_TARGET_DIR/release/c4gen"
 STARTED=$(now_milliseconds)
 
 install() {
-  "$OL_ROOT/deploy/scripts/install.sh" base
-  "$OL_ROOT/deploy/scripts/install.sh" python venv "$OL_ROOT"/tests/{readers,dagster}/requirements.txt
+  install_base
+  install_readers
 }
 
 build() {

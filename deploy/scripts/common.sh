@@ -84,6 +84,18 @@ as_root() {
   fi
 }
 
+# install_base: packages and toolchain, and the toolchain on the path of this very shell.
+install_base() {
+  "$OL_ROOT/deploy/scripts/install.sh" base
+  use_cached_rust
+  hash -r
+}
+
+# install_readers: the Python environment that judges the lake and runs Dagster.
+install_readers() {
+  "$OL_ROOT/deploy/scripts/install.sh" python venv "$OL_ROOT"/tests/{readers,dagster}/requirements.txt
+}
+
 # quietly LOG COMMAND…: keeps the output in LOG, shows its end only when the command fails.
 quietly() {
   local log=$1

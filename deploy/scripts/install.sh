@@ -80,29 +80,35 @@ rust_components() {
 # Debian's own rustc is too old, so the toolchain comes from rustup: the one that is there, Debian's package of it
 # (Debian 13 and later), or its installer as the PyPI package puccinialin fetches it.
 rust_toolchain() {
+  local by_hand="install rustc $RUST_MINIMUM or newer by hand (rustup is the usual way) and run this again"
   if ! rust_is_enough; then
-    say "Installing Rust $RUST_INSTALLED (found: $(rust_version || true))"
-    if ! command -v rustup >/dev/null 2>&1 && apt-cache policy rustup 2>/dev/null | grep -q 'Candidate: [0-9]'; then
-      quietly "$OL_CACHE/log/apt-rustup.log" as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -q -y --no-install-recommends rustup
-      hash -r
-    fi
-    if command -v rustup >/dev/null 2>&1; then
-      quietly "$OL_CACHE/log/rustup.log" \
-        rustup toolchain install "$RUST_INSTALLED" --profile minimal -c rustfmt -c clippy ||
-        fail "rustup cannot fetch Rust $RUST_INSTALLED; install rustc $RUST_MINIMUM or newer by hand and run this again"
-      rust_is_enough || quietly "$OL_CACHE/log/rustup.log" rustup default "$RUST_INSTALLED"
-    else
-      { python_environment venv-rustup "$OL_ROOT/deploy/scripts/rustup-requirements.txt" &&
-        quietly "$OL_CACHE/log/rustup.log" "$OL_CACHE/venv-rustup/bin/python" \
-          -c 'import puccinialin, sys; puccinialin.setup_rust(sys.argv[1])' "$OL_CACHE/rust"; } ||
-        fail "No Rust toolchain could be fetched; install rustc $RUST_MINIMUM or newer by hand (rustup is the usual way) and run this again"
-    fi
-    use_cached_rust
+    say "Installing Rust $RUST_INSTALLED (found: $(rust_version | grep . || echo none))"
+    rustup_itself || fail "rustup cannot be fetched; $by_hand"
+    # A version by name: lints are errors in the tests, and every release of the compiler brings new ones.
+    quietly "$OL_CACHE/log/rustup.log" \
+      rustup toolchain install "$RUST_INSTALLED" --profile minimal -c rustfmt -c clippy ||
+      fail "rustup cannot fetch Rust $RUST_INSTALLED; $by_hand"
+    rust_is_enough || quietly "$OL_CACHE/log/rustup.log" rustup default "$RUST_INSTALLED"
     hash -r
     rust_is_enough || fail "The Rust toolchain is older than $RUST_MINIMUM: $(rust_version || echo none)"
   fi
   rust_components
+}
+
+rustup_itself() {
+  command -v rustup >/dev/null 2>&1 && return 0
+  if apt-cache policy rustup 2>/dev/null | grep -q 'Candidate: [0-9]'; then
+    quietly "$OL_CACHE/log/apt-rustup.log" as_root env DEBIAN_FRONTEND=noninteractive \
+      apt-get install -q -y --no-install-recommends rustup || return 1
+  else
+    python_environment venv-rustup "$OL_ROOT/deploy/scripts/rustup-requirements.txt" || return 1
+    quietly "$OL_CACHE/log/rustup-init.log" "$OL_CACHE/venv-rustup/bin/python" \
+      -c 'import puccinialin, sys; puccinialin.setup_rust(sys.argv[1])' "$OL_CACHE/rust" || return 1
+    use_cached_rust
+    quietly "$OL_CACHE/log/rustup-init.log" rustup default none || return 1
+    quietly "$OL_CACHE/log/rustup-init.log" rustup toolchain uninstall stable || return 1
+  fi
+  hash -r
 }
 
 # --- Python ----------------------------------------------------------------------------------------------------

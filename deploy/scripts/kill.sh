@@ -12,8 +12,8 @@ SOURCE=${1:-postgres} KILLS=${2:-20}
 
 cd "$OL_ROOT"
 {
-  deploy/scripts/install.sh base
-  deploy/scripts/install.sh python venv tests/readers/requirements.txt tests/dagster/requirements.txt
+  install_base
+  install_readers
 } >&2
 LOG="$OL_CACHE/log/kill.log"
 mkdir -p "$(dirname "$LOG")"

@@ -3,7 +3,7 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-"$OL_ROOT/deploy/scripts/install.sh" base
+install_base
 cd "$OL_ROOT"
 cargo run --locked --quiet --release -p c4gen -- build --output .ol/site
 say "Open .ol/site/index.html in a browser"

@@ -13,8 +13,8 @@ export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
 cd "$OL_ROOT"
 
 install() {
-  deploy/scripts/install.sh base
-  deploy/scripts/install.sh python venv tests/readers/requirements.txt tests/dagster/requirements.txt
+  install_base
+  install_readers
   deploy/scripts/install.sh tool cargo-deny "$CARGO_DENY_VERSION"
 }
 

@@ -24,7 +24,7 @@ stop() {
 }
 
 install() {
-  "$OL_ROOT/deploy/scripts/install.sh" base
+  install_base
   "$OL_ROOT/deploy/scripts/install.sh" tool tpchgen-cli "$TPCHGEN_VERSION"
   [ "${OL_BENCH_PEERS:-1}" = 0 ] ||
     "$OL_ROOT/deploy/scripts/install.sh" python venv-bench "$OL_ROOT/tests/bench/requirements.txt"
