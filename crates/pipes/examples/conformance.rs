@@ -1,8 +1,8 @@
 //! A process for Dagster to launch: sends every kind of message, as `extras` ask for it.
 //!
 //! The acceptance tests run it through Dagster's own clients. `extras.scenario` is one of
-//! `everything` (the default), `failure`, `panic`, `unclosed` and `closed_twice`. Outside Dagster it
-//! does the same, sends nothing, and succeeds.
+//! `everything` (the default), `materialization`, `failure`, `panic`, `unclosed` and
+//! `closed_twice`. Outside Dagster it does the same, sends nothing, and succeeds.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -53,6 +53,7 @@ fn run(pipes: &Pipes) -> Result<ExitCode, AnyError> {
             let value = pipes.context().run_id.len() + 1_234_000;
             panic!("a formatted text that holds {value}");
         }
+        "materialization" => report_materializations(pipes)?,
         "unclosed" => return Ok(ExitCode::SUCCESS),
         "closed_twice" => {
             report_all(pipes)?;
@@ -72,7 +73,7 @@ fn everything(pipes: &Pipes) -> Result<(), AnyError> {
     }
     tracing::warn!(rows = 7, "an event of tracing");
     tracing::debug!("an event that is not sent");
-    pipes.log(Level::Info, &format!("long {}", "ü".repeat(40_000)))?;
+    pipes.log(Level::Info, &format!("long {}", "ü".repeat(3_000)))?;
     pipes.log_external_stream(Stream::Stdout, "text of standard output\n", &Map::new())?;
     writeln!(pipes.external_stream(Stream::Stderr), "text of standard error")?;
     let context = pipes.context();
@@ -99,12 +100,8 @@ fn everything(pipes: &Pipes) -> Result<(), AnyError> {
 }
 
 fn report_all(pipes: &Pipes) -> Result<(), AnyError> {
-    for (index, asset_key) in pipes.context().asset_keys.iter().enumerate() {
-        pipes.report_materialization(&Materialization {
-            asset_key: asset_key.clone(),
-            metadata: every_type()?,
-            data_version: Some(format!("version {index}")),
-        })?;
+    report_materializations(pipes)?;
+    for asset_key in &pipes.context().asset_keys {
         for (name, passed, severity) in
             [("row_count", true, Severity::Error), ("vanish_guard", false, Severity::Warn)]
         {
@@ -116,6 +113,17 @@ fn report_all(pipes: &Pipes) -> Result<(), AnyError> {
                 metadata: BTreeMap::from([("rows".to_owned(), Metadata::from(7_u64))]),
             })?;
         }
+    }
+    Ok(())
+}
+
+fn report_materializations(pipes: &Pipes) -> Result<(), AnyError> {
+    for (index, asset_key) in pipes.context().asset_keys.iter().enumerate() {
+        pipes.report_materialization(&Materialization {
+            asset_key: asset_key.clone(),
+            metadata: every_type()?,
+            data_version: Some(format!("version {index}")),
+        })?;
     }
     Ok(())
 }

@@ -11,6 +11,9 @@ use crate::asset_key::AssetKey;
 /// Dagster's message handler fails on values its types cannot hold, and takes the reader down with
 /// it; such values are sent in the nearest form that arrives, as each variant says. Values of cells
 /// must not be put in, not even in [`Metadata::Table`].
+///
+/// All metadata of one report should stay below 4 KiB as JSON, or at least below 16 KiB: Dagster's
+/// file reader and pod logs are only safe for messages up to these lengths.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Metadata {
@@ -107,22 +110,30 @@ pub struct ColumnDependency {
 
 impl TableSchema {
     fn columns_to_json(&self) -> Value {
-        self.columns
-            .iter()
-            .map(|column| {
-                json!({
-                    "name": column.name,
-                    "type": column.data_type,
-                    "description": column.description,
-                    "tags": column.tags,
-                    "constraints": {
-                        "nullable": column.constraints.nullable,
-                        "unique": column.constraints.unique,
-                        "other": column.constraints.other,
-                    },
-                })
-            })
-            .collect()
+        self.columns.iter().map(TableColumn::to_json).collect()
+    }
+}
+
+impl TableColumn {
+    /// Leaves out what Dagster fills in by itself: long messages are at risk on the way.
+    fn to_json(&self) -> Value {
+        let mut fields = Map::new();
+        fields.insert("name".to_owned(), json!(self.name));
+        fields.insert("type".to_owned(), json!(self.data_type));
+        if let Some(description) = &self.description {
+            fields.insert("description".to_owned(), json!(description));
+        }
+        if !self.tags.is_empty() {
+            fields.insert("tags".to_owned(), json!(self.tags));
+        }
+        let ColumnConstraints { nullable, unique, other } = &self.constraints;
+        if self.constraints != ColumnConstraints::default() {
+            fields.insert(
+                "constraints".to_owned(),
+                json!({ "nullable": nullable, "unique": unique, "other": other }),
+            );
+        }
+        Value::Object(fields)
     }
 }
 
