@@ -1,0 +1,374 @@
+//! Every way to fail, and whose turn it is.
+//!
+//! A failure is *definite* (a fact about the source, the lake or the job: retrying cannot change
+//! it, a person can) or *transient* (weather: the same run, later, can succeed). The kinds are
+//! closed lists, and [`crate::policy`] says of each whether it is retried, which exit code it
+//! gives, what the operator is told and which runbook has the rest; a new kind does not compile
+//! until that is decided.
+//!
+//! An [`Error`] carries its kind, facts as pairs, and the cause. Facts are names, types, counts and
+//! positions, never the value of a cell and never a secret; the cause is reached by
+//! [`std::error::Error::source`] and is never part of the printed line, so a chain prints once.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use crate::inventory::InventoryError;
+
+pub use crate::source_code::Doing;
+
+/// What a failing operation of this crate returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A boxed cause.
+pub type Cause = Box<dyn StdError + Send + Sync + 'static>;
+
+/// A failure, and whose turn it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Failure {
+    /// A fact that no retry changes.
+    Definite(Definite),
+    /// Weather: the same run, later, can succeed.
+    Transient(Transient),
+}
+
+/// Declares the kinds of one family, each with its headline.
+macro_rules! kinds {
+    (
+        $(#[$attribute:meta])*
+        $name:ident { $($(#[$variant_attribute:meta])* $variant:ident = $headline:literal,)+ }
+    ) => {
+        $(#[$attribute])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$variant_attribute])* $variant,)+ }
+
+        impl $name {
+            /// Every kind, in the order of this file.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// What happened, as the start of a sentence.
+            pub fn headline(self) -> &'static str {
+                match self { $(Self::$variant => $headline),+ }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// The facts that no retry changes.
+    Definite {
+        /// A flag, variable or settings file cannot be obeyed.
+        Configuration = "The settings cannot be used",
+        /// No variable and no secret store says where the source is. Context: `variable`.
+        SourceVariableMissing = "It is not known where the source is",
+        /// The inventory breaks its rules or a filter selects nothing.
+        InventoryInvalid = "The inventory cannot be used",
+        /// The inventory asks for a way of reading or writing that this build does not carry out.
+        /// Context: `sync_mode` or `source_kind`.
+        ModeUnsupported = "This build cannot read or write a table this way",
+
+        /// The source refused the user, the password or the address we come from.
+        AuthenticationFailed = "The source refused the login",
+        /// The source has no database of this name.
+        DatabaseMissing = "The source has no such database",
+        /// The user may not read a table. Context: `table`.
+        PermissionDenied = "The user may not read the table",
+        /// Row-level security would hide rows from the user, so a copy would lack them.
+        RowsHidden = "Row-level security would hide rows of the table",
+        /// The source demands encryption, or the encrypted connection could not be made.
+        TlsFailed = "An encrypted connection could not be made",
+        /// The source is older than what can be read. Context: `version`, `oldest`.
+        ServerTooOld = "The server is too old",
+
+        /// The table is not there, or was dropped between plan and run.
+        RelationMissing = "The table does not exist at the source",
+        /// A column was dropped, added or changed its type between plan and run.
+        ColumnChanged = "The columns of the table changed while it was read",
+        /// The relation is no table: a view, a materialized view, a foreign table, a sequence.
+        RelationKindRefused = "Only tables are read",
+        /// Two columns get one name in the lake, or a name cannot be written there.
+        ColumnNamesCollide = "Two columns would get one name in the lake",
+        /// A column has a type the contract refuses. Context: `column`, `type`.
+        TypeRefused = "A column has a type that cannot be stored",
+        /// A value is not what its column's type says. Context: `column`; never the value.
+        ValueUndecodable = "A value could not be decoded",
+
+        /// The source sent something the protocol does not have there.
+        ProtocolViolated = "The source sent a message that was not understood",
+        /// The source refused a statement for a reason no other kind names. Context: `sqlstate`.
+        SourceRefused = "The source refused a statement",
+        /// The source reports damage of its own files.
+        SourceDamaged = "The source reports damaged data",
+
+        /// A replace would shrink the table too far.
+        ReplaceGuarded = "The replace would shrink the table",
+        /// The table in the lake cannot take the columns of the source.
+        SchemaConflict = "The table in the lake cannot take these columns",
+        /// A file of the warehouse cannot be written.
+        WarehouseUnwritable = "The warehouse cannot be written",
+        /// A file of the warehouse cannot be read.
+        WarehouseUnreadable = "A file of the warehouse cannot be read",
+        /// A disk on our side is full.
+        DiskFull = "The disk is full",
+        /// The catalog refused the user or is read-only.
+        CatalogRefused = "The catalog refused the request",
+        /// The catalog holds what nobody can read.
+        CatalogCorrupt = "The catalog cannot be understood",
+        /// The table is not in the lake.
+        LakeTableMissing = "The table does not exist in the lake",
+        /// The lake does not hold what the source held.
+        VerificationFailed = "The lake does not hold what the source holds",
+
+        /// Something this program holds to be impossible.
+        Defect = "This should not be possible",
+    }
+}
+
+kinds! {
+    /// The weather.
+    Transient {
+        /// The source's address cannot be reached or refuses connections.
+        HostUnreachable = "The source cannot be reached",
+        /// The source's name has no address.
+        HostUnknown = "The name of the source's host has no address",
+        /// The connection broke while it was used.
+        ConnectionLost = "The connection to the source broke",
+        /// The source starts, stops, or ended our session to do so.
+        ServerStarting = "The source is starting or shutting down",
+        /// The source has no connection left for us.
+        TooManyConnections = "The source has no connection left",
+        /// The source ended a statement that took too long, or a person did.
+        StatementTimeout = "The source ended a statement that took too long",
+        /// A table was locked for too long.
+        LockTimeout = "The table was locked for too long",
+        /// The snapshot the tables are read under is gone or too old.
+        SnapshotLost = "The snapshot that the tables are read under is gone",
+        /// A replica had to replay changes over the rows we were reading.
+        RecoveryConflict = "The replica gave up the snapshot to follow its primary",
+        /// The source is out of memory, of disk, or of another resource.
+        SourceExhausted = "The source is out of memory or disk",
+
+        /// Another process holds the catalog database.
+        CatalogLocked = "The catalog is locked by another process",
+        /// The catalog does not answer.
+        CatalogUnreachable = "The catalog cannot be reached",
+        /// The table kept changing under the commit.
+        CommitConflict = "The table kept changing under the commit",
+        /// The catalog did not say whether it took the commit.
+        CommitStateUnknown = "It is not known whether the commit was taken",
+        /// A secret store does not answer.
+        SecretStoreUnreachable = "The secret store cannot be reached",
+        /// The run was asked to stop.
+        Stopped = "The run was asked to stop",
+    }
+}
+
+impl Failure {
+    /// Every kind of failure.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let definite = Definite::ALL.iter().copied().map(Self::Definite);
+        definite.chain(Transient::ALL.iter().copied().map(Self::Transient))
+    }
+
+    /// What happened, as the start of a sentence.
+    pub fn headline(self) -> &'static str {
+        match self {
+            Self::Definite(kind) => kind.headline(),
+            Self::Transient(kind) => kind.headline(),
+        }
+    }
+
+    /// The kind a PostgreSQL error code stands for: see `source_code.rs`.
+    pub fn from_sqlstate(code: &str, doing: Doing) -> Self {
+        crate::source_code::failure(code, doing)
+    }
+}
+
+impl From<Definite> for Failure {
+    fn from(kind: Definite) -> Self {
+        Self::Definite(kind)
+    }
+}
+
+impl From<Transient> for Failure {
+    fn from(kind: Transient) -> Self {
+        Self::Transient(kind)
+    }
+}
+
+/// A failure with its facts and its cause.
+///
+/// Printed as `The user may not read the table (unit: mitxonline/app_postgres, table: public.x)`.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    failure: Failure,
+    context: Vec<(&'static str, String)>,
+    source: Option<Cause>,
+}
+
+impl Error {
+    /// A failure of a kind, without facts.
+    pub fn new(kind: impl Into<Failure>) -> Self {
+        Self(Box::new(Inner { failure: kind.into(), context: Vec::new(), source: None }))
+    }
+
+    /// A failure that a PostgreSQL error code stands for; the code becomes a fact.
+    pub fn from_sqlstate(code: &str, doing: Doing) -> Self {
+        Self::new(Failure::from_sqlstate(code, doing)).with("sqlstate", code)
+    }
+
+    /// Adds a fact: a name, a type, a count, a position. Never the value of a cell or a secret.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+        self.0.context.push((key, value.to_string()));
+        self
+    }
+
+    /// Sets the cause.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Cause>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// The same failure with the same facts, without its cause: for each of the tables it concerns.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let Inner { failure, context, .. } = self.0.as_ref();
+        Self(Box::new(Inner { failure: *failure, context: context.clone(), source: None }))
+    }
+
+    /// What kind of failure it is.
+    pub fn failure(&self) -> Failure {
+        self.0.failure
+    }
+
+    /// Whether the same run, later, can succeed.
+    pub fn is_transient(&self) -> bool {
+        matches!(self.0.failure, Failure::Transient(_))
+    }
+
+    /// The facts, in the order they were added.
+    pub fn context(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.context.iter().map(|(key, value)| (*key, value.as_str()))
+    }
+
+    /// The first fact of this name.
+    pub fn fact(&self, key: &str) -> Option<&str> {
+        self.context().find(|(name, _)| *name == key).map(|(_, value)| value)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0.failure.headline())?;
+        for (index, (key, value)) in self.context().enumerate() {
+            write!(formatter, "{}{key}: {value}", if index == 0 { " (" } else { ", " })?;
+        }
+        if self.0.context.is_empty() { Ok(()) } else { formatter.write_str(")") }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Error")
+            .field("failure", &self.0.failure)
+            .field("context", &self.0.context)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+impl From<InventoryError> for Error {
+    fn from(error: InventoryError) -> Self {
+        Self::new(Definite::InventoryInvalid).with("problems", error.problems.len()).because(error)
+    }
+}
+
+impl From<ol_chassis::Error> for Error {
+    fn from(error: ol_chassis::Error) -> Self {
+        let failure: Failure = match error.kind() {
+            ol_chassis::ErrorKind::Configuration | ol_chassis::ErrorKind::Definite => {
+                Definite::Configuration.into()
+            }
+            ol_chassis::ErrorKind::Transient => Transient::SecretStoreUnreachable.into(),
+        };
+        Self::new(failure).because(error)
+    }
+}
+
+impl From<ol_lake::Error> for Error {
+    fn from(error: ol_lake::Error) -> Self {
+        use ol_lake::ErrorKind as Lake;
+        let mut counts = None;
+        let failure: Failure = match error.kind() {
+            Lake::Settings => Definite::Configuration.into(),
+            Lake::CatalogLocked => Transient::CatalogLocked.into(),
+            Lake::CatalogUnreachable => Transient::CatalogUnreachable.into(),
+            Lake::CatalogRefused => Definite::CatalogRefused.into(),
+            Lake::CatalogCorrupt => Definite::CatalogCorrupt.into(),
+            Lake::CommitConflict | Lake::StaleOverwrite => Transient::CommitConflict.into(),
+            Lake::CommitStateUnknown => Transient::CommitStateUnknown.into(),
+            Lake::ReplaceShrinks { before, after } => {
+                counts = Some((*before, *after));
+                Definite::ReplaceGuarded.into()
+            }
+            Lake::SchemaConflict => Definite::SchemaConflict.into(),
+            Lake::SchemaInvalid => Definite::ColumnNamesCollide.into(),
+            Lake::WarehouseUnwritable => Definite::WarehouseUnwritable.into(),
+            Lake::WarehouseUnreadable | Lake::Parquet => Definite::WarehouseUnreadable.into(),
+            Lake::NoSpace => Definite::DiskFull.into(),
+            Lake::NotFound => Definite::LakeTableMissing.into(),
+            Lake::RowsMismatch | Lake::Unexpected => Definite::Defect.into(),
+        };
+        let mut mapped = Self::new(failure);
+        if let Some((before, after)) = counts {
+            mapped = mapped.with("rows_before", before).with("rows_after", after);
+        }
+        mapped.because(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_prints_its_facts_and_not_its_cause() {
+        let error = Error::new(Definite::ValueUndecodable)
+            .with("table", "public.users_user")
+            .with("column", "joined")
+            .because(std::io::Error::other("secret value 42"));
+        assert_eq!(
+            error.to_string(),
+            "A value could not be decoded (table: public.users_user, column: joined)"
+        );
+        assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("secret value 42"));
+        assert_eq!(error.fact("column"), Some("joined"));
+        assert!(!error.is_transient());
+    }
+
+    #[test]
+    fn headlines_are_sentences_and_differ() {
+        let mut seen = std::collections::BTreeSet::new();
+        for failure in Failure::all() {
+            let headline = failure.headline();
+            assert!(headline.starts_with(|c: char| c.is_ascii_uppercase()), "{headline}");
+            assert!(!headline.ends_with('.'), "{headline}");
+            assert!(seen.insert(headline), "twice: {headline}");
+        }
+    }
+
+    #[test]
+    fn the_error_stays_small() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+}

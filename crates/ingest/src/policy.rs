@@ -1,0 +1,339 @@
+//! One table: what follows from each kind of failure.
+//!
+//! Retry, exit code, the sentence for the operator and the runbook are decided here and nowhere
+//! else, by one match without a catch-all. A runbook is `deploy/runbooks/NAME.md`; a test compares
+//! the names used here with the files that exist, both ways.
+
+use ol_chassis::Exit;
+
+use crate::error::{Definite, Error, Failure, Transient};
+
+/// What follows from a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Whether the run itself tries again before it gives up.
+    pub retry: bool,
+    /// The exit code when this failure ends the run.
+    pub exit: Exit,
+    /// Whether the table is *refused*: it can never be read faithfully as it is, whatever the
+    /// state of servers and rights.
+    pub refuses_table: bool,
+    /// What to do next, as sentences; `{key}` stands for the failure's fact of that name.
+    pub advice: &'static str,
+    /// The runbook, a file name in `deploy/runbooks` without its ending.
+    pub runbook: &'static str,
+}
+
+impl Policy {
+    const fn configuration(runbook: &'static str, advice: &'static str) -> Self {
+        Self { retry: false, exit: Exit::Configuration, refuses_table: false, advice, runbook }
+    }
+
+    const fn definite(runbook: &'static str, advice: &'static str) -> Self {
+        Self { retry: false, exit: Exit::Definite, refuses_table: false, advice, runbook }
+    }
+
+    const fn refused(runbook: &'static str, advice: &'static str) -> Self {
+        Self { retry: false, exit: Exit::Definite, refuses_table: true, advice, runbook }
+    }
+
+    const fn transient(runbook: &'static str, advice: &'static str) -> Self {
+        Self { retry: true, exit: Exit::Transient, refuses_table: false, advice, runbook }
+    }
+}
+
+/// What follows from a kind of failure.
+pub fn policy(failure: Failure) -> Policy {
+    match failure {
+        Failure::Definite(kind) => definite(kind),
+        Failure::Transient(kind) => transient(kind),
+    }
+}
+
+fn definite(kind: Definite) -> Policy {
+    match kind {
+        Definite::Configuration => Policy::configuration(
+            "ingest-configuration",
+            "Correct the flag, variable or file that the message names, then run again.",
+        ),
+        Definite::SourceVariableMissing => Policy::configuration(
+            "ingest-configuration",
+            "Set {variable} to the source's URL (postgres://user@host/database), or store it in Vault.",
+        ),
+        Definite::InventoryInvalid => Policy::configuration(
+            "ingest-configuration",
+            "Correct the places listed; nothing was read or written.",
+        ),
+        Definite::ModeUnsupported => Policy::definite(
+            "ingest-configuration",
+            "Change the unit to a sync mode and a source kind that this version carries out, or \
+             leave the table to another loader.",
+        ),
+        Definite::AuthenticationFailed => Policy::definite(
+            "ingest-source-login",
+            "Check the user and password of the source's URL, and that the server admits this \
+             user from here (pg_hba.conf, and whether it insists on TLS).",
+        ),
+        Definite::DatabaseMissing => Policy::definite(
+            "ingest-source-login",
+            "Check the database name at the end of the source's URL.",
+        ),
+        Definite::PermissionDenied => Policy::definite(
+            "ingest-source-permission",
+            "Ask the owner of the database for GRANT USAGE on the schema and GRANT SELECT on \
+             {table}, or remove the table from the unit.",
+        ),
+        Definite::RowsHidden => Policy::refused(
+            "ingest-source-permission",
+            "Read {table} as a user with BYPASSRLS, or as its owner where row-level security is \
+             not forced; as it is, rows would be missing without a word.",
+        ),
+        Definite::TlsFailed => Policy::definite(
+            "ingest-source-login",
+            "Check sslmode and sslrootcert in the source's URL and the server's certificate.",
+        ),
+        Definite::ServerTooOld => Policy::definite(
+            "ingest-source-login",
+            "Upgrade the server, or leave this unit to another loader.",
+        ),
+        Definite::RelationMissing => Policy::definite(
+            "ingest-source-schema",
+            "Find out whether {table} was dropped or renamed, then remove it from the unit or \
+             name it anew with renamed_from.",
+        ),
+        Definite::ColumnChanged => Policy::definite(
+            "ingest-source-schema",
+            "Run again: the next run plans with the columns {table} has now. If it returns, look \
+             for a migration in progress.",
+        ),
+        Definite::RelationKindRefused => Policy::refused(
+            "ingest-table-refused",
+            "Remove {table} from the unit; list the tables it is made of instead.",
+        ),
+        Definite::ColumnNamesCollide => Policy::refused(
+            "ingest-table-refused",
+            "Exclude one of the columns of {table}, or have one renamed at the source.",
+        ),
+        Definite::TypeRefused => Policy::refused(
+            "ingest-table-refused",
+            "Exclude the column {column} of {table}, or declare a lake type for it under overrides.",
+        ),
+        Definite::ValueUndecodable => Policy::definite(
+            "ingest-value-undecodable",
+            "Look at the column {column} of {table} at the source; exclude it or declare it as \
+             string until the cause is known.",
+        ),
+        Definite::ProtocolViolated => Policy::definite(
+            "ingest-source-protocol",
+            "Check what stands between us and the server (a proxy, a pooler); connect to the \
+             server itself. If it returns, report it as a defect.",
+        ),
+        Definite::SourceRefused => Policy::definite(
+            "ingest-source-protocol",
+            "Look up the error code in the message and in the server's log.",
+        ),
+        Definite::SourceDamaged => Policy::definite(
+            "ingest-source-damaged",
+            "Tell the owner of the database at once: the server reports damaged files.",
+        ),
+        Definite::ReplaceGuarded => Policy::definite(
+            "ingest-replace-guard",
+            "Find out whether the rows of {table} really went away; if they did, allow this \
+             replace once with --allow-shrink.",
+        ),
+        Definite::SchemaConflict => Policy::definite(
+            "ingest-lake-schema",
+            "Declare the column's lake type under overrides as the table in the lake has it, or \
+             load {table} under a new raw table.",
+        ),
+        Definite::WarehouseUnwritable => Policy::definite(
+            "ingest-warehouse",
+            "Give this process the right to write the warehouse, or point OL_WAREHOUSE elsewhere.",
+        ),
+        Definite::WarehouseUnreadable => Policy::definite(
+            "ingest-warehouse",
+            "Give this process the right to read the warehouse; if the file is gone or damaged, \
+             load the table anew.",
+        ),
+        Definite::DiskFull => Policy::definite(
+            "ingest-warehouse",
+            "Free space on the disk; no table was changed by the write that failed.",
+        ),
+        Definite::CatalogRefused => Policy::definite(
+            "ingest-catalog",
+            "Check the user, the password and the rights that OL_CATALOG gives.",
+        ),
+        Definite::CatalogCorrupt => Policy::definite(
+            "ingest-catalog",
+            "Check that OL_CATALOG names the right catalog; restore it or its metadata file from \
+             a copy.",
+        ),
+        Definite::LakeTableMissing => Policy::definite(
+            "ingest-catalog",
+            "Check OL_ENV and OL_CATALOG, or run the table once to create it.",
+        ),
+        Definite::VerificationFailed => Policy::definite(
+            "ingest-verification",
+            "Run the table again and verify once more; if they still differ, do not use the table \
+             and report it as a defect.",
+        ),
+        Definite::Defect => Policy::definite(
+            "ingest-defect",
+            "Report this as a defect with the log of the run; no table was changed by it.",
+        ),
+    }
+}
+
+fn transient(kind: Transient) -> Policy {
+    match kind {
+        Transient::HostUnreachable => Policy::transient(
+            "ingest-source-unreachable",
+            "Wait and run again; if it lasts, check that the server runs and that host, port and \
+             network rules let us through.",
+        ),
+        Transient::HostUnknown => Policy::transient(
+            "ingest-source-unreachable",
+            "Check the spelling of the host in the source's URL; if it is right, wait for the name \
+             service and run again.",
+        ),
+        Transient::ConnectionLost => Policy::transient(
+            "ingest-source-unreachable",
+            "Run again; if it returns at the same place, look for a proxy or a timeout that cuts \
+             long connections.",
+        ),
+        Transient::ServerStarting => Policy::transient(
+            "ingest-source-unreachable",
+            "Wait until the server has started, then run again.",
+        ),
+        Transient::TooManyConnections => Policy::transient(
+            "ingest-source-overloaded",
+            "Run again at a quieter time, or read with fewer connections.",
+        ),
+        Transient::StatementTimeout => Policy::transient(
+            "ingest-source-overloaded",
+            "Run again; if it returns, raise statement_timeout for this user.",
+        ),
+        Transient::LockTimeout => Policy::transient(
+            "ingest-source-overloaded",
+            "Run again when no migration holds {table}.",
+        ),
+        Transient::SnapshotLost => Policy::transient(
+            "ingest-source-snapshot",
+            "Run again; if it returns, look for what ends long transactions at the source.",
+        ),
+        Transient::RecoveryConflict => Policy::transient(
+            "ingest-source-snapshot",
+            "Run again; if it returns, raise max_standby_streaming_delay on the replica or turn on \
+             hot_standby_feedback.",
+        ),
+        Transient::SourceExhausted => Policy::transient(
+            "ingest-source-overloaded",
+            "Tell the owner of the database that it is out of memory or disk, then run again.",
+        ),
+        Transient::CatalogLocked => Policy::transient(
+            "ingest-catalog",
+            "Wait for the other run to end; if there is none, find out who holds the catalog open.",
+        ),
+        Transient::CatalogUnreachable => Policy::transient(
+            "ingest-catalog",
+            "Run again; if it lasts, check that the server in OL_CATALOG runs and can be reached.",
+        ),
+        Transient::CommitConflict => Policy::transient(
+            "ingest-commit",
+            "Run again; if it returns, find out who else writes {table}.",
+        ),
+        Transient::CommitStateUnknown => Policy::transient(
+            "ingest-commit",
+            "Run again: the next run finds out whether the commit was taken. Delete nothing by hand.",
+        ),
+        Transient::SecretStoreUnreachable => Policy::transient(
+            "ingest-source-login",
+            "Run again; if it lasts, check VAULT_ADDR and that the secret store can be reached.",
+        ),
+        Transient::Stopped => Policy {
+            retry: false,
+            exit: Exit::Stopped,
+            ..Policy::transient("ingest-stopped", "Run again to go on; what was committed stays.")
+        },
+    }
+}
+
+/// The advice for one failure, with its facts filled in.
+///
+/// A fact that the failure does not have is said in general words (`the table`).
+pub fn advice(error: &Error) -> String {
+    let template = policy(error.failure()).advice;
+    let mut text = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (key, after) = after.split_once('}').unwrap_or((after, ""));
+        text.push_str(before);
+        match error.fact(key) {
+            Some(value) => text.push_str(value),
+            None => {
+                text.push_str("the ");
+                text.push_str(key);
+            }
+        }
+        rest = after;
+    }
+    text.push_str(rest);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_runbook_exists_and_none_is_stale() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/runbooks");
+        let written: BTreeSet<String> = std::fs::read_dir(folder)
+            .expect("the runbooks are in the repository")
+            .map(|entry| entry.expect("the folder can be read").file_name())
+            .map(|name| name.to_string_lossy().into_owned())
+            .filter(|name| name.starts_with("ingest-"))
+            .collect();
+        let named: BTreeSet<String> =
+            Failure::all().map(|failure| format!("{}.md", policy(failure).runbook)).collect();
+        assert_eq!(written, named);
+    }
+
+    #[test]
+    fn advice_is_sentences_and_agrees_with_the_family() {
+        for failure in Failure::all() {
+            let policy = policy(failure);
+            assert!(policy.advice.ends_with('.'), "{failure:?}");
+            assert!(policy.advice.starts_with(|c: char| c.is_ascii_uppercase()), "{failure:?}");
+            assert_eq!(policy.advice.matches('{').count(), policy.advice.matches('}').count());
+            let retriable = matches!(policy.exit, Exit::Transient | Exit::Stopped);
+            assert_eq!(retriable, matches!(failure, Failure::Transient(_)), "{failure:?}");
+            assert!(!policy.retry || policy.exit == Exit::Transient, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn advice_is_filled_with_facts() {
+        let error = Error::new(Definite::TypeRefused).with("table", "public.a").with("column", "b");
+        assert_eq!(
+            advice(&error),
+            "Exclude the column b of public.a, or declare a lake type for it under overrides."
+        );
+        let error = Error::new(Definite::SourceVariableMissing)
+            .with("variable", "OL_SOURCE_MITXONLINE_APP_POSTGRES_URL");
+        assert_eq!(
+            advice(&error),
+            "Set OL_SOURCE_MITXONLINE_APP_POSTGRES_URL to the source's URL \
+             (postgres://user@host/database), or store it in Vault."
+        );
+        assert_eq!(
+            advice(&Error::new(Transient::LockTimeout)),
+            "Run again when no migration holds the table."
+        );
+        // A value that looks like a placeholder is not one.
+        let error = Error::new(Transient::CommitConflict).with("table", "{column}");
+        assert!(advice(&error).ends_with("who else writes {column}."));
+    }
+}

@@ -1,0 +1,398 @@
+//! What `plan`, `verify` and `status` say.
+//!
+//! Types and column contracts arrive here as texts: this module prints, it does not decide.
+
+use ol_chassis::Exit;
+use serde::Serialize;
+
+use super::text::{self, Align::Left, Align::Right};
+use super::{RunOutcome, TableOutcome, advice_lines, outcome_of, sentence};
+use crate::error::Error;
+use crate::inventory::SyncMode;
+
+/// Where one source column lands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ColumnPlan {
+    /// The column at the source.
+    pub column: String,
+    /// Its type at the source.
+    pub source_type: String,
+    /// Its type in the lake; absent when the type is refused or the column is excluded.
+    pub lake_type: Option<String>,
+    /// `exact`, `widened`, `text`, `sidecar`, `refused` or `excluded`.
+    pub fidelity: String,
+    /// What is given up on the way, when something is.
+    pub note: Option<String>,
+}
+
+/// The contract of one table, or why there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TablePlan {
+    /// The lake table.
+    pub raw_table: String,
+    /// The table at the source, `namespace.name`.
+    pub source_table: String,
+    /// How it will be read and written.
+    pub mode: SyncMode,
+    /// `done` when a run can read it, otherwise how a run would end.
+    pub outcome: TableOutcome,
+    /// Its columns in the order of the source.
+    pub columns: Vec<ColumnPlan>,
+    /// What happened and what to do, when a run cannot read it.
+    pub advice: Option<String>,
+    #[serde(skip)]
+    pub(crate) exit: Exit,
+}
+
+impl TablePlan {
+    /// A table that a run can read.
+    pub fn readable(
+        raw_table: impl Into<String>,
+        source_table: impl Into<String>,
+        mode: SyncMode,
+        columns: Vec<ColumnPlan>,
+    ) -> Self {
+        Self {
+            raw_table: raw_table.into(),
+            source_table: source_table.into(),
+            mode,
+            outcome: TableOutcome::Done,
+            columns,
+            advice: None,
+            exit: Exit::Done,
+        }
+    }
+
+    /// The same table, which a run could not read.
+    #[must_use]
+    pub fn failed(self, error: &Error) -> Self {
+        let (outcome, exit) = outcome_of(error);
+        Self { outcome, exit, advice: Some(sentence(error)), ..self }
+    }
+}
+
+/// The JSON document of `ol-ingest plan`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlanReport {
+    /// How a run would end as things are.
+    pub outcome: RunOutcome,
+    /// Every table, in the order of the inventory.
+    pub tables: Vec<TablePlan>,
+}
+
+impl PlanReport {
+    /// A report of these tables.
+    pub fn new(tables: Vec<TablePlan>) -> Self {
+        let outcome = RunOutcome::of(Exit::worst(tables.iter().map(|table| table.exit)));
+        Self { outcome, tables }
+    }
+
+    /// The exit code: that of the worst table.
+    pub fn exit(&self) -> Exit {
+        Exit::worst(self.tables.iter().map(|table| table.exit))
+    }
+
+    /// The JSON document, on one line.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("texts and numbers are JSON")
+    }
+
+    /// One block a table: its name, then its columns.
+    pub fn to_text(&self) -> String {
+        let columns = [
+            ("  column", Left),
+            ("source type", Left),
+            ("lake type", Left),
+            ("fidelity", Left),
+            ("note", Left),
+        ];
+        let mut lines = String::new();
+        for table in &self.tables {
+            lines.push_str(&format!(
+                "{} <- {} ({}): {}\n",
+                table.raw_table,
+                table.source_table,
+                table.mode,
+                table.outcome.word()
+            ));
+            if let Some(advice) = &table.advice {
+                lines.push_str(&format!("  {advice}\n"));
+            }
+            if !table.columns.is_empty() {
+                let rows: Vec<Vec<String>> = table
+                    .columns
+                    .iter()
+                    .map(|column| {
+                        vec![
+                            format!("  {}", column.column),
+                            column.source_type.clone(),
+                            column.lake_type.clone().unwrap_or_else(|| "-".to_owned()),
+                            column.fidelity.clone(),
+                            column.note.clone().unwrap_or_default(),
+                        ]
+                    })
+                    .collect();
+                lines.push_str(&text::table(&columns, &rows));
+            }
+            lines.push('\n');
+        }
+        lines
+    }
+}
+
+/// Source against lake, for one table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TableVerification {
+    /// The lake table.
+    pub raw_table: String,
+    /// Rows at the source; absent when it was not reached.
+    pub source_rows: Option<u64>,
+    /// Rows in the lake; absent when it was not reached.
+    pub lake_rows: Option<u64>,
+    /// How many columns were compared by digest.
+    pub columns_compared: u64,
+    /// The columns whose digests differ, by name.
+    pub columns_differing: Vec<String>,
+    /// `done` when both agree.
+    pub outcome: TableOutcome,
+    /// What happened and what to do, when they do not.
+    pub advice: Option<String>,
+    #[serde(skip)]
+    pub(crate) exit: Exit,
+}
+
+impl TableVerification {
+    /// Both sides agree.
+    pub fn agrees(raw_table: impl Into<String>, rows: u64, columns_compared: u64) -> Self {
+        Self {
+            raw_table: raw_table.into(),
+            source_rows: Some(rows),
+            lake_rows: Some(rows),
+            columns_compared,
+            columns_differing: Vec::new(),
+            outcome: TableOutcome::Done,
+            advice: None,
+            exit: Exit::Done,
+        }
+    }
+
+    /// They do not, or one could not be read; fill in what is known.
+    pub fn failed(raw_table: impl Into<String>, error: &Error) -> Self {
+        let (outcome, exit) = outcome_of(error);
+        Self {
+            source_rows: None,
+            lake_rows: None,
+            outcome,
+            exit,
+            advice: Some(sentence(error)),
+            ..Self::agrees(raw_table, 0, 0)
+        }
+    }
+}
+
+/// The JSON document of `ol-ingest verify`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VerifyReport {
+    /// `done` when every table agrees.
+    pub outcome: RunOutcome,
+    /// Every table, in the order of the inventory.
+    pub tables: Vec<TableVerification>,
+}
+
+impl VerifyReport {
+    /// A report of these tables.
+    pub fn new(tables: Vec<TableVerification>) -> Self {
+        let outcome = RunOutcome::of(Exit::worst(tables.iter().map(|table| table.exit)));
+        Self { outcome, tables }
+    }
+
+    /// The exit code: that of the worst table.
+    pub fn exit(&self) -> Exit {
+        Exit::worst(self.tables.iter().map(|table| table.exit))
+    }
+
+    /// The JSON document, on one line.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("texts and numbers are JSON")
+    }
+
+    /// One line a table, then what is to be done.
+    pub fn to_text(&self) -> String {
+        let columns = [
+            ("table", Left),
+            ("outcome", Left),
+            ("source rows", Right),
+            ("lake rows", Right),
+            ("columns", Right),
+            ("differing", Left),
+        ];
+        let number = |rows: Option<u64>| rows.map_or_else(|| "-".to_owned(), text::count);
+        let rows: Vec<Vec<String>> = self
+            .tables
+            .iter()
+            .map(|table| {
+                vec![
+                    table.raw_table.clone(),
+                    table.outcome.word().to_owned(),
+                    number(table.source_rows),
+                    number(table.lake_rows),
+                    text::count(table.columns_compared),
+                    table.columns_differing.join(", "),
+                ]
+            })
+            .collect();
+        let advice =
+            self.tables.iter().map(|table| (table.raw_table.as_str(), table.advice.as_deref()));
+        text::table(&columns, &rows) + &advice_lines(advice)
+    }
+}
+
+/// Where one table stands in the lake.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TableStatus {
+    /// The unit, `deployment/layer`.
+    pub unit: String,
+    /// The lake table.
+    pub raw_table: String,
+    /// How it is read and written.
+    pub mode: SyncMode,
+    /// Rows in the lake; absent when the table was never loaded.
+    pub rows: Option<u64>,
+    /// The current snapshot; absent when the table was never loaded.
+    pub snapshot_id: Option<i64>,
+    /// The source position it has reached; absent when it has none.
+    pub position: Option<String>,
+    /// When the current snapshot was committed, RFC 3339 in UTC.
+    pub committed_at: Option<String>,
+}
+
+/// The JSON document of `ol-ingest status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StatusReport {
+    /// Every table, in the order of the inventory.
+    pub tables: Vec<TableStatus>,
+}
+
+impl StatusReport {
+    /// The JSON document, on one line.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("texts and numbers are JSON")
+    }
+
+    /// One line a table.
+    pub fn to_text(&self) -> String {
+        let columns = [
+            ("unit", Left),
+            ("table", Left),
+            ("mode", Left),
+            ("rows", Right),
+            ("position", Left),
+            ("committed at", Left),
+        ];
+        let rows: Vec<Vec<String>> = self
+            .tables
+            .iter()
+            .map(|table| {
+                vec![
+                    table.unit.clone(),
+                    table.raw_table.clone(),
+                    table.mode.word().to_owned(),
+                    table.rows.map_or_else(|| "-".to_owned(), text::count),
+                    table.position.clone().unwrap_or_else(|| "-".to_owned()),
+                    table.committed_at.clone().unwrap_or_else(|| "never".to_owned()),
+                ]
+            })
+            .collect();
+        text::table(&columns, &rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Definite;
+
+    const MODE: SyncMode = SyncMode::FullRefreshAppend;
+
+    fn column(name: &str, source: &str, lake: Option<&str>, fidelity: &str) -> ColumnPlan {
+        ColumnPlan {
+            column: name.to_owned(),
+            source_type: source.to_owned(),
+            lake_type: lake.map(str::to_owned),
+            fidelity: fidelity.to_owned(),
+            note: None,
+        }
+    }
+
+    #[test]
+    fn a_plan_reads_well() {
+        let columns = vec![
+            column("id", "integer", Some("int"), "exact"),
+            column("password", "character varying(128)", None, "excluded"),
+        ];
+        let missing = Error::new(Definite::RelationMissing).with("table", "public.gone");
+        let report = PlanReport::new(vec![
+            TablePlan::readable("raw__a__postgres__users", "public.users", MODE, columns),
+            TablePlan::readable("raw__a__postgres__gone", "public.gone", MODE, Vec::new())
+                .failed(&missing),
+        ]);
+        assert_eq!(report.exit(), Exit::Definite);
+        let expected = "\
+raw__a__postgres__users <- public.users (full_refresh_append): done
+  column    source type             lake type  fidelity  note
+  id        integer                 int        exact
+  password  character varying(128)  -          excluded
+
+raw__a__postgres__gone <- public.gone (full_refresh_append): blocked
+  The table does not exist at the source (table: public.gone). Find out whether public.gone was dropped or renamed, then remove it from the unit or name it anew with renamed_from. (runbook: ingest-source-schema)
+
+";
+        assert_eq!(report.to_text(), expected);
+        assert!(report.to_json().starts_with(
+            r#"{"outcome":"blocked","tables":[{"raw_table":"raw__a__postgres__users","source_table":"public.users","mode":"full_refresh_append","outcome":"done","columns":[{"column":"id","source_type":"integer","lake_type":"int","fidelity":"exact","note":null}"#
+        ));
+    }
+
+    #[test]
+    fn a_verification_names_the_columns_that_differ() {
+        let error = Error::new(Definite::VerificationFailed).with("table", "public.line");
+        let mut differs = TableVerification::failed("raw__a__postgres__line", &error);
+        differs.source_rows = Some(1200);
+        differs.lake_rows = Some(1199);
+        differs.columns_differing = vec!["price".to_owned(), "sku".to_owned()];
+        let report = VerifyReport::new(vec![
+            TableVerification::agrees("raw__a__postgres__b", 7, 3),
+            differs,
+        ]);
+        assert_eq!((report.outcome, report.exit()), (RunOutcome::Blocked, Exit::Definite));
+        assert!(report.to_text().starts_with(
+            "\
+table                   outcome  source rows  lake rows  columns  differing
+raw__a__postgres__b     done               7          7        3
+raw__a__postgres__line  blocked        1,200      1,199        0  price, sku
+
+raw__a__postgres__line
+  The lake does not hold what the source holds (table: public.line). "
+        ));
+    }
+
+    #[test]
+    fn a_status_says_never() {
+        let report = StatusReport {
+            tables: vec![TableStatus {
+                unit: "a/postgres".to_owned(),
+                raw_table: "raw__a__postgres__b".to_owned(),
+                mode: MODE,
+                rows: None,
+                snapshot_id: None,
+                position: None,
+                committed_at: None,
+            }],
+        };
+        assert_eq!(
+            report.to_text(),
+            "unit        table                mode                 rows  position  committed at\n\
+             a/postgres  raw__a__postgres__b  full_refresh_append     -  -         never\n"
+        );
+    }
+}
