@@ -9,7 +9,8 @@ mod support;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use support::HttpServer;
 
@@ -37,12 +38,50 @@ fn finished(arguments: &[&str]) -> (Output, String) {
     (output, stderr)
 }
 
-/// A started service that has said it is ready, and the reader of its stderr.
-fn ready(command: &mut Command) -> (Child, BufReader<std::process::ChildStderr>) {
-    let mut child = command.spawn().unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    await_line(&mut stderr, "ready");
-    (child, stderr)
+/// A started service; killed when a test ends before it does.
+struct Service {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+}
+
+impl Service {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Self { child, stderr }
+    }
+
+    /// Starts one and waits until it says that it is ready.
+    fn ready(command: &mut Command) -> Self {
+        let mut service = Self::start(command);
+        await_line(&mut service.stderr, "ready");
+        service
+    }
+
+    fn send(&self, signal: &str) {
+        let process = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &process]).status().unwrap().success());
+    }
+
+    /// The exit code, which must come within ten seconds.
+    fn exit_code(&mut self) -> Option<i32> {
+        let patience = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < patience {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("the service still runs");
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may have ended by itself; both calls then change nothing.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 fn await_line(stderr: &mut impl BufRead, wanted: &str) -> String {
@@ -55,28 +94,23 @@ fn await_line(stderr: &mut impl BufRead, wanted: &str) -> String {
     }
 }
 
-fn send(signal: &str, child: &Child) {
-    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
-}
-
 #[test]
 fn a_signal_stops_at_a_safe_point_with_75() {
     for signal in ["-TERM", "-INT"] {
-        let (mut child, _stderr) = ready(&mut service(&["wait"]));
-        send(signal, &child);
-        assert_eq!(child.wait().unwrap().code(), Some(75));
+        let mut service = Service::ready(&mut service(&["wait"]));
+        service.send(signal);
+        assert_eq!(service.exit_code(), Some(75));
     }
 }
 
 #[test]
 fn a_second_signal_stops_at_once_with_75() {
-    let (mut child, mut stderr) = ready(&mut service(&["stubborn"]));
-    send("-TERM", &child);
-    await_line(&mut stderr, "stopping at the next safe point");
-    assert!(child.try_wait().unwrap().is_none(), "the first signal only asks");
-    send("-TERM", &child);
-    assert_eq!(child.wait().unwrap().code(), Some(75));
+    let mut service = Service::ready(&mut service(&["stubborn"]));
+    service.send("-TERM");
+    await_line(&mut service.stderr, "stopping at the next safe point");
+    assert!(service.child.try_wait().unwrap().is_none(), "the first signal only asks");
+    service.send("-TERM");
+    assert_eq!(service.exit_code(), Some(75));
 }
 
 #[test]
@@ -121,19 +155,14 @@ fn stdout_is_for_the_result() {
 
 #[test]
 fn log_lines_are_json_for_machines_and_text_when_asked() {
-    let mut child = service(&["wait"]).spawn().unwrap();
-    let line = await_line(&mut BufReader::new(child.stderr.take().unwrap()), "ready");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let line = await_line(&mut Service::start(&mut service(&["wait"])).stderr, "ready");
     let object: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!(object["message"], "ready");
     assert_eq!(object["level"], "INFO");
     assert_eq!(object["span"]["name"], "work");
 
-    let mut child = service(&["wait", "--log-format", "text"]).spawn().unwrap();
-    let line = await_line(&mut BufReader::new(child.stderr.take().unwrap()), "ready");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let mut command = service(&["wait", "--log-format", "text"]);
+    let line = await_line(&mut Service::start(&mut command).stderr, "ready");
     assert!(line.contains(" INFO ") && !line.starts_with('{'), "{line}");
     assert!(!line.contains('\u{1b}'), "colours in a pipe: {line}");
 }
@@ -146,7 +175,7 @@ fn metrics_are_served_and_traces_leave_when_the_run_ends() {
     drop(free);
     let mut command = service(&["wait", "--metrics-address", &address]);
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.address);
-    let (mut child, _stderr) = ready(&mut command);
+    let mut service = Service::ready(&mut command);
 
     let mut connection = TcpStream::connect(&address).unwrap();
     let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -155,8 +184,8 @@ fn metrics_are_served_and_traces_leave_when_the_run_ends() {
     connection.read_to_string(&mut reply).unwrap();
     assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
 
-    send("-TERM", &child);
-    assert_eq!(child.wait().unwrap().code(), Some(75));
+    service.send("-TERM");
+    assert_eq!(service.exit_code(), Some(75));
     let sent = collector.asked();
     assert!(collector.count("POST /v1/traces") >= 1);
     let traces = sent.iter().find(|asked| asked.line == "POST /v1/traces").unwrap();
