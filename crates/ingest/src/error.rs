@@ -61,6 +61,8 @@ kinds! {
         Configuration = "The settings cannot be used",
         /// No variable and no secret store says where the source is. Context: `variable`.
         SourceVariableMissing = "It is not known where the source is",
+        /// A file or a secret that the settings name cannot be had.
+        SettingRefused = "A file or secret that the settings name cannot be had",
         /// The inventory breaks its rules or a filter selects nothing.
         InventoryInvalid = "The inventory cannot be used",
         /// The inventory asks for a way of reading or writing that this build does not carry out.
@@ -204,13 +206,19 @@ pub struct Error(Box<Inner>);
 struct Inner {
     failure: Failure,
     context: Vec<(&'static str, String)>,
+    advice: Option<String>,
     source: Option<Cause>,
 }
 
 impl Error {
     /// A failure of a kind, without facts.
     pub fn new(kind: impl Into<Failure>) -> Self {
-        Self(Box::new(Inner { failure: kind.into(), context: Vec::new(), source: None }))
+        Self(Box::new(Inner {
+            failure: kind.into(),
+            context: Vec::new(),
+            advice: None,
+            source: None,
+        }))
     }
 
     /// A failure that a PostgreSQL error code stands for; the code becomes a fact.
@@ -225,6 +233,13 @@ impl Error {
         self
     }
 
+    /// Says what to do next in other words than the kind's own, for a case known more exactly.
+    #[must_use]
+    pub fn advise(mut self, advice: impl Into<String>) -> Self {
+        self.0.advice = Some(advice.into());
+        self
+    }
+
     /// Sets the cause.
     #[must_use]
     pub fn because(mut self, source: impl Into<Cause>) -> Self {
@@ -235,8 +250,13 @@ impl Error {
     /// The same failure with the same facts, without its cause: for each of the tables it concerns.
     #[must_use]
     pub fn again(&self) -> Self {
-        let Inner { failure, context, .. } = self.0.as_ref();
-        Self(Box::new(Inner { failure: *failure, context: context.clone(), source: None }))
+        let Inner { failure, context, advice, .. } = self.0.as_ref();
+        Self(Box::new(Inner {
+            failure: *failure,
+            context: context.clone(),
+            advice: advice.clone(),
+            source: None,
+        }))
     }
 
     /// What kind of failure it is.
@@ -252,6 +272,11 @@ impl Error {
     /// The facts, in the order they were added.
     pub fn context(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.context.iter().map(|(key, value)| (*key, value.as_str()))
+    }
+
+    /// Advice that replaces the kind's own, when there is one.
+    pub fn own_advice(&self) -> Option<&str> {
+        self.0.advice.as_deref()
     }
 
     /// The first fact of this name.
@@ -296,12 +321,16 @@ impl From<InventoryError> for Error {
 impl From<ol_chassis::Error> for Error {
     fn from(error: ol_chassis::Error) -> Self {
         let failure: Failure = match error.kind() {
-            ol_chassis::ErrorKind::Configuration | ol_chassis::ErrorKind::Definite => {
-                Definite::Configuration.into()
-            }
+            ol_chassis::ErrorKind::Configuration => Definite::Configuration.into(),
+            ol_chassis::ErrorKind::Definite => Definite::SettingRefused.into(),
             ol_chassis::ErrorKind::Transient => Transient::SecretStoreUnreachable.into(),
         };
-        Self::new(failure).because(error)
+        // The text names variables, files and paths of secrets, never what they hold.
+        let mut mapped = Self::new(failure).with("what", &error);
+        if let Some(advice) = error.advice() {
+            mapped = mapped.advise(format!("{}.", advice.trim_end_matches('.')));
+        }
+        mapped.because(error)
     }
 }
 
@@ -333,6 +362,9 @@ impl From<ol_lake::Error> for Error {
         if let Some((before, after)) = counts {
             mapped = mapped.with("rows_before", before).with("rows_after", after);
         }
+        for (key, value) in error.context() {
+            mapped = mapped.with(key, value);
+        }
         mapped.because(error)
     }
 }
@@ -354,6 +386,28 @@ mod tests {
         assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("secret value 42"));
         assert_eq!(error.fact("column"), Some("joined"));
         assert!(!error.is_transient());
+    }
+
+    #[test]
+    fn failures_of_other_crates_keep_their_facts_and_their_advice() {
+        let settings = ol_chassis::Error::configuration("The variable is not set")
+            .with("variable", "OL_SOURCE_A_B_URL")
+            .advise("Set it");
+        let error = Error::from(settings);
+        assert_eq!(error.failure(), Definite::Configuration.into());
+        assert_eq!(
+            error.to_string(),
+            "The settings cannot be used (what: The variable is not set (variable: OL_SOURCE_A_B_URL))"
+        );
+        assert_eq!(crate::policy::advice(&error), "Set it.");
+        let lake = ol_lake::Error::new(ol_lake::ErrorKind::ReplaceShrinks { before: 9, after: 1 })
+            .with("table", "raw.t");
+        let error = Error::from(lake);
+        assert_eq!(
+            error.to_string(),
+            "The replace would shrink the table (rows_before: 9, rows_after: 1, table: raw.t)"
+        );
+        assert!(Error::from(ol_lake::Error::new(ol_lake::ErrorKind::CatalogLocked)).is_transient());
     }
 
     #[test]

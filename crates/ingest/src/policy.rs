@@ -60,6 +60,10 @@ fn definite(kind: Definite) -> Policy {
             "ingest-configuration",
             "Set {variable} to the source's URL (postgres://user@host/database), or store it in Vault.",
         ),
+        Definite::SettingRefused => Policy::definite(
+            "ingest-configuration",
+            "Check that the file or secret that the message names is there and that we may read it.",
+        ),
         Definite::InventoryInvalid => Policy::configuration(
             "ingest-configuration",
             "Correct the places listed; nothing was read or written.",
@@ -262,6 +266,9 @@ fn transient(kind: Transient) -> Policy {
 ///
 /// A fact that the failure does not have is said in general words (`the table`).
 pub fn advice(error: &Error) -> String {
+    if let Some(advice) = error.own_advice() {
+        return advice.to_owned();
+    }
     let template = policy(error.failure()).advice;
     let mut text = String::with_capacity(template.len());
     let mut rest = template;
