@@ -1,1 +1,30 @@
-fn main() {}
+//! The binary `ol-ingest`: parse, run, exit code; nothing else.
+
+use std::process::ExitCode;
+
+use ol_ingest::cli::Cli;
+use ol_ingest::command;
+use ol_pipes::Pipes;
+
+fn main() -> ExitCode {
+    let cli: Cli = ol_chassis::cli::parse();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let pipes = match Pipes::open(&arguments) {
+        Ok(pipes) => pipes,
+        Err(error) => {
+            eprintln!("error: {}", ol_chassis::error::chain(&error));
+            eprintln!("Advice: Start the binary by a Pipes client of Dagster 1.13, or without its variables.");
+            return ol_chassis::Exit::Configuration.into();
+        }
+    };
+    pipes.install_panic_hook();
+    let layer = pipes.layer();
+    let options = cli.global.clone();
+    ol_chassis::cli::run(
+        env!("CARGO_PKG_NAME"),
+        env!("CARGO_PKG_VERSION"),
+        &options,
+        vec![Box::new(layer)],
+        |context| command::execute(cli, context, pipes),
+    )
+}

@@ -1,0 +1,146 @@
+//! The command line: what can be asked, and how it is explained.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use ol_chassis::cli::{GlobalOptions, Shell};
+
+/// Application databases into raw Iceberg, each value exact.
+#[derive(Debug, Parser)]
+#[command(name = "ol-ingest", version, max_term_width = 120, after_help = "\
+Where things are is said by the environment: OL_ENV, OL_CATALOG, OL_WAREHOUSE and, for each source, \
+OL_SOURCE_<DEPLOYMENT>_<LAYER>_URL.
+
+Exit codes: 0 done, 1 transient (try again), 2 definite (a person must act), 3 configuration, 75 stopped early \
+(resume later).")]
+pub struct Cli {
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub global: GlobalOptions,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// The context that Dagster hands over; usually a variable instead.
+    #[arg(long, global = true, hide = true)]
+    pub dagster_pipes_context: Option<String>,
+    /// Where Dagster listens; usually a variable instead.
+    #[arg(long, global = true, hide = true)]
+    pub dagster_pipes_messages: Option<String>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Draft the unit file of a live source, on stdout
+    #[command(after_help = "\
+Example:
+  export OL_SOURCE_MITXONLINE_APP_POSTGRES_URL=postgres://reader@db.example.org/mitxonline
+  ol-ingest discover --deployment mitxonline --layer app_postgres --exclude password > units/mitxonline.yml")]
+    Discover(Discover),
+    /// Show the type contract: source type, Iceberg type, and how faithfully
+    #[command(after_help = "\
+Example:
+  ol-ingest plan --inventory inventory --table '*users_user'
+  ol-ingest plan --contract postgres")]
+    Plan(Plan),
+    /// Read every selected table once and commit it
+    #[command(after_help = "\
+Example:
+  ol-ingest run --inventory inventory --unit mitxonline/app_postgres
+  ol-ingest run --inventory inventory --table '*ecommerce_*' --output json")]
+    Run(Run),
+    /// Compare source and lake, column by column
+    #[command(after_help = "\
+Rows that changed at the source after the last run are differences. For a source that is being written to, run first.
+
+Example:
+  ol-ingest verify --inventory inventory --table '*ecommerce_order'")]
+    Verify(Selection),
+    /// Show where each table stands
+    Status(Selection),
+    /// Forget what the lake knows of a table's position, so that the next run loads it anew
+    Reset(Selection),
+    /// Find, and delete when told how old, files that no table refers to
+    #[command(after_help = "\
+Without --orphan-days nothing is deleted: files older than 7 days are shown.
+
+Example:
+  ol-ingest maintain --namespace ol_warehouse_dev_raw
+  ol-ingest maintain --namespace ol_warehouse_dev_raw --orphan-days 7")]
+    Maintain(Maintain),
+    /// Print the completion script of a shell
+    Completion {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// Which tables of which inventory.
+#[derive(Debug, Clone, Args)]
+pub struct Selection {
+    /// Folder of the inventory: it, or its folder units, holds the unit files
+    #[arg(long, value_name = "DIR")]
+    pub inventory: PathBuf,
+    /// Only this unit, as deployment/layer; may be repeated
+    #[arg(long = "unit", value_name = "D/L")]
+    pub units: Vec<String>,
+    /// Only tables that match, by raw table, namespace.name or name; may be repeated
+    #[arg(long = "table", value_name = "GLOB")]
+    pub tables: Vec<String>,
+}
+
+/// `discover`.
+#[derive(Debug, Args)]
+pub struct Discover {
+    /// The deployment, e.g. mitxonline
+    #[arg(long)]
+    pub deployment: String,
+    /// The layer, e.g. app_postgres
+    #[arg(long)]
+    pub layer: String,
+    /// Only this schema
+    #[arg(long)]
+    pub namespace: Option<String>,
+    /// Exclude columns of this name from every table; may be repeated
+    #[arg(long = "exclude", value_name = "COL")]
+    pub excluded: Vec<String>,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Folder of the inventory
+    #[arg(long, value_name = "DIR", required_unless_present = "contract")]
+    pub inventory: Option<PathBuf>,
+    /// Only this unit, as deployment/layer; may be repeated
+    #[arg(long = "unit", value_name = "D/L")]
+    pub units: Vec<String>,
+    /// Only tables that match; may be repeated
+    #[arg(long = "table", value_name = "GLOB")]
+    pub tables: Vec<String>,
+    /// Print the contract of every type of a kind of source, as Markdown; needs no source
+    #[arg(long, value_name = "KIND", conflicts_with = "inventory", value_parser = ["postgres"])]
+    pub contract: Option<String>,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Which tables.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Let a replace shrink tables whose raw name matches; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    pub allow_shrink: Vec<String>,
+}
+
+/// `maintain`.
+#[derive(Debug, Args)]
+pub struct Maintain {
+    /// The namespace, e.g. ol_warehouse_production_raw
+    #[arg(long)]
+    pub namespace: String,
+    /// Delete files that nothing refers to and that are at least this old
+    #[arg(long, value_name = "DAYS")]
+    pub orphan_days: Option<u64>,
+}

@@ -1,0 +1,11 @@
+//! What a source column becomes in the lake: its type, and how faithfully.
+
+pub mod batch;
+pub mod contract;
+pub mod declared;
+pub mod digest;
+pub mod metadata;
+pub mod source_type;
+
+pub use contract::{ColumnContract, Fidelity};
+pub use source_type::SourceType;

@@ -1,0 +1,82 @@
+//! `ol-ingest plan`.
+
+use ol_chassis::Exit;
+
+use crate::cli::{Plan, Selection};
+use crate::error::{Definite, Doing, Error};
+use crate::inventory::{SourceKind, Table, Unit};
+use crate::report::documents::{ColumnPlan, PlanReport, TablePlan};
+use crate::source::postgres::catalog::Catalog;
+use crate::source::postgres::settings::Settings;
+use crate::source::postgres::snapshot::Keeper;
+use crate::source::postgres::{contract_document, plan};
+
+/// Prints the contract of the selected tables as their sources are now, or of every type.
+pub(super) async fn execute(arguments: &Plan, json: bool) -> Result<Exit, Error> {
+    let Some(inventory) = &arguments.inventory else {
+        super::print(&contract_document::markdown());
+        return Ok(Exit::Done);
+    };
+    let inventory = super::select(&Selection {
+        inventory: inventory.clone(),
+        units: arguments.units.clone(),
+        tables: arguments.tables.clone(),
+    })?;
+    let mut tables = Vec::new();
+    for unit in &inventory.units {
+        match catalog(unit).await {
+            Ok(catalog) => tables.extend(unit.tables.iter().map(|table| plan_table(unit, table, &catalog))),
+            Err(error) => {
+                tracing::error!(unit = %unit.id, error = %ol_chassis::error::chain(&error), "no plan");
+                tables.extend(unit.tables.iter().map(|table| readable(table, Vec::new()).failed(&error)));
+            }
+        }
+    }
+    let report = PlanReport::new(tables);
+    super::print(&if json { report.to_json() } else { report.to_text() });
+    Ok(report.exit())
+}
+
+async fn catalog(unit: &Unit) -> Result<Catalog, Error> {
+    if unit.source_kind != SourceKind::Postgres {
+        return Err(Error::new(Definite::ModeUnsupported).with("source_kind", unit.source_kind));
+    }
+    let url = ol_chassis::config::source_url(&unit.id.deployment, &unit.id.layer).await?;
+    let settings =
+        Settings::parse(&url).map_err(|error| Error::new(Definite::Configuration).because(error))?;
+    let mut keeper =
+        Keeper::open(&settings).await.map_err(|error| error.into_error(Doing::Connecting))?;
+    keeper.catalog().await.map_err(|error| error.into_error(Doing::Reading))
+}
+
+fn plan_table(unit: &Unit, table: &Table, catalog: &Catalog) -> TablePlan {
+    match plan::plan(unit, table, catalog) {
+        Err(error) => readable(table, Vec::new()).failed(&error),
+        Ok(plan) => {
+            let excluded = plan
+                .relation
+                .columns
+                .iter()
+                .filter(|column| table.excluded_columns.contains(&column.name))
+                .map(|column| ColumnPlan {
+                    column: column.name.clone(),
+                    source_type: column.type_text.clone(),
+                    lake_type: None,
+                    fidelity: "excluded".to_owned(),
+                    note: None,
+                });
+            let columns = plan.readings.iter().map(|reading| ColumnPlan {
+                column: reading.name.clone(),
+                source_type: reading.contract.source.clone(),
+                lake_type: Some(reading.contract.lake.to_string()),
+                fidelity: reading.contract.fidelity.word().to_owned(),
+                note: (!reading.contract.note.is_empty()).then(|| reading.contract.note.to_owned()),
+            });
+            readable(table, columns.chain(excluded).collect())
+        }
+    }
+}
+
+fn readable(table: &Table, columns: Vec<ColumnPlan>) -> TablePlan {
+    TablePlan::readable(&table.raw_table, table.qualified_name(), table.sync_mode, columns)
+}

@@ -1,0 +1,77 @@
+//! `ol-ingest status` and `ol-ingest reset`: what the lake knows of each table.
+
+use std::collections::BTreeMap;
+
+use ol_chassis::config::Platform;
+use ol_lake::{Commit, Lake, LakeTable, Operation, TableName};
+
+use crate::cli::Selection;
+use crate::config::Config;
+use crate::error::Error;
+use crate::inventory::{Table, Unit};
+use crate::load::state;
+use crate::report::documents::{StatusReport, TableStatus};
+use crate::run::open_lake;
+
+/// Where each selected table stands.
+pub(super) async fn status(selection: &Selection, config: &Config) -> Result<StatusReport, Error> {
+    let inventory = super::select(selection)?;
+    let platform = Platform::from_environment().await?;
+    let lake = open_lake(&platform, config).await?;
+    let mut tables = Vec::new();
+    for unit in &inventory.units {
+        for table in &unit.tables {
+            let found = lake.load(&TableName::new(platform.raw_namespace(), &table.raw_table)).await?;
+            tables.push(row(unit, table, found.as_ref()));
+        }
+    }
+    Ok(StatusReport { tables })
+}
+
+/// Adds, to each selected table, a snapshot that changes no row and carries no position.
+pub(super) async fn reset(selection: &Selection, config: &Config) -> Result<StatusReport, Error> {
+    let inventory = super::select(selection)?;
+    let platform = Platform::from_environment().await?;
+    let lake = open_lake(&platform, config).await?;
+    let mut tables = Vec::new();
+    for unit in &inventory.units {
+        for table in &unit.tables {
+            let name = TableName::new(platform.raw_namespace(), &table.raw_table);
+            let found = match lake.load(&name).await? {
+                Some(found) if found.current_snapshot().is_some() => Some(forget(&lake, found).await?),
+                found => found,
+            };
+            tables.push(row(unit, table, found.as_ref()));
+        }
+    }
+    Ok(StatusReport { tables })
+}
+
+async fn forget(lake: &Lake, table: LakeTable) -> Result<LakeTable, Error> {
+    let commit = Commit {
+        state: BTreeMap::from([(state::MODE.to_owned(), "reset".to_owned())]),
+        ..Commit::new(Operation::Append, Vec::new())
+    };
+    Ok(lake.commit(&table, commit).await?.table)
+}
+
+fn row(unit: &Unit, table: &Table, found: Option<&LakeTable>) -> TableStatus {
+    let snapshot = found.and_then(LakeTable::current_snapshot);
+    TableStatus {
+        unit: unit.id.to_string(),
+        raw_table: table.raw_table.clone(),
+        mode: table.sync_mode,
+        rows: snapshot.as_ref().map(|snapshot| snapshot.records),
+        snapshot_id: snapshot.as_ref().map(|snapshot| snapshot.snapshot_id),
+        position: snapshot.as_ref().and_then(|snapshot| snapshot.state.get(state::POSITION).cloned()),
+        committed_at: snapshot.as_ref().map(|snapshot| instant(snapshot.timestamp_ms)),
+    }
+}
+
+/// Milliseconds since 1970 as `2026-11-23T15:44:05.123Z`.
+fn instant(milliseconds: i64) -> String {
+    use crate::source::postgres::moment;
+    let mut text = String::new();
+    moment::timestamp_text(moment::from_unix(milliseconds.saturating_mul(1000)), "Z", &mut text);
+    text.replacen(' ', "T", 1)
+}

@@ -1,0 +1,129 @@
+//! The settings of `ol-ingest`; `config.default.toml` is their manual.
+
+use std::num::NonZero;
+use std::path::Path;
+
+use ol_lake::WriteOptions;
+use serde::Deserialize;
+
+/// All settings of this binary.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// How sources are read.
+    pub ingest: Ingest,
+    /// When a replace is refused.
+    pub replace: Replace,
+    /// How files are written.
+    pub lake: Files,
+}
+
+/// How sources are read.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ingest {
+    /// Connections a source; 0 for the default.
+    pub streams: usize,
+    /// Units at the same time.
+    pub units: usize,
+    /// Tries of a table within a run.
+    pub attempts: u32,
+    /// Seconds before the second try.
+    pub retry_seconds: f64,
+    /// Rows of a full batch.
+    pub batch_rows: usize,
+    /// Bytes of a full batch.
+    pub batch_bytes: usize,
+}
+
+/// When a replace is refused.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replace {
+    /// The least part of the rows that must be left.
+    pub keep_ratio: f64,
+}
+
+/// How files are written.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Files {
+    /// Size of a data file, in bytes.
+    pub target_file_bytes: u64,
+    /// Encoded size of a row group, in bytes.
+    pub row_group_bytes: u64,
+    /// The zstd level.
+    pub compression_level: i32,
+}
+
+impl Config {
+    /// The defaults, the file at `path` and the variables, in that order.
+    ///
+    /// # Errors
+    /// A key that does not exist, a value of the wrong type, or one out of its range.
+    pub fn load(path: Option<&Path>) -> Result<Self, ol_chassis::Error> {
+        let config: Self = ol_chassis::config::load(include_str!("../config.default.toml"), path)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ol_chassis::Error> {
+        let refuse = |key, rule: &str| {
+            Err(ol_chassis::Error::configuration(format!("A setting {rule}"))
+                .with("key", key)
+                .advise("Correct the setting; config.default.toml describes each"))
+        };
+        if !(0.0..=1.0).contains(&self.replace.keep_ratio) {
+            return refuse("replace.keep_ratio", "must be from 0 to 1");
+        }
+        if !(1..=22).contains(&self.lake.compression_level) {
+            return refuse("lake.compression_level", "must be from 1 to 22");
+        }
+        if !(0.0..=3600.0).contains(&self.ingest.retry_seconds) {
+            return refuse("ingest.retry_seconds", "must be from 0 to 3600");
+        }
+        for (key, value) in [
+            ("ingest.units", self.ingest.units),
+            ("ingest.batch_rows", self.ingest.batch_rows),
+            ("ingest.batch_bytes", self.ingest.batch_bytes),
+            ("ingest.attempts", self.ingest.attempts as usize),
+        ] {
+            if value == 0 {
+                return refuse(key, "must be at least 1");
+            }
+        }
+        Ok(())
+    }
+
+    /// Connections a source.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        match self.ingest.streams {
+            0 => std::thread::available_parallelism().map_or(1, NonZero::get).div_ceil(2).min(4),
+            streams => streams,
+        }
+    }
+
+    /// How the lake's files are written.
+    #[must_use]
+    pub fn write_options(&self) -> WriteOptions {
+        WriteOptions {
+            target_file_bytes: self.lake.target_file_bytes,
+            row_group_bytes: self.lake.row_group_bytes,
+            compression_level: self.lake.compression_level,
+            ..WriteOptions::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    #[test]
+    fn the_manual_is_complete_and_valid() {
+        let config = Config::load(None).unwrap();
+        assert!(config.streams() >= 1);
+    }
+}

@@ -1,0 +1,39 @@
+//! Places where a crash matters, by name. Without the feature `failpoints` they are nothing at all.
+//!
+//! A test sets `FAILPOINTS="load.files-complete=pause"` and kills the process while it stands there: a real
+//! SIGKILL, so that no destructor helps. `OL_FAILPOINT_MARKER` names a file that is written when a point is reached,
+//! so that the test knows.
+
+/// A reader has entered the shared snapshot.
+pub const SNAPSHOT_ENTERED: &str = "read.snapshot-entered";
+/// A table was locked and found unchanged; its COPY is about to begin.
+pub const COPY_BEGINS: &str = "read.copy-begins";
+/// The first batch of a part went to its encoder.
+pub const FIRST_BATCH_WRITTEN: &str = "load.first-batch-written";
+/// All parts of a table have been read.
+pub const TABLE_READ: &str = "load.table-read";
+/// All files of a table are complete; none is committed.
+pub const FILES_COMPLETE: &str = "load.files-complete";
+/// The snapshot is committed; nobody has been told.
+pub const COMMITTED: &str = "load.committed";
+/// The run is complete; its report is not written.
+pub const REPORT: &str = "run.report";
+
+/// Every name, for the tests that go through them.
+pub const ALL: &[&str] =
+    &[SNAPSHOT_ENTERED, COPY_BEGINS, FIRST_BATCH_WRITTEN, TABLE_READ, FILES_COMPLETE, COMMITTED, REPORT];
+
+/// Stands here if the point is armed.
+#[cfg(feature = "failpoints")]
+pub fn hit(name: &'static str) {
+    if fail::list().iter().any(|(armed, _)| armed == name) {
+        if let Ok(Some(marker)) = ol_chassis::config::variable("OL_FAILPOINT_MARKER") {
+            std::fs::write(marker, name).expect("the test's marker file can be written");
+        }
+    }
+    fail::eval(name, |_| ());
+}
+
+/// Nothing: the feature is off.
+#[cfg(not(feature = "failpoints"))]
+pub fn hit(_name: &'static str) {}

@@ -1,0 +1,129 @@
+//! What Dagster hears of a run: a materialization a table, a check a guard, a line of log a failure.
+//!
+//! A table's asset is the one whose key ends in the raw table's name. A run that Dagster started for other assets
+//! than the tables it loads says so in its log only: Dagster refuses results for assets it did not ask for.
+
+use std::collections::BTreeMap;
+
+use ol_pipes::{AssetKey, Check, Level, Materialization, Metadata, Pipes, Severity, TableColumn, TableSchema};
+
+use super::TableDone;
+use crate::error::{Definite, Error, Failure};
+use crate::report::TableReport;
+
+/// The check that a replace did not shrink the table.
+const REPLACE_GUARD: &str = "replace_guard";
+
+/// How much of a schema is sent, in bytes: Dagster's reader of message files may lose a line that is longer than a
+/// page, so a very wide table is shown by its first columns and their number.
+const SCHEMA_BYTES: usize = 2_500;
+/// What a column's entry takes beside its name and type, in bytes.
+const COLUMN_BYTES: usize = 30;
+
+/// Tells Dagster; without Dagster, nobody.
+#[derive(Clone)]
+pub struct Reporter {
+    pipes: Pipes,
+}
+
+impl Reporter {
+    /// A reporter to this session.
+    #[must_use]
+    pub fn new(pipes: Pipes) -> Self {
+        Self { pipes }
+    }
+
+    /// A table is in the lake.
+    pub fn done(&self, report: &TableReport, done: &TableDone) {
+        let line = format!(
+            "{}: {} rows, {} bytes in {} files{}",
+            report.raw_table,
+            done.totals.rows,
+            report.bytes,
+            report.files,
+            if done.loaded.unchanged { ", unchanged" } else { "" }
+        );
+        self.say(Level::Info, &line);
+        let Some(asset_key) = self.asset_key(&report.raw_table) else { return };
+        let mut left = SCHEMA_BYTES;
+        let columns = done
+            .columns
+            .iter()
+            .take_while(|(name, data_type)| {
+                left = left.saturating_sub(name.len() + data_type.len() + COLUMN_BYTES);
+                left > 0
+            })
+            .map(|(name, data_type)| TableColumn {
+                name: name.clone(),
+                data_type: data_type.clone(),
+                ..TableColumn::default()
+            })
+            .collect();
+        let metadata = BTreeMap::from([
+            ("rows".to_owned(), Metadata::from(done.totals.rows)),
+            ("odd_values".to_owned(), Metadata::from(done.totals.odd)),
+            ("bytes".to_owned(), Metadata::from(report.bytes)),
+            ("files".to_owned(), Metadata::from(report.files)),
+            // As text: a snapshot id has more digits than a number of JavaScript holds.
+            ("snapshot_id".to_owned(), Metadata::Text(done.loaded.snapshot_id.to_string())),
+            ("position".to_owned(), Metadata::Text(done.loaded.position.clone())),
+            ("seconds".to_owned(), Metadata::from(report.seconds)),
+            ("columns".to_owned(), Metadata::from(done.columns.len() as u64)),
+            ("unchanged".to_owned(), Metadata::from(done.loaded.unchanged)),
+            ("schema".to_owned(), Metadata::TableSchema(TableSchema { columns })),
+        ]);
+        let data_version = Some(format!("{:032x}", done.totals.digest));
+        let materialization = Materialization { asset_key: asset_key.clone(), metadata, data_version };
+        self.sent(self.pipes.report_materialization(&materialization));
+        if let Some(keep_ratio) = done.keep_ratio {
+            let metadata = BTreeMap::from([
+                ("rows_after".to_owned(), Metadata::from(done.totals.rows)),
+                ("keep_ratio".to_owned(), Metadata::from(keep_ratio)),
+            ]);
+            self.check(asset_key, true, metadata);
+        }
+    }
+
+    /// A table failed for good.
+    pub fn failed(&self, report: &TableReport) {
+        let advice = report.advice.as_deref().unwrap_or_default();
+        self.say(Level::Error, &format!("{} ({}): {advice}", report.raw_table, report.outcome.word()));
+    }
+
+    /// If it was the guard that refused, its check has failed.
+    pub fn guarded(&self, report: &TableReport, error: &Error) {
+        if error.failure() != Failure::Definite(Definite::ReplaceGuarded) {
+            return;
+        }
+        let Some(asset_key) = self.asset_key(&report.raw_table) else { return };
+        let facts = error.context().filter(|(key, _)| key.starts_with("rows_"));
+        let metadata = facts
+            .map(|(key, value)| {
+                let value = value.parse::<u64>().map_or(Metadata::Text(value.to_owned()), Metadata::from);
+                (key.to_owned(), value)
+            })
+            .collect();
+        self.check(asset_key, false, metadata);
+    }
+
+    fn check(&self, asset_key: AssetKey, passed: bool, metadata: BTreeMap<String, Metadata>) {
+        let check =
+            Check { asset_key, name: REPLACE_GUARD.to_owned(), passed, severity: Severity::Error, metadata };
+        self.sent(self.pipes.report_check(&check));
+    }
+
+    fn asset_key(&self, raw_table: &str) -> Option<AssetKey> {
+        let keys = &self.pipes.context().asset_keys;
+        keys.iter().find(|key| key.parts().last().is_some_and(|part| part == raw_table)).cloned()
+    }
+
+    fn say(&self, level: Level, line: &str) {
+        self.sent(self.pipes.log(level, line));
+    }
+
+    fn sent(&self, result: ol_pipes::Result<()>) {
+        if let Err(error) = result {
+            tracing::warn!(error = %ol_chassis::error::chain(&error), "Dagster was not told");
+        }
+    }
+}

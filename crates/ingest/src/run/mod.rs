@@ -1,0 +1,122 @@
+//! One bounded run: every selected table of every selected unit, read once, committed, reported.
+//!
+//! Units are sources: they are read one after the other unless `ingest.units` says otherwise. Within a unit, tables
+//! that fail for a transient reason are tried again under a new snapshot, and only they; what was committed stays.
+
+mod dagster;
+mod observe;
+mod postgres;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use c4model::platform::{ApplicationPostgres, RawLake};
+use c4model::{Endpoint, Runner, declared};
+use futures::StreamExt as _;
+use globset::GlobSet;
+use ol_chassis::clock::Clock;
+use ol_chassis::config::Platform;
+use ol_chassis::progress::Progress;
+use ol_chassis::shutdown::Shutdown;
+use ol_lake::{Lake, LakeSettings};
+use ol_pipes::Pipes;
+
+use crate::config::Config;
+use crate::error::{Definite, Error};
+use crate::inventory::{Inventory, SourceKind, Unit};
+use crate::report::{RunReport, TableReport};
+
+pub use dagster::Reporter;
+pub use postgres::{TableDone, UnitJob, postgres_full_load};
+
+/// What a run needs beside its inventory.
+#[derive(Clone)]
+pub struct RunContext {
+    /// Where things are.
+    pub platform: Platform,
+    /// The settings.
+    pub config: Config,
+    /// The request to stop.
+    pub shutdown: Shutdown,
+    /// Bars on a terminal.
+    pub progress: Progress,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Dagster, if it started us.
+    pub pipes: Pipes,
+    /// Tables that may shrink, by raw table name.
+    pub allow_shrink: GlobSet,
+}
+
+/// Opens the lake that the environment names, and makes sure of the namespace of raw tables.
+///
+/// # Errors
+/// The lake's.
+pub async fn open_lake(platform: &Platform, config: &Config) -> Result<Arc<Lake>, Error> {
+    let mut settings = LakeSettings::new(platform.catalog.expose(), platform.warehouse.clone());
+    settings.write = config.write_options();
+    let lake = Lake::open(settings).await?;
+    lake.ensure_namespace(&platform.raw_namespace()).await?;
+    Ok(Arc::new(lake))
+}
+
+/// Runs every unit of the inventory. Every table is in the report, whatever happened.
+///
+/// # Errors
+/// The lake cannot be opened; then nothing was read.
+pub async fn run(context: &RunContext, inventory: Inventory) -> Result<RunReport, Error> {
+    let run_id = uuid::Uuid::now_v7().to_string();
+    let lake = open_lake(&context.platform, &context.config).await?;
+    let units = futures::stream::iter(inventory.units.into_iter().map(|unit| {
+        let (lake, run_id) = (Arc::clone(&lake), run_id.clone());
+        async move { run_unit(context, unit, lake, run_id).await }
+    }));
+    let tables: Vec<Vec<TableReport>> = units.buffered(context.config.ingest.units).collect().await;
+    let report = RunReport::new(run_id, tables.into_iter().flatten().collect());
+    crate::failpoints::hit(crate::failpoints::REPORT);
+    Ok(report)
+}
+
+async fn run_unit(
+    context: &RunContext,
+    unit: Unit,
+    lake: Arc<Lake>,
+    run_id: String,
+) -> Vec<TableReport> {
+    let fail_all = |unit: &Unit, error: &Error| -> Vec<TableReport> {
+        let reports = unit
+            .tables
+            .iter()
+            .map(|table| TableReport::failed(&table.raw_table, table.sync_mode, error))
+            .collect::<Vec<_>>();
+        reports.iter().for_each(|report| Reporter::new(context.pipes.clone()).failed(report));
+        reports
+    };
+    if unit.source_kind != SourceKind::Postgres {
+        let error = Error::new(Definite::ModeUnsupported).with("source_kind", unit.source_kind);
+        return fail_all(&unit, &error);
+    }
+    let job = UnitJob {
+        context: context.clone(),
+        unit: unit.clone(),
+        run_id,
+        extracted_at_microseconds: microseconds(context.clock.now()),
+    };
+    let source = Endpoint::<ApplicationPostgres, ()>::of_any_deployment(&unit.id.deployment, ());
+    let sink = Endpoint::<RawLake, _>::new(lake);
+    let runner = Runner::new(Arc::new(observe::LogObserver));
+    match runner.run(declared!(postgres_full_load), source, sink, job).await {
+        Ok(reports) => reports,
+        Err(error) => {
+            tracing::error!(unit = %unit.id, error = %ol_chassis::error::chain(&error), "the unit failed");
+            fail_all(&unit, &error)
+        }
+    }
+}
+
+fn microseconds(time: SystemTime) -> i64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .ok()
+        .and_then(|elapsed| i64::try_from(elapsed.as_micros()).ok())
+        .unwrap_or_default()
+}

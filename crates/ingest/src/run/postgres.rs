@@ -1,0 +1,284 @@
+//! The flow from an application's Postgres to the raw lake, in full: the function is the arrow.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use c4model::platform::{ApplicationPostgres, RawLake};
+use c4model::{Sink, Source};
+use ol_chassis::progress::Unit as Counted;
+use ol_lake::{Lake, TableDefinition, TableName};
+
+use super::{Reporter, RunContext};
+use crate::column::batch::RunColumns;
+use crate::error::{Doing, Error, Result, Transient};
+use crate::inventory::{Table, Unit};
+use crate::load::{LoadMode, Loaded, ShrinkGuard, Target, TargetSettings, Totals, contract_digest};
+use crate::policy::policy;
+use crate::report::TableReport;
+use crate::source::postgres::catalog::Catalog;
+use crate::source::postgres::full_load::{Loading, TableLoad, TableResult, load_tables};
+use crate::source::postgres::plan::{self, TablePlan};
+use crate::source::postgres::rows::BatchLimit;
+use crate::source::postgres::settings::Settings;
+use crate::source::postgres::snapshot::Keeper;
+
+/// One unit to load.
+pub struct UnitJob {
+    /// The run it is part of.
+    pub context: RunContext,
+    /// The unit, with the selected tables only.
+    pub unit: Unit,
+    /// The run's identifier.
+    pub run_id: String,
+    /// When the run began, in microseconds since 1970-01-01 UTC.
+    pub extracted_at_microseconds: i64,
+}
+
+/// A table that is in the lake, and what there is to say of it.
+pub struct TableDone {
+    /// Its columns in the lake: name and type.
+    pub columns: Vec<(String, String)>,
+    /// What was read.
+    pub totals: Totals,
+    /// What was committed.
+    pub loaded: Loaded,
+    /// Whether it was replaced under the guard, and how much had to be left.
+    pub keep_ratio: Option<f64>,
+}
+
+c4model::flow! { postgres_full_load {
+    moves: "Table rows",
+    tech: "COPY BINARY to Parquet, Iceberg",
+    kind: Scheduled,
+    by: Through,
+    owner: "data platform",
+    cadence: "by Dagster",
+    retry: "3 tries, backoff",
+    timeout: "600 s without a byte",
+} }
+/// Loads the tables of a unit. Every table is in the answer; a failure of one does not stop the others.
+///
+/// # Errors
+/// What concerns the unit as a whole: no variable says where the source is, or its URL is not usable.
+pub async fn postgres_full_load(
+    source: Source<ApplicationPostgres>,
+    sink: Sink<RawLake, Arc<Lake>>,
+    job: UnitJob,
+) -> Result<Vec<TableReport>> {
+    tracing::debug!(source = ?source.name(), "loading in full");
+    let reporter = Reporter::new(job.context.pipes.clone());
+    let mut reports: BTreeMap<usize, TableReport> = BTreeMap::new();
+    let mut pending: Vec<usize> = (0..job.unit.tables.len()).collect();
+    let attempts = job.context.config.ingest.attempts;
+    for attempt in 1..=attempts {
+        let mut again = Vec::new();
+        for (index, seconds, result) in job.attempt(sink.endpoint(), &pending).await? {
+            let Some(table) = job.unit.tables.get(index) else { continue };
+            let report = match result {
+                Ok(done) => {
+                    sink.moved(done.totals.rows, done.loaded.bytes);
+                    let report = done_report(table, &done, seconds);
+                    reporter.done(&report, &done);
+                    report
+                }
+                Err(error) => {
+                    let retry = policy(error.failure()).retry && attempt < attempts;
+                    let cause = ol_chassis::error::chain(&error);
+                    tracing::warn!(table = %table.raw_table, attempt, retry, error = %cause, "a table failed");
+                    if retry {
+                        again.push(index);
+                    }
+                    let report = TableReport {
+                        seconds,
+                        ..TableReport::failed(&table.raw_table, table.sync_mode, &error)
+                    };
+                    if !retry {
+                        reporter.failed(&report);
+                        reporter.guarded(&report, &error);
+                    }
+                    report
+                }
+            };
+            reports.insert(index, report);
+        }
+        if again.is_empty() || job.context.shutdown.is_requested() {
+            break;
+        }
+        pending = again;
+        let factor = 2f64.powi(i32::try_from(attempt).unwrap_or(8).min(8) - 1);
+        let pause = Duration::from_secs_f64(job.context.config.ingest.retry_seconds * factor);
+        tokio::select! {
+            () = job.context.clock.sleep(pause) => {}
+            () = job.context.shutdown.requested() => {}
+        }
+    }
+    Ok(reports.into_values().collect())
+}
+
+fn done_report(table: &Table, done: &TableDone, seconds: f64) -> TableReport {
+    TableReport {
+        rows: if done.loaded.unchanged { 0 } else { done.totals.rows },
+        bytes: done.loaded.bytes,
+        files: done.loaded.files,
+        snapshot_id: Some(done.loaded.snapshot_id),
+        position: Some(done.loaded.position.clone()),
+        seconds,
+        advice: done.loaded.unchanged.then(|| {
+            format!("Unchanged: the lake already holds these {} rows", done.totals.rows)
+        }),
+        ..TableReport::done(&table.raw_table, table.sync_mode)
+    }
+}
+
+/// What became of a table in one attempt, with the seconds it took.
+type Attempted = (usize, f64, Result<TableDone>);
+
+impl UnitJob {
+    /// Reads the tables of `pending` once, under one snapshot.
+    async fn attempt(&self, lake: &Arc<Lake>, pending: &[usize]) -> Result<Vec<Attempted>> {
+        let all = |error: &Error| {
+            Ok(pending.iter().map(|index| (*index, 0.0, Err(error.again().with("unit", &self.unit.id)))).collect())
+        };
+        let id = &self.unit.id;
+        // Held to the end: credentials that Vault leased for it are renewed for as long as it lives.
+        let url = ol_chassis::config::source_url(&id.deployment, &id.layer).await?;
+        let settings = Settings::parse(&url)
+            .map_err(|error| Error::new(crate::error::Definite::Configuration).because(error))?;
+        let opened = async {
+            let mut keeper = Keeper::open(&settings).await.map_err(|e| e.into_error(Doing::Connecting))?;
+            let catalog = keeper.catalog().await.map_err(|e| e.into_error(Doing::Reading))?;
+            Ok::<_, Error>((keeper, catalog))
+        };
+        let stopped = self.context.shutdown.requested();
+        let (keeper, catalog) = tokio::select! {
+            opened = opened => match opened {
+                Ok(opened) => opened,
+                Err(error) => {
+                    tracing::warn!(unit = %id, error = %ol_chassis::error::chain(&error), "no snapshot");
+                    return all(&error);
+                }
+            },
+            () = stopped => return all(&Error::new(Transient::Stopped)),
+        };
+        let mut attempted: Vec<Attempted> = Vec::new();
+        let mut loads = Vec::new();
+        let mut indexes = Vec::new();
+        let mut labels = Vec::new();
+        for index in pending {
+            let Some(table) = self.unit.tables.get(*index) else { continue };
+            match self.prepare(lake, table, &catalog).await {
+                Ok(load) => {
+                    labels.push((table.raw_table.clone(), load.relation.row_estimate));
+                    loads.push(load);
+                    indexes.push(*index);
+                }
+                Err(error) => attempted.push((*index, 0.0, Err(error))),
+            }
+        }
+        let loads = Arc::new(loads);
+        let loading = Arc::new(self.loading(settings, labels));
+        load_tables(&keeper, loading, Arc::clone(&loads), |result| {
+            let (Some(index), Some(load)) = (indexes.get(result.index), loads.get(result.index)) else {
+                return;
+            };
+            attempted.push((*index, result.seconds, self.outcome(*index, load, result)));
+        })
+        .await;
+        if let Err(error) = keeper.close().await {
+            tracing::debug!(%error, "the snapshot's connection was lost after the last read");
+        }
+        Ok(attempted)
+    }
+
+    fn outcome(&self, index: usize, load: &TableLoad, result: TableResult) -> Result<TableDone> {
+        let name = self.unit.tables.get(index).map(Table::qualified_name).unwrap_or_default();
+        let loaded = result.result.map_err(|e| e.into_error(Doing::Reading).with("table", &name))?;
+        let schema = load.target.table().schema();
+        Ok(TableDone {
+            columns: schema
+                .columns
+                .iter()
+                .map(|column| (column.name.clone(), column.lake_type.to_string()))
+                .collect(),
+            totals: result.totals,
+            loaded,
+            keep_ratio: load.target.replaces().then_some(load.guard.keep_ratio),
+        })
+    }
+
+    /// Plans a table, and makes its lake table exist with the columns it needs.
+    async fn prepare(&self, lake: &Arc<Lake>, table: &Table, catalog: &Catalog) -> Result<TableLoad> {
+        let plan = plan::plan(&self.unit, table, catalog)?;
+        self.target(lake, table, plan).await.map_err(|error| error.with("table", table.qualified_name()))
+    }
+
+    async fn target(&self, lake: &Arc<Lake>, table: &Table, plan: TablePlan) -> Result<TableLoad> {
+        let name = TableName::new(self.context.platform.raw_namespace(), &table.raw_table);
+        let schema = plan.lake_schema();
+        let base = match lake.load(&name).await? {
+            Some(base) => base,
+            None => {
+                let definition = TableDefinition {
+                    name,
+                    schema: schema.clone(),
+                    comment: plan.relation.comment.clone(),
+                    properties: BTreeMap::from([
+                        ("ol.source-table".to_owned(), plan.relation.display()),
+                        ("ol.primary-key".to_owned(), serde_json::json!(plan.relation.primary_key).to_string()),
+                    ]),
+                };
+                lake.create(&definition).await?
+            }
+        };
+        let change = lake.evolve(&base, &schema).await?;
+        for step in change.steps() {
+            tracing::info!(table = %table.raw_table, step, "the table's schema changes");
+        }
+        let contract = contract_digest(plan.readings.iter().map(|r| (r.name.as_str(), &r.contract)));
+        let settings = TargetSettings {
+            mode: plan.mode,
+            mode_word: table.sync_mode.word(),
+            contract,
+            run_id: self.run_id.clone(),
+        };
+        let target = Target::new(Arc::clone(lake), base, change, settings)?;
+        let guard = ShrinkGuard {
+            keep_ratio: self.context.config.replace.keep_ratio,
+            allow: plan.mode == LoadMode::Append || self.context.allow_shrink.is_match(&table.raw_table),
+        };
+        Ok(TableLoad {
+            relation: plan.relation,
+            readings: plan.readings,
+            target: Arc::new(target),
+            guard,
+        })
+    }
+
+    fn loading(&self, settings: Settings, labels: Vec<(String, Option<f64>)>) -> Loading {
+        let context = &self.context;
+        let estimate = |rows: f64| format!("{rows:.0}").parse().ok();
+        let total = labels.iter().map(|(_, rows)| *rows).sum::<Option<f64>>().and_then(estimate);
+        let bar = context.progress.bar(&self.unit.id.to_string(), total, Counted::Rows);
+        Loading {
+            settings,
+            streams: context.config.streams(),
+            batch: BatchLimit {
+                rows: context.config.ingest.batch_rows,
+                bytes: context.config.ingest.batch_bytes,
+            },
+            run: RunColumns {
+                position: String::new(),
+                extracted_at_microseconds: self.extracted_at_microseconds,
+                run_id: self.run_id.clone(),
+            },
+            shutdown: context.shutdown.clone(),
+            progress: Arc::new(move |table, totals| {
+                bar.add(totals.rows);
+                if let Some((name, _)) = labels.get(table) {
+                    bar.say(name);
+                }
+            }),
+        }
+    }
+}

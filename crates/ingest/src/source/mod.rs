@@ -1,0 +1,3 @@
+//! The systems we read. Each folder has the same rooms: catalog, types, snapshot, error.
+
+pub mod postgres;

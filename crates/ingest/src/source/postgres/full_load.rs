@@ -1,0 +1,262 @@
+//! READ: full loads of the tables of one unit, under one snapshot, in parallel.
+//!
+//! ```text
+//!   keeper ── exports the snapshot, reads the catalog, plans
+//!      │  queue of (table, block range), largest first
+//!      ▼
+//!   reader 1 … n        each: connection → decode → part  (a blocking thread)
+//!      │                                    └── encoder   (a thread of the lake's writer)
+//!      ▼  finished parts, through a channel of a few places
+//!   committer ── when all parts of a table are there: one snapshot in the lake, one result
+//! ```
+//!
+//! A table fails alone: its other parts are dropped, the other tables go on. The connection a failure broke is
+//! opened again; a transaction it aborted is entered again. When the process is asked to stop, readers leave at
+//! the next buffer, and the tables that are complete stay committed.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use ol_chassis::shutdown::Shutdown;
+
+use super::catalog::Relation;
+use super::error::SourceError;
+use super::rows::{BatchLimit, RowReader};
+use super::settings::Settings;
+use super::snapshot::{BlockRange, Keeper, Reader, copy_statement};
+use super::types::Reading;
+use super::wire::WireError;
+use crate::column::batch::{Assembler, RunColumns};
+use crate::failpoints;
+use crate::load::{Loaded, PartWriter, ShrinkGuard, Target, Totals};
+use crate::position::Position;
+
+/// How many finished parts may wait for the committer.
+const FINISHED_PARTS: usize = 2;
+
+/// One table that is ready to be read.
+pub struct TableLoad {
+    /// The relation, as the snapshot's catalog has it.
+    pub relation: Relation,
+    /// Its columns.
+    pub readings: Vec<Reading>,
+    /// Where the rows go.
+    pub target: Arc<Target>,
+    /// The guard against shrinking.
+    pub guard: ShrinkGuard,
+}
+
+/// What the loads of a unit share.
+pub struct Loading {
+    /// The source.
+    pub settings: Settings,
+    /// Connections that read at the same time.
+    pub streams: usize,
+    /// When a batch is full.
+    pub batch: BatchLimit,
+    /// The columns that are the same in every row.
+    pub run: RunColumns,
+    /// The request to stop.
+    pub shutdown: Shutdown,
+    /// Told of rows and bytes as they are read, by table index.
+    pub progress: Arc<dyn Fn(usize, Totals) + Send + Sync>,
+}
+
+/// What became of one table.
+pub struct TableResult {
+    /// Its index in the list of loads.
+    pub index: usize,
+    /// What was read.
+    pub totals: Totals,
+    /// From the first part begun to the commit, in seconds.
+    pub seconds: f64,
+    /// The commit, or why there is none.
+    pub result: Result<Loaded, SourceError>,
+}
+
+struct Chunk {
+    table: usize,
+    range: BlockRange,
+}
+
+struct Finished {
+    table: usize,
+    begun: Instant,
+    result: Result<(PartWriter, Totals), SourceError>,
+}
+
+/// Parts of a table that have come in.
+struct Gathering {
+    missing: usize,
+    begun: Option<Instant>,
+    parts: Vec<PartWriter>,
+    totals: Totals,
+    failure: Option<SourceError>,
+}
+
+/// Loads the tables; calls `done` for each as soon as it is committed or has failed.
+pub async fn load_tables(
+    keeper: &Keeper,
+    loading: Arc<Loading>,
+    tables: Arc<Vec<TableLoad>>,
+    mut done: impl FnMut(TableResult),
+) {
+    let mut chunks = Vec::new();
+    let mut gathering = Vec::with_capacity(tables.len());
+    for (table, load) in tables.iter().enumerate() {
+        let streams = u64::try_from(loading.streams).unwrap_or(1);
+        let ranges = BlockRange::split(&load.relation, keeper.version, streams);
+        gathering.push(Gathering {
+            missing: ranges.len(),
+            begun: None,
+            parts: Vec::new(),
+            totals: Totals::default(),
+            failure: None,
+        });
+        chunks.extend(ranges.into_iter().map(|range| Chunk { table, range }));
+    }
+    // The largest first, so that the last reader to end does not end long after the others. The sort is stable:
+    // ranges of one table stay in order.
+    chunks.sort_by_key(|chunk| {
+        std::cmp::Reverse(tables.get(chunk.table).map_or(0, |load| load.relation.bytes))
+    });
+    let readers = loading.streams.clamp(1, chunks.len().max(1));
+    let queue = Arc::new(Mutex::new(VecDeque::from(chunks)));
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(FINISHED_PARTS);
+    for _ in 0..readers {
+        let (queue, sender) = (Arc::clone(&queue), sender.clone());
+        let (loading, tables) = (Arc::clone(&loading), Arc::clone(&tables));
+        let (snapshot, position) = (keeper.snapshot.clone(), keeper.position);
+        tokio::task::spawn_blocking(move || {
+            let mut worker = Worker { loading, snapshot, position, reader: None };
+            while let Some(chunk) = next(&queue) {
+                let Some(load) = tables.get(chunk.table) else { continue };
+                let begun = Instant::now();
+                let result = worker.read(chunk.table, load, chunk.range);
+                if sender.blocking_send(Finished { table: chunk.table, begun, result }).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    drop(sender);
+    while let Some(finished) = receiver.recv().await {
+        let Some(state) = gathering.get_mut(finished.table) else { continue };
+        state.missing -= 1;
+        state.begun = Some(state.begun.map_or(finished.begun, |begun| begun.min(finished.begun)));
+        match finished.result {
+            Ok((part, totals)) => {
+                state.parts.push(part);
+                state.totals = state.totals.merge(totals);
+            }
+            Err(error) => {
+                state.failure.get_or_insert(error);
+            }
+        }
+        if state.missing > 0 {
+            continue;
+        }
+        let Some(load) = tables.get(finished.table) else { continue };
+        let parts = std::mem::take(&mut state.parts);
+        let totals = state.totals;
+        let result = match state.failure.take() {
+            Some(error) => {
+                // Dropping a part deletes its files, which waits for its encoder.
+                tokio::task::spawn_blocking(move || drop(parts));
+                Err(error)
+            }
+            None => {
+                failpoints::hit(failpoints::TABLE_READ);
+                let target = Arc::clone(&load.target);
+                target
+                    .complete(parts, totals, keeper.position, load.guard)
+                    .await
+                    .map_err(SourceError::Lake)
+            }
+        };
+        let seconds = state.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
+        done(TableResult { index: finished.table, totals, seconds, result });
+    }
+}
+
+fn next(queue: &Mutex<VecDeque<Chunk>>) -> Option<Chunk> {
+    queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front()
+}
+
+/// One reader thread and its connection.
+struct Worker {
+    loading: Arc<Loading>,
+    snapshot: String,
+    position: Position,
+    reader: Option<Reader>,
+}
+
+impl Worker {
+    fn read(
+        &mut self,
+        table: usize,
+        load: &TableLoad,
+        range: BlockRange,
+    ) -> Result<(PartWriter, Totals), SourceError> {
+        if self.loading.shutdown.is_requested() {
+            return Err(WireError::Stopped.into());
+        }
+        let mut reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => {
+                let reader = Reader::open(
+                    &self.loading.settings,
+                    &self.snapshot,
+                    self.loading.shutdown.clone(),
+                )?;
+                failpoints::hit(failpoints::SNAPSHOT_ENTERED);
+                reader
+            }
+        };
+        let result = self.copy(&mut reader, table, load, range);
+        match &result {
+            Ok(_) => self.reader = Some(reader),
+            // The server refused a statement and the transaction is lost; the connection is not.
+            Err(SourceError::Wire(WireError::Server(_)) | SourceError::Rewritten) => {
+                self.reader = reader.enter().is_ok().then_some(reader);
+            }
+            // Anything else leaves the connection in the middle of a stream: dropping it cancels the query.
+            Err(_) => {}
+        }
+        result
+    }
+
+    fn copy(
+        &self,
+        reader: &mut Reader,
+        table: usize,
+        load: &TableLoad,
+        range: BlockRange,
+    ) -> Result<(PartWriter, Totals), SourceError> {
+        if !reader.hold(&load.relation)? {
+            return Err(SourceError::Rewritten);
+        }
+        failpoints::hit(failpoints::COPY_BEGINS);
+        let names = load.readings.iter().map(|reading| reading.name.clone()).collect();
+        let run = RunColumns { position: self.position.to_string(), ..self.loading.run.clone() };
+        let assembler = Assembler::new(load.target.table().arrow_schema(), names, run)
+            .map_err(|error| super::rows::RowError::Batch(error.to_string()))?;
+        let mut rows = RowReader::new(&load.readings, assembler, self.loading.batch)?;
+        let mut part = load.target.part();
+        let progress = &self.loading.progress;
+        let statement = copy_statement(&load.relation, &load.readings, range);
+        reader.copy_out(&statement, |body| {
+            rows.consume(body, |batch, read| {
+                progress(table, read);
+                part.write(batch).map_err(SourceError::Lake)
+            })
+        })?;
+        let (last, totals) = rows.finish()?;
+        if let Some((batch, read)) = last {
+            progress(table, read);
+            part.write(batch)?;
+        }
+        Ok((part, totals))
+    }
+}

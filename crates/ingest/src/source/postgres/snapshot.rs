@@ -1,0 +1,287 @@
+//! One consistent view of the database for all readers.
+//!
+//! Why: tables refer to each other, and ranges of one table are read by several connections. Read at different
+//! moments, a row could be in both ranges or in none (an update moves it), and a child without its parent.
+//!
+//! How: a keeper opens a REPEATABLE READ, READ ONLY transaction and exports its snapshot; every reader opens such a
+//! transaction of its own and imports it (PostgreSQL documentation, "Snapshot Synchronization Functions"). The
+//! snapshot can be imported for as long as the keeper's transaction lives, which is until the last reader is done.
+//!
+//! What a snapshot does not protect from: TRUNCATE and rewriting forms of ALTER TABLE are not MVCC-safe
+//! (PostgreSQL documentation, "Caveats" of MVCC). A snapshot taken before such a command sees the table *empty*
+//! after it. So a reader first locks the table (ACCESS SHARE, the lock that any SELECT takes; with a timeout),
+//! and then compares, under that lock, the file of the table (and of its parts) as the snapshot's catalog has it
+//! with the file it has now. They differ exactly when the table has been rewritten in between, and the range is
+//! then a transient failure that a new snapshot cures.
+//!
+//! The position is the end of the log just *before* the snapshot is taken, so every commit at or before it is in
+//! the snapshot. Commits shortly after it may be, too; the position of a full refresh is a label, not a place to
+//! resume from.
+
+use sqlx::{Connection as _, Executor as _, PgConnection};
+
+use super::catalog::{self, Catalog, Relation, RelationKind};
+use super::error::SourceError;
+use super::settings::{Address, Settings};
+use super::types::Reading;
+use super::wire::{Connection, WireError};
+use crate::position::Position;
+use ol_chassis::shutdown::Shutdown;
+
+/// The oldest server version that is read, as `server_version_num`.
+pub const MINIMUM_VERSION: i32 = 120_000;
+/// The first version with TID range scans, without which a ctid range would read the whole table.
+const TID_RANGE_VERSION: i32 = 140_000;
+/// A range smaller than this is not worth a connection of its own, in bytes of heap.
+const RANGE_MINIMUM_BYTES: u64 = 128 * 1024 * 1024;
+const BLOCK_BYTES: u64 = 8192;
+
+/// What every session is set to, so that text is the same whatever the role, the database or the server says.
+///
+/// `row_security = off` makes a query fail that row-level security would otherwise thin out silently. The
+/// statement timeout is off because a COPY is long by nature; locks are not waited for long, because whoever
+/// waits for a lock blocks everybody behind him.
+const SESSION: &str = "
+SET client_encoding = 'UTF8'; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres';
+SET extra_float_digits = 1; SET bytea_output = 'hex'; SET quote_all_identifiers = off;
+SET search_path = \"$user\", public; SET row_security = off; SET statement_timeout = 0; SET lock_timeout = '30s';
+SET idle_in_transaction_session_timeout = 0; SET max_parallel_workers_per_gather = 0;
+SET client_min_messages = error";
+
+/// The transaction that keeps the snapshot alive.
+pub struct Keeper {
+    connection: PgConnection,
+    /// The exported snapshot's name.
+    pub snapshot: String,
+    /// The end of the log just before it.
+    pub position: Position,
+    /// `server_version_num`.
+    pub version: i32,
+}
+
+impl Keeper {
+    /// Connects and exports a snapshot.
+    ///
+    /// # Errors
+    /// The server is not reachable, refuses the login, or is too old.
+    pub async fn open(settings: &Settings) -> Result<Self, SourceError> {
+        if let Address::Tcp { host, port } = &settings.address {
+            // sqlx reports a name without an address like any other socket error.
+            let found = tokio::net::lookup_host((host.as_str(), *port)).await;
+            drop(found.map_err(|_| SourceError::HostUnknown)?);
+        }
+        let options = settings.options();
+        let connecting = PgConnection::connect_with(&options);
+        let mut connection = tokio::time::timeout(settings.connect_timeout, connecting)
+            .await
+            .map_err(|_| SourceError::ConnectTimeout(settings.connect_timeout))??;
+        connection.execute(SESSION).await?;
+        let version: i32 = sqlx::query_scalar("SELECT pg_catalog.current_setting('server_version_num')::int4")
+            .fetch_one(&mut connection)
+            .await?;
+        if version < MINIMUM_VERSION {
+            return Err(SourceError::TooOld(version));
+        }
+        let position: String = sqlx::query_scalar(
+            "SELECT (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
+             ELSE pg_catalog.pg_current_wal_lsn() END)::text",
+        )
+        .fetch_one(&mut connection)
+        .await?;
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        let snapshot: String = sqlx::query_scalar("SELECT pg_catalog.pg_export_snapshot()")
+            .fetch_one(&mut connection)
+            .await?;
+        let position = position.parse().map_err(|_| SourceError::Protocol("a log position".into()))?;
+        Ok(Self { connection, snapshot, position, version })
+    }
+
+    /// The catalog as of the snapshot.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn catalog(&mut self) -> Result<Catalog, SourceError> {
+        Ok(catalog::read(&mut self.connection).await?)
+    }
+
+    /// Ends the transaction.
+    ///
+    /// # Errors
+    /// The connection was lost; the snapshot is gone all the same.
+    pub async fn close(self) -> Result<(), SourceError> {
+        Ok(self.connection.close().await?)
+    }
+}
+
+/// A range of the blocks of a heap, `[start, end)`; no end means to the last one there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockRange {
+    /// The first block.
+    pub start: u64,
+    /// The block after the last.
+    pub end: Option<u64>,
+}
+
+impl BlockRange {
+    /// The whole table.
+    pub const ALL: Self = Self { start: 0, end: None };
+
+    /// At most `streams` ranges that cover the relation and do not overlap; one where ranges do not pay.
+    #[must_use]
+    pub fn split(relation: &Relation, version: i32, streams: u64) -> Vec<Self> {
+        let divisible = relation.kind == RelationKind::Table
+            && relation.is_heap
+            && !relation.has_children
+            && version >= TID_RANGE_VERSION;
+        let count = (relation.bytes / RANGE_MINIMUM_BYTES).min(streams);
+        if !divisible || count < 2 {
+            return vec![Self::ALL];
+        }
+        let blocks = relation.bytes / BLOCK_BYTES;
+        (0..count)
+            .map(|index| Self {
+                start: blocks * index / count,
+                // The last is open: rows may have been added since the size was looked up, and a row that the
+                // snapshot sees may have been put there by an update.
+                end: (index + 1 < count).then(|| blocks * (index + 1) / count),
+            })
+            .collect()
+    }
+
+    fn condition(self) -> String {
+        match (self.start, self.end) {
+            (0, None) => String::new(),
+            (start, None) => format!(" WHERE ctid >= '({start},0)'::pg_catalog.tid"),
+            (start, Some(end)) => format!(
+                " WHERE ctid >= '({start},0)'::pg_catalog.tid AND ctid < '({end},0)'::pg_catalog.tid"
+            ),
+        }
+    }
+}
+
+/// The COPY statement that reads `readings` of a relation, within a range.
+///
+/// Excluded columns are not in it, so they never leave the server.
+#[must_use]
+pub fn copy_statement(relation: &Relation, readings: &[Reading], range: BlockRange) -> String {
+    let mut fields = Vec::new();
+    for reading in readings {
+        fields.extend(reading.odd_sql());
+        fields.push(reading.value_sql());
+    }
+    format!(
+        "COPY (SELECT {} FROM {}{}) TO STDOUT (FORMAT binary)",
+        fields.join(", "),
+        relation.quoted(),
+        range.condition()
+    )
+}
+
+/// A reader's connection, inside the shared snapshot.
+pub struct Reader {
+    connection: Connection,
+    snapshot: String,
+}
+
+impl Reader {
+    /// Connects and enters the snapshot.
+    ///
+    /// # Errors
+    /// The server is not reachable, or the snapshot is gone.
+    pub fn open(settings: &Settings, snapshot: &str, shutdown: Shutdown) -> Result<Self, WireError> {
+        let mut connection = Connection::open(settings, shutdown)?;
+        connection.execute(SESSION)?;
+        let mut reader = Self { connection, snapshot: snapshot.to_owned() };
+        reader.enter()?;
+        Ok(reader)
+    }
+
+    /// Enters the snapshot again, after a statement failed and took the transaction with it.
+    ///
+    /// # Errors
+    /// The connection is lost, or the snapshot is gone.
+    pub fn enter(&mut self) -> Result<(), WireError> {
+        self.connection.execute("ROLLBACK")?;
+        self.connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+        let name = self.snapshot.replace('\'', "''");
+        self.connection.execute(&format!("SET TRANSACTION SNAPSHOT '{name}'"))
+    }
+
+    /// Locks the relation against change, and says whether it is still the one that the snapshot knows.
+    ///
+    /// # Errors
+    /// The relation is gone, may not be read, or is locked for longer than the lock timeout.
+    pub fn hold(&mut self, relation: &Relation) -> Result<bool, WireError> {
+        self.connection.execute(&format!("LOCK TABLE {} IN ACCESS SHARE MODE", relation.quoted()))?;
+        let changed = self.connection.scalar(&format!(
+            "WITH RECURSIVE tree(oid) AS (SELECT {}::pg_catalog.oid UNION ALL SELECT i.inhrelid FROM \
+             pg_catalog.pg_inherits i JOIN tree ON tree.oid = i.inhparent) SELECT count(*)::text FROM tree JOIN \
+             pg_catalog.pg_class c ON c.oid = tree.oid WHERE c.relfilenode <> 0 AND c.relfilenode IS DISTINCT FROM \
+             pg_catalog.pg_relation_filenode(c.oid)",
+            relation.oid
+        ))?;
+        Ok(changed.as_deref() == Some("0"))
+    }
+
+    /// Runs COPY and hands on the body of each message.
+    ///
+    /// # Errors
+    /// The server's error, a broken connection, or what `consume` returns.
+    pub fn copy_out<F, X>(&mut self, statement: &str, consume: F) -> Result<(), X>
+    where
+        F: FnMut(&[u8]) -> Result<(), X>,
+        X: From<WireError>,
+    {
+        self.connection.copy_out(statement, consume)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn relation(bytes: u64) -> Relation {
+        Relation {
+            oid: 1,
+            namespace: "s".into(),
+            name: "t\"x".into(),
+            kind: RelationKind::Table,
+            partition_of: None,
+            has_children: false,
+            is_heap: true,
+            rows_hidden: false,
+            row_estimate: None,
+            bytes,
+            comment: None,
+            columns: Vec::new(),
+            primary_key: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn ranges_cover_the_table_without_gap_or_overlap() {
+        let relation = relation(RANGE_MINIMUM_BYTES * 7 + 8192 * 3);
+        for streams in 2..=8 {
+            let ranges = BlockRange::split(&relation, 150_000, streams);
+            assert_eq!(ranges.first().map(|range| range.start), Some(0));
+            assert_eq!(ranges.last().map(|range| range.end), Some(None));
+            for pair in ranges.windows(2) {
+                assert_eq!(pair[0].end, Some(pair[1].start));
+            }
+        }
+    }
+
+    #[test]
+    fn small_old_and_inherited_tables_are_read_whole() {
+        assert_eq!(BlockRange::split(&relation(8192), 150_000, 8), [BlockRange::ALL]);
+        assert_eq!(BlockRange::split(&relation(1 << 40), 130_000, 8), [BlockRange::ALL]);
+        let parent = Relation { has_children: true, ..relation(1 << 40) };
+        assert_eq!(BlockRange::split(&parent, 150_000, 8), [BlockRange::ALL]);
+    }
+
+    #[test]
+    fn names_are_quoted() {
+        let statement = copy_statement(&relation(0), &[], BlockRange { start: 3, end: Some(9) });
+        assert!(statement.contains("FROM \"s\".\"t\"\"x\" WHERE ctid >= '(3,0)'"), "{statement}");
+    }
+}
