@@ -1,1 +1,158 @@
-fn main() {}
+//! Builds, checks and exports the architecture site.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use c4gen::error::Error;
+use c4gen::layout::elk::Elk;
+use c4gen::{check, collect, site, workspace};
+use c4model::platform::{ArchitectureSite, Workspace};
+use c4model::{Endpoint, Runner, declared};
+use clap::{Parser, Subcommand, ValueEnum};
+use ol_chassis::exit::Exit;
+use serde_json::{Value, json};
+
+/// Collects what the crates declare, checks it and draws it.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    command: Command,
+    /// Root of the workspace; found upwards from the current folder when not given.
+    #[arg(long, global = true, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// How the result is printed on standard output.
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write the architecture site.
+    Build {
+        /// Folder to write it to.
+        #[arg(long, value_name = "DIR", default_value = "target/architecture")]
+        out: PathBuf,
+    },
+    /// Check the model, its evidence, the checked-in files, the crates' dependencies and the
+    /// diagrams. Exit code 2 when something does not hold.
+    Check,
+    /// Write architecture.json and architecture.layout.json at the root of the workspace.
+    Export,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let asked_for = !error.use_stderr();
+            // Nowhere is left to say that standard output is gone.
+            let _ = error.print();
+            return if asked_for { Exit::Done } else { Exit::Configuration }.into();
+        }
+    };
+    match run(&arguments) {
+        Ok((exit, text, document)) => {
+            let mut printed = match arguments.output {
+                Output::Text => text,
+                Output::Json => document.to_string(),
+            };
+            printed.push('\n');
+            match std::io::stdout().write_all(printed.as_bytes()) {
+                Ok(()) => exit.into(),
+                Err(_) => Exit::Transient.into(),
+            }
+        }
+        Err(error) => {
+            let mut message = error.to_string();
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                message.push_str(": ");
+                message.push_str(&cause.to_string());
+                source = cause.source();
+            }
+            // As above: the exit code is what is left.
+            let _ = writeln!(std::io::stderr(), "c4gen: {message}");
+            error.exit().into()
+        }
+    }
+}
+
+/// The exit code, the text for people and the document for programs.
+fn run(arguments: &Arguments) -> Result<(Exit, String, Value), Error> {
+    let root = match &arguments.root {
+        Some(root) => root.clone(),
+        None => {
+            let here = std::env::current_dir().map_err(|source| Error::File {
+                action: "find",
+                path: PathBuf::from("."),
+                source,
+            })?;
+            workspace::find_root(&here)?
+        }
+    };
+    let model = collect::model();
+    match &arguments.command {
+        Command::Build { out } => {
+            let input = site::Input {
+                model,
+                cache: check::read_cache(&root)?,
+                commit_date: workspace::commit_date(&root),
+            };
+            let report = Runner::silent().run_blocking(
+                declared!(site::write_site),
+                Endpoint::<Workspace, _>::new(input),
+                Endpoint::<ArchitectureSite, _>::new(out.clone()),
+                &Elk,
+            )?;
+            let text = format!(
+                "{} elements, {} flows: {} files, {} KB in {}\nopen {}",
+                report.elements,
+                report.flows,
+                report.files.len(),
+                report.bytes / 1024,
+                report.folder.display(),
+                report.folder.join("index.html").display()
+            );
+            Ok((Exit::Done, text, json!(report)))
+        }
+        Command::Check => {
+            let findings = check::all(&root, &model, &Elk)?;
+            let mut lines: Vec<String> = findings
+                .iter()
+                .map(|finding| {
+                    format!("{} {}: {}", finding.check, finding.subject, finding.message)
+                })
+                .collect();
+            let truth = site::Truth::of(&model);
+            lines.push(format!(
+                "{} findings; {} elements, {} flows: {} by code, {} by file, {} only said, {} planned",
+                findings.len(),
+                model.elements.len(),
+                model.flows.len(),
+                truth.by_code,
+                truth.by_file,
+                truth.only_said,
+                truth.planned
+            ));
+            let exit = if findings.is_empty() { Exit::Done } else { Exit::Definite };
+            Ok((exit, lines.join("\n"), json!({ "findings": findings, "truth": truth })))
+        }
+        Command::Export => {
+            let mut written = Vec::new();
+            for (name, text) in check::exported(&model, &Elk, &check::read_cache(&root)?)? {
+                workspace::write(&root.join(name), &text)?;
+                written.push(name);
+            }
+            Ok((Exit::Done, format!("wrote {}", written.join(", ")), json!({ "files": written })))
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The layered layout of the Eclipse Layout Kernel, by its pure-Rust port, whose interface is the
+//! JSON of elkjs.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{Layout, PlacedEdge, Placement, Point, Rect, digest};
+use crate::error::Error;
+use crate::scene::{Scene, title_width};
+
+/// ELK layered: orthogonal, from top to bottom, labels as citizens of the layout.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Elk;
+
+impl Layout for Elk {
+    fn place(&self, scene: &Scene) -> Result<Placement, Error> {
+        let refused = |reason: String| Error::Layout { scene: scene.id.clone(), reason };
+        let placed = elk_layout::layout_value(graph(scene), "{}")
+            .map_err(|error| refused(error.to_string()))?;
+        let mut placement = Placement {
+            width: number(&placed, "width"),
+            height: number(&placed, "height"),
+            nodes: BTreeMap::new(),
+            boundaries: BTreeMap::new(),
+            edges: BTreeMap::new(),
+        };
+        read_children(&placed, scene, &mut placement);
+        read_edges(&placed, &mut placement);
+        let missing = scene
+            .nodes
+            .iter()
+            .map(|node| &node.id)
+            .filter(|id| !placement.nodes.contains_key(*id))
+            .chain(
+                scene
+                    .edges
+                    .iter()
+                    .map(|edge| &edge.id)
+                    .filter(|id| !placement.edges.contains_key(*id)),
+            )
+            .next();
+        match missing {
+            Some(id) => Err(refused(format!("`{id}` was left out"))),
+            None => Ok(placement),
+        }
+    }
+
+    fn digest(&self, scene: &Scene) -> String {
+        digest(&graph(scene).to_string())
+    }
+}
+
+fn graph(scene: &Scene) -> Value {
+    let edges: Vec<Value> = scene
+        .edges
+        .iter()
+        .map(|edge| {
+            json!({
+                "id": format!("edge/{}", edge.id),
+                "sources": [edge.from],
+                "targets": [edge.to],
+                "labels": [{
+                    "id": format!("label/{}", edge.id), "text": "x",
+                    "width": edge.label_width, "height": edge.label_height,
+                }],
+            })
+        })
+        .collect();
+    json!({
+        "id": "root",
+        "layoutOptions": {
+            "elk.algorithm": "layered",
+            "elk.direction": "DOWN",
+            "elk.edgeRouting": "ORTHOGONAL",
+            "elk.hierarchyHandling": "INCLUDE_CHILDREN",
+            "elk.json.shapeCoords": "ROOT",
+            "elk.json.edgeCoords": "ROOT",
+            "elk.padding": "[top=12,left=12,bottom=12,right=12]",
+            "elk.edgeLabels.inline": "true",
+            "elk.spacing.nodeNode": "26",
+            "elk.spacing.edgeNode": "18",
+            "elk.spacing.edgeEdge": "11",
+            "elk.spacing.edgeLabel": "4",
+            "elk.spacing.labelNode": "8",
+            "elk.layered.spacing.nodeNodeBetweenLayers": "34",
+            "elk.layered.spacing.edgeNodeBetweenLayers": "16",
+            "elk.layered.spacing.edgeEdgeBetweenLayers": "10",
+            "elk.layered.crossingMinimization.strategy": "LAYER_SWEEP",
+            "elk.layered.nodePlacement.strategy": "NETWORK_SIMPLEX",
+            "elk.layered.nodePlacement.favorStraightEdges": "true",
+            "elk.layered.mergeEdges": "false",
+            "elk.layered.thoroughness": "40",
+            "elk.layered.feedbackEdges": "true",
+            "elk.randomSeed": "1",
+        },
+        "children": children(scene, None),
+        "edges": edges,
+    })
+}
+
+fn children(scene: &Scene, parent: Option<&str>) -> Vec<Value> {
+    let boundaries =
+        scene.boundaries.iter().filter(|boundary| boundary.parent.as_deref() == parent);
+    let nodes = scene.nodes.iter().filter(|node| node.parent.as_deref() == parent);
+    boundaries
+        .map(|boundary| {
+            json!({
+                "id": boundary.id,
+                "layoutOptions": {
+                    "elk.padding": "[top=40,left=22,bottom=22,right=22]",
+                    "elk.nodeSize.constraints": "MINIMUM_SIZE",
+                    "elk.nodeSize.minimum": format!("({}, 60)", title_width(boundary) + 40.0),
+                },
+                "children": children(scene, Some(&boundary.id)),
+            })
+        })
+        .chain(
+            nodes.map(|node| json!({ "id": node.id, "width": node.width, "height": node.height })),
+        )
+        .collect()
+}
+
+fn read_children(value: &Value, scene: &Scene, placement: &mut Placement) {
+    for child in value.get("children").and_then(Value::as_array).into_iter().flatten() {
+        let id = child.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if scene.boundaries.iter().any(|boundary| boundary.id == id) {
+            placement.boundaries.insert(id, rect(child));
+        } else {
+            placement.nodes.insert(id, rect(child));
+        }
+        read_children(child, scene, placement);
+    }
+}
+
+fn read_edges(value: &Value, placement: &mut Placement) {
+    for edge in value.get("edges").and_then(Value::as_array).into_iter().flatten() {
+        let id = edge.get("id").and_then(Value::as_str).unwrap_or_default();
+        let Some(id) = id.strip_prefix("edge/") else { continue };
+        let mut points: Vec<Point> = Vec::new();
+        for section in edge.get("sections").and_then(Value::as_array).into_iter().flatten() {
+            let bends = section.get("bendPoints").and_then(Value::as_array).into_iter().flatten();
+            for at in
+                section.get("startPoint").into_iter().chain(bends).chain(section.get("endPoint"))
+            {
+                points.push(Point { x: number(at, "x"), y: number(at, "y") });
+            }
+        }
+        let label = edge.get("labels").and_then(Value::as_array).and_then(|labels| labels.first());
+        if let Some(label) = label
+            && points.len() > 1
+        {
+            let placed = PlacedEdge { points: straightened(points), label: rect(label) };
+            placement.edges.insert(id.to_owned(), placed);
+        }
+    }
+    for child in value.get("children").and_then(Value::as_array).into_iter().flatten() {
+        read_edges(child, placement);
+    }
+}
+
+/// Without the points that lie on the straight line between their neighbours.
+fn straightened(points: Vec<Point>) -> Vec<Point> {
+    let mut kept: Vec<Point> = Vec::with_capacity(points.len());
+    for point in points {
+        if let [.., before, last] = kept.as_slice() {
+            let vertical = same(before.x, last.x) && same(last.x, point.x);
+            let horizontal = same(before.y, last.y) && same(last.y, point.y);
+            if vertical || horizontal {
+                kept.pop();
+            }
+        }
+        kept.push(point);
+    }
+    kept
+}
+
+fn same(left: f64, right: f64) -> bool {
+    (left - right).abs() < 0.01
+}
+
+fn rect(value: &Value) -> Rect {
+    Rect {
+        x: number(value, "x"),
+        y: number(value, "y"),
+        width: number(value, "width"),
+        height: number(value, "height"),
+    }
+}
+
+/// Rounded to hundredths of a pixel, which nobody sees and which keeps the kept file short.
+fn number(value: &Value, key: &str) -> f64 {
+    let exact = value.get(key).and_then(Value::as_f64).unwrap_or(0.0);
+    (exact * 100.0).round() / 100.0
+}

@@ -1,0 +1,312 @@
+//! Draws a placed scene as SVG. Colours are CSS variables, so that light, dark and print are one
+//! picture; every box and arrow is a link or carries a tooltip, so that nothing needs a script.
+
+use std::fmt::Write as _;
+
+use c4model::{Shape, Status};
+
+use crate::layout::{Placement, Point, Rect};
+use crate::scene::{
+    Boundary, CAP_PIXELS, Edge, LINE_HEIGHT, Line, Node, Scene, TECH_SIZE, TITLE_SIZE, cap_of,
+    chip_text_size, title_width,
+};
+use crate::text::{FONT_FAMILY, escape};
+
+/// The style of a diagram, for a page or a file that holds one.
+pub const STYLE: &str = include_str!("../assets/diagram.css");
+
+const CORNER: f64 = 7.0;
+const TITLE_HEIGHT: f64 = 22.0;
+
+/// The `<svg>` element. `standalone` puts the style inside, for a file of its own.
+#[must_use]
+pub fn draw(scene: &Scene, placement: &Placement, standalone: bool) -> String {
+    let mut svg = String::new();
+    let Placement { width, height, .. } = placement;
+    let title = escape(&scene.title);
+    line(
+        &mut svg,
+        &format!(
+            r#"<svg xmlns="http://www.w3.org/2000/svg" class="c4" viewBox="0 0 {width} {height}" width="{width}" height="{height}" font-family="{}" role="group" aria-label="{title}">"#,
+            escape(FONT_FAMILY)
+        ),
+    );
+    if standalone {
+        line(&mut svg, &format!("<style>{STYLE}</style>"));
+        line(&mut svg, &format!(r#"<rect class="paper" width="{width}" height="{height}"/>"#));
+    }
+    line(&mut svg, "<defs>");
+    for kind in ["sync", "async", "target"] {
+        line(
+            &mut svg,
+            &format!(
+                r#"<marker id="{}-{kind}" class="head {kind}" viewBox="0 0 8 8" refX="7.4" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0L8 4L0 8z"/></marker>"#,
+                scene.id
+            ),
+        );
+    }
+    line(&mut svg, "</defs>");
+    for boundary in &scene.boundaries {
+        if let Some(rect) = placement.boundaries.get(&boundary.id) {
+            line(
+                &mut svg,
+                &format!(
+                    r#"<rect class="bound depth{}" {} rx="8"/>"#,
+                    boundary.depth.min(2),
+                    position(rect)
+                ),
+            );
+        }
+    }
+    for edge in &scene.edges {
+        draw_edge(&mut svg, scene, edge, placement);
+    }
+    for node in &scene.nodes {
+        if let Some(rect) = placement.nodes.get(&node.id) {
+            draw_node(&mut svg, node, rect);
+        }
+    }
+    for edge in &scene.edges {
+        draw_label(&mut svg, edge, placement);
+    }
+    for boundary in &scene.boundaries {
+        if let Some(rect) = title_tab(boundary, placement) {
+            draw_title(&mut svg, boundary, &rect);
+        }
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
+
+/// Where a border's title stands: on its upper edge, as far left as no arrow runs under it.
+#[must_use]
+pub fn title_tab(boundary: &Boundary, placement: &Placement) -> Option<Rect> {
+    let border = placement.boundaries.get(&boundary.id)?;
+    let width = title_width(boundary);
+    let y = border.y - TITLE_HEIGHT / 2.0;
+    let at = |x: f64| Rect { x, y, width, height: TITLE_HEIGHT };
+    let is_free = |tab: &Rect| {
+        let wider = Rect { x: tab.x - 3.0, width: tab.width + 6.0, ..*tab };
+        !placement.edges.values().any(|edge| {
+            edge.label.overlaps(&wider)
+                || segments(&edge.points).any(|piece| piece.overlaps(&wider))
+        })
+    };
+    let first = border.x + 10.0;
+    let mut x = first;
+    while x + width <= border.right() - 10.0 {
+        if is_free(&at(x)) {
+            return Some(at(x));
+        }
+        x += 4.0;
+    }
+    Some(at(first))
+}
+
+/// The straight pieces of a line, as thin rectangles.
+pub fn segments(points: &[Point]) -> impl Iterator<Item = Rect> {
+    points.iter().zip(points.iter().skip(1)).map(|(from, to)| Rect {
+        x: from.x.min(to.x) - 0.5,
+        y: from.y.min(to.y) - 0.5,
+        width: (from.x - to.x).abs() + 1.0,
+        height: (from.y - to.y).abs() + 1.0,
+    })
+}
+
+fn draw_edge(svg: &mut String, scene: &Scene, edge: &Edge, placement: &Placement) {
+    let Some(placed) = placement.edges.get(&edge.id) else { return };
+    let class = class_of(edge);
+    line(
+        svg,
+        &format!(
+            r#"<g class="edge {class}" data-from="{}" data-to="{}"><path class="hit" d="{path}"/><path d="{path}" marker-end="url(#{}-{class})"/><title>{}</title></g>"#,
+            escape(&edge.from),
+            escape(&edge.to),
+            scene.id,
+            escape(&edge.description),
+            path = rounded(&placed.points),
+        ),
+    );
+}
+
+fn draw_label(svg: &mut String, edge: &Edge, placement: &Placement) {
+    let Some(placed) = placement.edges.get(&edge.id) else { return };
+    let rect = placed.label;
+    let mut group = format!(
+        r#"<g class="label {}" data-from="{}" data-to="{}"><rect {} rx="3"/>"#,
+        class_of(edge),
+        escape(&edge.from),
+        escape(&edge.to),
+        position(&rect)
+    );
+    texts(&mut group, &edge.label, rect.x + rect.width / 2.0, rect.y + 2.0);
+    let _ = write!(group, "<title>{}</title></g>", escape(&edge.description));
+    linked(svg, edge.link.as_deref(), &edge.description, &group);
+}
+
+fn class_of(edge: &Edge) -> &'static str {
+    match (edge.status, edge.is_async) {
+        (Status::Target, _) => "target",
+        (Status::Live | Status::Retiring, true) => "async",
+        (Status::Live | Status::Retiring, false) => "sync",
+    }
+}
+
+fn draw_node(svg: &mut String, node: &Node, rect: &Rect) {
+    let shape = match node.shape {
+        Shape::Person => "person",
+        Shape::Service => "service",
+        Shape::Database => "database",
+        Shape::Bucket => "bucket",
+        Shape::Queue => "queue",
+    };
+    let state = match (node.status, node.is_external) {
+        (Status::Target, _) => " planned",
+        (Status::Live | Status::Retiring, true) => " external",
+        (Status::Live | Status::Retiring, false) => "",
+    };
+    let mut group = format!(
+        r#"<g class="node {shape}{state}" id="el={id}" data-id="{id}">"#,
+        id = escape(&node.id)
+    );
+    let Rect { x, y, width, height } = *rect;
+    match node.shape {
+        Shape::Person => {
+            let _ = write!(group, r#"<rect class="body" {} rx="22"/>"#, position(rect));
+        }
+        Shape::Service | Shape::Queue => {
+            let _ = write!(group, r#"<rect class="body" {} rx="4"/>"#, position(rect));
+        }
+        Shape::Database | Shape::Bucket => {
+            let (cap, radius) = (CAP_PIXELS / 2.0 + 2.0, width / 2.0);
+            let (top, bottom, right) = (y + cap, y + height - cap, x + width);
+            let _ = write!(
+                group,
+                r#"<path class="body" d="M{x} {top}A{radius} {cap} 0 0 1 {right} {top}V{bottom}A{radius} {cap} 0 0 1 {x} {bottom}Z"/><path class="rim" d="M{x} {top}A{radius} {cap} 0 0 0 {right} {top}"/>"#
+            );
+        }
+    }
+    texts(&mut group, &node.lines, x + width / 2.0, y + cap_of(node.shape).0 + 12.0);
+    for chip in &node.chips {
+        let _ = write!(
+            group,
+            r#"<rect class="chip" x="{}" y="{}" width="{}" height="{}" rx="3"/><text class="chip-text" x="{}" y="{}" font-size="{size}">{}</text>"#,
+            x + chip.x,
+            y + chip.y,
+            chip.width,
+            chip.height,
+            round(x + chip.x + chip.width / 2.0),
+            round(y + chip.y + chip.height / 2.0 + chip_text_size() * 0.35),
+            escape(&chip.text),
+            size = chip_text_size(),
+        );
+    }
+    group.push_str("</g>");
+    let name: Vec<&str> = node
+        .lines
+        .iter()
+        .filter(|line| line.class == "name")
+        .map(|line| line.text.as_str())
+        .collect();
+    linked(svg, node.link.as_deref(), &name.join(" "), &group);
+}
+
+fn draw_title(svg: &mut String, boundary: &Boundary, rect: &Rect) {
+    let group = format!(
+        r#"<g class="tab"><rect {} rx="4"/><text x="{}" y="{}" font-size="{TITLE_SIZE}"><tspan class="name">{}</tspan><tspan class="kind" font-size="{TECH_SIZE}"> [{}]</tspan></text></g>"#,
+        position(rect),
+        round(rect.x + 10.0),
+        round(rect.y + rect.height / 2.0 + TITLE_SIZE * 0.35),
+        escape(&boundary.title),
+        boundary.kind,
+    );
+    linked(svg, boundary.link.as_deref(), &boundary.title, &group);
+}
+
+fn linked(svg: &mut String, link: Option<&str>, name: &str, group: &str) {
+    match link {
+        Some(link) => line(
+            svg,
+            &format!(r#"<a href="{}" aria-label="{}">{group}</a>"#, escape(link), escape(name)),
+        ),
+        None => line(svg, group),
+    }
+}
+
+fn texts(svg: &mut String, lines: &[Line], middle: f64, top: f64) {
+    let mut y = top;
+    for line in lines {
+        let _ = write!(
+            svg,
+            r#"<text class="{}" x="{}" y="{}" font-size="{}">{}</text>"#,
+            line.class,
+            round(middle),
+            round(y + line.size),
+            line.size,
+            escape(&line.text)
+        );
+        y += line.size * LINE_HEIGHT;
+    }
+}
+
+fn position(rect: &Rect) -> String {
+    format!(
+        r#"x="{}" y="{}" width="{}" height="{}""#,
+        round(rect.x),
+        round(rect.y),
+        round(rect.width),
+        round(rect.height)
+    )
+}
+
+/// The line with its bends rounded.
+fn rounded(points: &[Point]) -> String {
+    let mut path = String::new();
+    for (index, point) in points.iter().enumerate() {
+        let before = index.checked_sub(1).and_then(|before| points.get(before));
+        match (before, points.get(index + 1)) {
+            (None, _) => {
+                let _ = write!(path, "M{} {}", round(point.x), round(point.y));
+            }
+            (Some(_), None) => {
+                let _ = write!(path, "L{} {}", round(point.x), round(point.y));
+            }
+            (Some(before), Some(after)) => {
+                let start = towards(point, before);
+                let end = towards(point, after);
+                let _ = write!(
+                    path,
+                    "L{} {}Q{} {} {} {}",
+                    round(start.x),
+                    round(start.y),
+                    round(point.x),
+                    round(point.y),
+                    round(end.x),
+                    round(end.y)
+                );
+            }
+        }
+    }
+    path
+}
+
+/// The point a corner's radius away from `from`, at most half way to `to`.
+fn towards(from: &Point, to: &Point) -> Point {
+    let (x, y) = (to.x - from.x, to.y - from.y);
+    let length = x.hypot(y);
+    if length < 0.01 {
+        return *from;
+    }
+    let part = (CORNER / length).min(0.5);
+    Point { x: from.x + x * part, y: from.y + y * part }
+}
+
+/// Hundredths of a pixel; Rust prints the shortest decimal that reads back the same.
+fn round(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+fn line(svg: &mut String, text: &str) {
+    svg.push_str(text);
+    svg.push('\n');
+}

@@ -1,0 +1,111 @@
+//! The workspace the model belongs to: its root, its commit, its packages.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
+
+use crate::error::Error;
+
+/// Name of the checked-in model at the root of the workspace.
+pub const MODEL_FILE: &str = "architecture.json";
+/// Name of the checked-in placements at the root of the workspace.
+pub const LAYOUT_FILE: &str = "architecture.layout.json";
+
+/// The nearest folder at or above `start` that holds a Cargo workspace.
+///
+/// # Errors
+/// [`Error::NoWorkspace`] when there is none.
+pub fn find_root(start: &Path) -> Result<PathBuf, Error> {
+    start
+        .ancestors()
+        .find(|folder| {
+            std::fs::read_to_string(folder.join("Cargo.toml"))
+                .is_ok_and(|manifest| manifest.lines().any(|line| line.trim() == "[workspace]"))
+        })
+        .map(Path::to_path_buf)
+        .ok_or_else(|| Error::NoWorkspace { path: start.to_path_buf() })
+}
+
+/// Day of the last commit, e.g. `2026-11-23`; none outside a repository.
+#[must_use]
+pub fn commit_date(root: &Path) -> Option<String> {
+    let output = Command::new("git")
+        .args(["log", "-1", "--format=%cs"])
+        .current_dir(root)
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    let date = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (!date.is_empty()).then_some(date)
+}
+
+/// A package of the workspace, as Cargo tells it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Package {
+    /// Name.
+    pub name: String,
+    /// Path of its `Cargo.toml`.
+    pub manifest_path: PathBuf,
+    /// What it depends on.
+    pub dependencies: Vec<Dependency>,
+}
+
+/// One dependency of a package.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Dependency {
+    /// Name of the package depended on.
+    pub name: String,
+    /// `dev` or `build`; none for an ordinary one.
+    pub kind: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+/// The packages of the workspace.
+///
+/// # Errors
+/// [`Error::Program`] when Cargo cannot be run or refuses, [`Error::Format`] when it answers
+/// something else than documented.
+pub fn packages(root: &Path) -> Result<Vec<Package>, Error> {
+    let program = "cargo metadata";
+    let output = Command::new("cargo")
+        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
+        .current_dir(root)
+        .output()
+        .map_err(|error| Error::Program { program, reason: error.to_string() })?;
+    if !output.status.success() {
+        let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(Error::Program { program, reason });
+    }
+    let metadata: Metadata = serde_json::from_slice(&output.stdout)
+        .map_err(|source| Error::Format { path: root.join("Cargo.toml"), source })?;
+    Ok(metadata.packages)
+}
+
+/// Reads a text file.
+///
+/// # Errors
+/// [`Error::File`] with the path.
+pub fn read(path: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(path).map_err(|source| Error::File {
+        action: "read",
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+/// Writes a text file.
+///
+/// # Errors
+/// [`Error::File`] with the path.
+pub fn write(path: &Path, text: &str) -> Result<(), Error> {
+    std::fs::write(path, text).map_err(|source| Error::File {
+        action: "write",
+        path: path.to_path_buf(),
+        source,
+    })
+}
