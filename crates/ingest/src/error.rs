@@ -226,10 +226,14 @@ impl Error {
         Self::new(Failure::from_sqlstate(code, doing)).with("sqlstate", code)
     }
 
-    /// Adds a fact: a name, a type, a count, a position. Never the value of a cell or a secret.
+    /// Adds a fact: a name, a type, a count, a position. Never the value of a cell or a secret. A fact that is known
+    /// already is not said twice.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
-        self.0.context.push((key, value.to_string()));
+        let fact = (key, value.to_string());
+        if !self.0.context.contains(&fact) {
+            self.0.context.push(fact);
+        }
         self
     }
 

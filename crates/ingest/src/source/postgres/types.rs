@@ -155,12 +155,12 @@ impl Reading {
             Expression::Output(function) => format!("pg_catalog.textin({function}({column}))"),
             // unnest would spread a composite into its fields, so those are taken by subscript.
             Expression::ListOutput { function, composite: true } => format!(
-                "CASE WHEN {column} IS NOT DISTINCT FROM NULL THEN NULL ELSE ARRAY(SELECT \
+                "CASE WHEN {column} IS NOT NULL THEN ARRAY(SELECT \
                  pg_catalog.textin({function}({column}[i])) FROM pg_catalog.generate_subscripts({column}, 1) AS \
                  s(i) ORDER BY i) END"
             ),
             Expression::ListOutput { function, composite: false } => format!(
-                "CASE WHEN {column} IS NOT DISTINCT FROM NULL THEN NULL ELSE ARRAY(SELECT \
+                "CASE WHEN {column} IS NOT NULL THEN ARRAY(SELECT \
                  pg_catalog.textin({function}(u.e)) FROM pg_catalog.unnest({column}) WITH ORDINALITY AS u(e, o) \
                  ORDER BY u.o) END"
             ),
