@@ -96,6 +96,17 @@ install_readers() {
   "$OL_ROOT/deploy/scripts/install.sh" python venv "$OL_ROOT"/tests/{readers,dagster}/requirements.txt
 }
 
+# What tests are built and run with: failpoints compiled into the programs under test, all targets, so that every
+# dependency is built once.
+TEST_BUILD=(--locked --workspace --features ol-ingest/failpoints)
+
+# build_tests: the test binaries and the programs under test, whose places it exports.
+build_tests() {
+  (cd "$OL_ROOT" && cargo build --quiet --all-targets "${TEST_BUILD[@]}")
+  export OL_PYTHON="$OL_CACHE/venv/bin/python"
+  export OL_INGEST_BINARY="$CARGO_TARGET_DIR/debug/ol-ingest" C4GEN_BINARY="$CARGO_TARGET_DIR/debug/c4gen"
+}
+
 # quietly LOG COMMAND…: keeps the output in LOG, shows its end only when the command fails.
 quietly() {
   local log=$1

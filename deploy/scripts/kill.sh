@@ -14,10 +14,11 @@ cd "$OL_ROOT"
 {
   install_base
   install_readers
+  build_tests
 } >&2
 LOG="$OL_CACHE/log/kill.log"
 mkdir -p "$(dirname "$LOG")"
-if ! OL_KILLS="$KILLS" OL_PYTHON="$OL_CACHE/venv/bin/python" cargo test --locked --quiet -p acceptance --test it -- \
+if ! OL_KILLS="$KILLS" cargo test --quiet "${TEST_BUILD[@]}" --test it -- \
   --exact kill::kills_at_random_moments_lose_and_double_nothing --nocapture >"$LOG" 2>&1; then
   tail -n 40 "$LOG" >&2
   exit 2

@@ -37,21 +37,14 @@ documentation() {
   RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --workspace --no-deps --document-private-items
 }
 
-# The programs under test have their failpoints compiled in; built with all targets, so that the tests that follow find
-# every dependency built the same way.
-build() { cargo build --locked --quiet --workspace --all-targets --features ol-ingest/failpoints; }
-
-architecture() { "$CARGO_TARGET_DIR/debug/c4gen" check; }
+architecture() { "$C4GEN_BINARY" check; }
 
 # Sums the result lines of all test binaries; TESTS_PASSED and TESTS_FAILED are for the last line.
 TESTS_PASSED=0 TESTS_FAILED=0
 rust_tests() {
   local output="$LOG/cargo-test.log" code=0 ignored filtered
   mkdir -p "$LOG"
-  OL_PYTHON="$OL_CACHE/venv/bin/python" OL_INGEST_BINARY="$CARGO_TARGET_DIR/debug/ol-ingest" \
-    C4GEN_BINARY="$CARGO_TARGET_DIR/debug/c4gen" \
-    cargo test --locked --workspace --no-fail-fast --features ol-ingest/failpoints 2>&1 |
-    tee "$output" | show_progress || code=$?
+  cargo test --no-fail-fast "${TEST_BUILD[@]}" 2>&1 | tee "$output" | show_progress || code=$?
   read -r TESTS_PASSED TESTS_FAILED ignored filtered < <(awk '
     /^test result:/ {
       for (field = 1; field <= NF; field++) {
@@ -104,7 +97,7 @@ case ${1:-all} in
     step "Lints" lints
     step "Licences, sources, bans" supply_chain
     step "Documentation" documentation
-    step "Build" build
+    step "Build" build_tests
     step "Declared architecture" architecture
     step "Tests" rust_tests
     ;;
