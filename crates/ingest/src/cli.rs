@@ -7,12 +7,17 @@ use ol_chassis::cli::{GlobalOptions, Shell};
 
 /// Application databases into raw Iceberg, each value exact.
 #[derive(Debug, Parser)]
-#[command(name = "ol-ingest", version, max_term_width = 120, after_help = "\
+#[command(
+    name = "ol-ingest",
+    version,
+    max_term_width = 120,
+    after_help = "\
 Where things are is said by the environment: OL_ENV, OL_CATALOG, OL_WAREHOUSE and, for each source, \
 OL_SOURCE_<DEPLOYMENT>_<LAYER>_URL.
 
 Exit codes: 0 done, 1 transient (try again), 2 definite (a person must act), 3 configuration, 75 stopped early \
-(resume later).")]
+(resume later)."
+)]
 pub struct Cli {
     /// Flags that every command takes.
     #[command(flatten)]

@@ -20,8 +20,15 @@ pub const COMMITTED: &str = "load.committed";
 pub const REPORT: &str = "run.report";
 
 /// Every name, for the tests that go through them.
-pub const ALL: &[&str] =
-    &[SNAPSHOT_ENTERED, COPY_BEGINS, FIRST_BATCH_WRITTEN, TABLE_READ, FILES_COMPLETE, COMMITTED, REPORT];
+pub const ALL: &[&str] = &[
+    SNAPSHOT_ENTERED,
+    COPY_BEGINS,
+    FIRST_BATCH_WRITTEN,
+    TABLE_READ,
+    FILES_COMPLETE,
+    COMMITTED,
+    REPORT,
+];
 
 /// Stands here if the point is armed.
 #[cfg(feature = "failpoints")]

@@ -217,7 +217,10 @@ impl Target {
         })
     }
 
-    fn finish(self: &Arc<Self>, parts: Vec<PartWriter>) -> Result<Vec<WrittenFile>, ol_lake::Error> {
+    fn finish(
+        self: &Arc<Self>,
+        parts: Vec<PartWriter>,
+    ) -> Result<Vec<WrittenFile>, ol_lake::Error> {
         let mut files = Vec::new();
         let mut rest = self.part();
         for mut part in parts {
@@ -251,7 +254,8 @@ impl Target {
             return None;
         }
         let snapshot = self.base.current_snapshot()?;
-        let is = |key: &str, value: &str| snapshot.state.get(key).is_some_and(|known| known == value);
+        let is =
+            |key: &str, value: &str| snapshot.state.get(key).is_some_and(|known| known == value);
         let same = is(state::MODE, self.settings.mode_word)
             && is(state::CONTRACT, &self.settings.contract)
             && is(state::CONTENT_ROWS, &totals.rows.to_string())
@@ -295,7 +299,8 @@ impl PartWriter {
     fn put(&mut self, batch: RecordBatch) -> Result<(), ol_lake::Error> {
         if self.writer.is_none() {
             let target = &self.target;
-            self.writer = Some(target.table.writer(target.lake.write_options(), &target.settings.run_id)?);
+            self.writer =
+                Some(target.table.writer(target.lake.write_options(), &target.settings.run_id)?);
         }
         match &mut self.writer {
             Some(writer) => writer.write(batch),

@@ -13,7 +13,9 @@ fn main() -> ExitCode {
         Ok(pipes) => pipes,
         Err(error) => {
             eprintln!("error: {}", ol_chassis::error::chain(&error));
-            eprintln!("Advice: Start the binary by a Pipes client of Dagster 1.13, or without its variables.");
+            eprintln!(
+                "Advice: Start the binary by a Pipes client of Dagster 1.13, or without its variables."
+            );
             return ol_chassis::Exit::Configuration.into();
         }
     };

@@ -82,7 +82,10 @@ impl Assembler {
                 metadata::EXTRACTED_AT => Origin::ExtractedAt,
                 metadata::RUN_ID => Origin::RunId,
                 metadata::ODD => Origin::Odd,
-                name => names.iter().position(|known| known == name).map_or(Origin::Nothing, Origin::Source),
+                name => names
+                    .iter()
+                    .position(|known| known == name)
+                    .map_or(Origin::Nothing, Origin::Source),
             })
             .collect();
         Ok(Self { schema, names: names.into(), origins, run, constants: None })
@@ -117,10 +120,9 @@ impl Assembler {
         let mut arrays = Vec::with_capacity(self.origins.len());
         for (origin, field) in self.origins.iter().zip(self.schema.fields()) {
             arrays.push(match origin {
-                Origin::Source(index) => columns
-                    .get(*index)
-                    .cloned()
-                    .ok_or_else(|| ArrowError::SchemaError(format!("column {} is missing", field.name())))?,
+                Origin::Source(index) => columns.get(*index).cloned().ok_or_else(|| {
+                    ArrowError::SchemaError(format!("column {} is missing", field.name()))
+                })?,
                 Origin::Position => constants.position.slice(0, rows),
                 Origin::ExtractedAt => constants.extracted_at.slice(0, rows),
                 Origin::RunId => constants.run_id.slice(0, rows),
@@ -137,7 +139,8 @@ impl Assembler {
         let repeat = |text: &str| -> ArrayRef {
             Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, rows)))
         };
-        let instants = TimestampMicrosecondArray::from_value(self.run.extracted_at_microseconds, rows);
+        let instants =
+            TimestampMicrosecondArray::from_value(self.run.extracted_at_microseconds, rows);
         Constants {
             position: repeat(&self.run.position),
             extracted_at: Arc::new(instants.with_timezone("+00:00")),
@@ -146,7 +149,12 @@ impl Assembler {
     }
 
     /// The map column: an entry for each value of a row that did not fit, NULL for a row without any.
-    fn odd_column(&self, rows: usize, odd: &[Odd], data_type: &DataType) -> Result<MapArray, ArrowError> {
+    fn odd_column(
+        &self,
+        rows: usize,
+        odd: &[Odd],
+        data_type: &DataType,
+    ) -> Result<MapArray, ArrowError> {
         let DataType::Map(entries, _) = data_type else {
             return Err(ArrowError::SchemaError(format!("{} is not a map", metadata::ODD)));
         };

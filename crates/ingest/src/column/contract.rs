@@ -50,8 +50,7 @@ pub const MAXIMUM_PRECISION: u16 = 38;
 
 const DATE_NOTE: &str = "infinity, BC and years after 9999 go to _ol_odd";
 const TIME_NOTE: &str = "24:00:00 goes to _ol_odd";
-const LIST_NOTE: &str =
-    "several dimensions, other lower bounds and elements that do not fit go to _ol_odd, the whole array as text";
+const LIST_NOTE: &str = "several dimensions, other lower bounds and elements that do not fit go to _ol_odd, the whole array as text";
 
 impl SourceType {
     /// The lake type by default, its fidelity, and what a reader must know.
@@ -68,9 +67,11 @@ impl SourceType {
             }
             Self::Decimal { precision, scale } => match lake_decimal(*precision, *scale) {
                 Some((lake, true)) => (lake, Fidelity::Sidecar, "NaN goes to _ol_odd"),
-                Some((lake, false)) => {
-                    (lake, Fidelity::Sidecar, "widened to scale 0 or to its scale; NaN goes to _ol_odd")
-                }
+                Some((lake, false)) => (
+                    lake,
+                    Fidelity::Sidecar,
+                    "widened to scale 0 or to its scale; NaN goes to _ol_odd",
+                ),
                 None => (
                     LakeType::String,
                     Fidelity::Text,

@@ -31,7 +31,10 @@ fn parse(text: &str) -> Option<LakeType> {
             match head {
                 "decimal" => {
                     let (precision, scale) = inner.strip_suffix(')')?.split_once(',')?;
-                    LakeType::Decimal { precision: precision.parse().ok()?, scale: scale.parse().ok()? }
+                    LakeType::Decimal {
+                        precision: precision.parse().ok()?,
+                        scale: scale.parse().ok()?,
+                    }
                 }
                 "list" => LakeType::List(Box::new(parse(inner.strip_suffix('>')?)?)),
                 _ => return None,
@@ -47,7 +50,8 @@ mod tests {
 
     #[test]
     fn every_type_reads_back_what_it_prints() {
-        for text in ["boolean", "long", "timestamptz", "decimal(38,9)", "list<list<decimal(5,2)>>"] {
+        for text in ["boolean", "long", "timestamptz", "decimal(38,9)", "list<list<decimal(5,2)>>"]
+        {
             let lake = lake_type(&DeclaredType::parse(text).unwrap()).unwrap();
             assert_eq!(lake.to_string().replace(", ", ","), text);
         }

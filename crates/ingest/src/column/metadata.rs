@@ -26,9 +26,17 @@ pub fn full_refresh() -> Vec<LakeColumn> {
     };
     vec![
         column(POSITION, LakeType::String, "Position in the source at which the row was read"),
-        column(COMMITTED_AT, LakeType::Timestamptz, "When the change was committed; null for snapshot rows"),
+        column(
+            COMMITTED_AT,
+            LakeType::Timestamptz,
+            "When the change was committed; null for snapshot rows",
+        ),
         column(EXTRACTED_AT, LakeType::Timestamptz, "When the row was read"),
         column(RUN_ID, LakeType::String, "The run that read the row"),
-        column(ODD, LakeType::StringMap, "Exact source text of values that their column cannot hold"),
+        column(
+            ODD,
+            LakeType::StringMap,
+            "Exact source text of values that their column cannot hold",
+        ),
     ]
 }

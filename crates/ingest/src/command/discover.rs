@@ -12,8 +12,8 @@ use crate::source::postgres::snapshot::Keeper;
 /// Drafts a unit; as YAML, or with `json` as one document with the same facts.
 pub(super) async fn execute(arguments: &Discover, json: bool) -> Result<Exit, Error> {
     let url = ol_chassis::config::source_url(&arguments.deployment, &arguments.layer).await?;
-    let settings =
-        Settings::parse(&url).map_err(|error| Error::new(Definite::Configuration).because(error))?;
+    let settings = Settings::parse(&url)
+        .map_err(|error| Error::new(Definite::Configuration).because(error))?;
     let mut keeper =
         Keeper::open(&settings).await.map_err(|error| error.into_error(Doing::Connecting))?;
     let catalog = keeper.catalog().await.map_err(|error| error.into_error(Doing::Reading))?;

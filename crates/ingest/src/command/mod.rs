@@ -29,8 +29,11 @@ pub async fn execute(cli: Cli, context: Context, pipes: Pipes) -> Result<Exit, F
     let exception = match &ended {
         Ok(Exit::Done) => None,
         Ok(exit) => Some(
-            Exception::of(format!("The run ended with exit code {}; its log has the reasons", exit.code()))
-                .named("RunNotDone"),
+            Exception::of(format!(
+                "The run ended with exit code {}; its log has the reasons",
+                exit.code()
+            ))
+            .named("RunNotDone"),
         ),
         Err(error) => Some(Exception::from_error(error)),
     };
@@ -120,7 +123,8 @@ fn bad_glob(pattern: &str, error: globset::Error) -> Error {
 fn print(document: &str) {
     use std::io::Write as _;
     let mut stdout = std::io::stdout().lock();
-    let written = stdout.write_all(document.trim_end().as_bytes()).and_then(|()| stdout.write_all(b"\n"));
+    let written =
+        stdout.write_all(document.trim_end().as_bytes()).and_then(|()| stdout.write_all(b"\n"));
     if let Err(error) = written {
         tracing::warn!(%error, "the document could not be written to stdout");
     }

@@ -25,10 +25,14 @@ pub(super) async fn execute(arguments: &Plan, json: bool) -> Result<Exit, Error>
     let mut tables = Vec::new();
     for unit in &inventory.units {
         match catalog(unit).await {
-            Ok(catalog) => tables.extend(unit.tables.iter().map(|table| plan_table(unit, table, &catalog))),
+            Ok(catalog) => {
+                tables.extend(unit.tables.iter().map(|table| plan_table(unit, table, &catalog)))
+            }
             Err(error) => {
                 tracing::error!(unit = %unit.id, error = %ol_chassis::error::chain(&error), "no plan");
-                tables.extend(unit.tables.iter().map(|table| readable(table, Vec::new()).failed(&error)));
+                tables.extend(
+                    unit.tables.iter().map(|table| readable(table, Vec::new()).failed(&error)),
+                );
             }
         }
     }
@@ -42,8 +46,8 @@ async fn catalog(unit: &Unit) -> Result<Catalog, Error> {
         return Err(Error::new(Definite::ModeUnsupported).with("source_kind", unit.source_kind));
     }
     let url = ol_chassis::config::source_url(&unit.id.deployment, &unit.id.layer).await?;
-    let settings =
-        Settings::parse(&url).map_err(|error| Error::new(Definite::Configuration).because(error))?;
+    let settings = Settings::parse(&url)
+        .map_err(|error| Error::new(Definite::Configuration).because(error))?;
     let mut keeper =
         Keeper::open(&settings).await.map_err(|error| error.into_error(Doing::Connecting))?;
     keeper.catalog().await.map_err(|error| error.into_error(Doing::Reading))

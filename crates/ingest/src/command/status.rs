@@ -21,7 +21,8 @@ pub(super) async fn status(selection: &Selection, config: &Config) -> Result<Sta
     let mut tables = Vec::new();
     for unit in &inventory.units {
         for table in &unit.tables {
-            let found = lake.load(&TableName::new(platform.raw_namespace(), &table.raw_table)).await?;
+            let found =
+                lake.load(&TableName::new(platform.raw_namespace(), &table.raw_table)).await?;
             tables.push(row(unit, table, found.as_ref()));
         }
     }
@@ -38,7 +39,9 @@ pub(super) async fn reset(selection: &Selection, config: &Config) -> Result<Stat
         for table in &unit.tables {
             let name = TableName::new(platform.raw_namespace(), &table.raw_table);
             let found = match lake.load(&name).await? {
-                Some(found) if found.current_snapshot().is_some() => Some(forget(&lake, found).await?),
+                Some(found) if found.current_snapshot().is_some() => {
+                    Some(forget(&lake, found).await?)
+                }
                 found => found,
             };
             tables.push(row(unit, table, found.as_ref()));
@@ -63,7 +66,9 @@ fn row(unit: &Unit, table: &Table, found: Option<&LakeTable>) -> TableStatus {
         mode: table.sync_mode,
         rows: snapshot.as_ref().map(|snapshot| snapshot.records),
         snapshot_id: snapshot.as_ref().map(|snapshot| snapshot.snapshot_id),
-        position: snapshot.as_ref().and_then(|snapshot| snapshot.state.get(state::POSITION).cloned()),
+        position: snapshot
+            .as_ref()
+            .and_then(|snapshot| snapshot.state.get(state::POSITION).cloned()),
         committed_at: snapshot.as_ref().map(|snapshot| instant(snapshot.timestamp_ms)),
     }
 }

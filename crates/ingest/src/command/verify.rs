@@ -36,7 +36,11 @@ pub(super) async fn execute(
     let lake = open_lake(&platform, config).await?;
     let mut tables = Vec::new();
     for unit in &inventory.units {
-        let bar = context.progress.bar(&unit.id.to_string(), Some(unit.tables.len() as u64), Counted::Tables);
+        let bar = context.progress.bar(
+            &unit.id.to_string(),
+            Some(unit.tables.len() as u64),
+            Counted::Tables,
+        );
         match Side::open(unit, config, context).await {
             Ok(mut side) => {
                 for table in &unit.tables {
@@ -53,7 +57,11 @@ pub(super) async fn execute(
             }
             Err(error) => {
                 tracing::error!(unit = %unit.id, error = %ol_chassis::error::chain(&error), "nothing verified");
-                tables.extend(unit.tables.iter().map(|table| TableVerification::failed(&table.raw_table, &error)));
+                tables.extend(
+                    unit.tables
+                        .iter()
+                        .map(|table| TableVerification::failed(&table.raw_table, &error)),
+                );
             }
         }
     }
@@ -75,8 +83,8 @@ impl Side {
             return Err(Error::new(Definite::ModeUnsupported).with("source_kind", unit.source_kind));
         }
         let url = ol_chassis::config::source_url(&unit.id.deployment, &unit.id.layer).await?;
-        let settings =
-            Settings::parse(&url).map_err(|error| Error::new(Definite::Configuration).because(error))?;
+        let settings = Settings::parse(&url)
+            .map_err(|error| Error::new(Definite::Configuration).because(error))?;
         let mut keeper =
             Keeper::open(&settings).await.map_err(|error| error.into_error(Doing::Connecting))?;
         let catalog = keeper.catalog().await.map_err(|error| error.into_error(Doing::Reading))?;
@@ -108,7 +116,8 @@ impl Side {
         }
         let names: Vec<String> = plan.readings.iter().map(|reading| reading.name.clone()).collect();
         let held = of_lake(lake, &lake_table, &names).await?;
-        let (settings, schema, batch) = (self.settings.clone(), lake_table.arrow_schema(), self.batch);
+        let (settings, schema, batch) =
+            (self.settings.clone(), lake_table.arrow_schema(), self.batch);
         let (snapshot, shutdown) = (self.keeper.snapshot.clone(), self.context.shutdown.clone());
         let reading = tokio::task::spawn_blocking(move || {
             reread::digest(&settings, &snapshot, &plan, schema, batch, shutdown)

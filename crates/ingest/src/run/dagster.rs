@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use ol_pipes::{AssetKey, Check, Level, Materialization, Metadata, Pipes, Severity, TableColumn, TableSchema};
+use ol_pipes::{
+    AssetKey, Check, Level, Materialization, Metadata, Pipes, Severity, TableColumn, TableSchema,
+};
 
 use super::TableDone;
 use crate::error::{Definite, Error, Failure};
@@ -73,7 +75,8 @@ impl Reporter {
             ("schema".to_owned(), Metadata::TableSchema(TableSchema { columns })),
         ]);
         let data_version = Some(format!("{:032x}", done.totals.digest));
-        let materialization = Materialization { asset_key: asset_key.clone(), metadata, data_version };
+        let materialization =
+            Materialization { asset_key: asset_key.clone(), metadata, data_version };
         self.sent(self.pipes.report_materialization(&materialization));
         if let Some(keep_ratio) = done.keep_ratio {
             let metadata = BTreeMap::from([
@@ -87,7 +90,10 @@ impl Reporter {
     /// A table failed for good.
     pub fn failed(&self, report: &TableReport) {
         let advice = report.advice.as_deref().unwrap_or_default();
-        self.say(Level::Error, &format!("{} ({}): {advice}", report.raw_table, report.outcome.word()));
+        self.say(
+            Level::Error,
+            &format!("{} ({}): {advice}", report.raw_table, report.outcome.word()),
+        );
     }
 
     /// If it was the guard that refused, its check has failed.
@@ -99,7 +105,8 @@ impl Reporter {
         let facts = error.context().filter(|(key, _)| key.starts_with("rows_"));
         let metadata = facts
             .map(|(key, value)| {
-                let value = value.parse::<u64>().map_or(Metadata::Text(value.to_owned()), Metadata::from);
+                let value =
+                    value.parse::<u64>().map_or(Metadata::Text(value.to_owned()), Metadata::from);
                 (key.to_owned(), value)
             })
             .collect();
@@ -107,8 +114,13 @@ impl Reporter {
     }
 
     fn check(&self, asset_key: AssetKey, passed: bool, metadata: BTreeMap<String, Metadata>) {
-        let check =
-            Check { asset_key, name: REPLACE_GUARD.to_owned(), passed, severity: Severity::Error, metadata };
+        let check = Check {
+            asset_key,
+            name: REPLACE_GUARD.to_owned(),
+            passed,
+            severity: Severity::Error,
+            metadata,
+        };
         self.sent(self.pipes.report_check(&check));
     }
 

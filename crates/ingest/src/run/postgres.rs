@@ -124,9 +124,10 @@ fn done_report(table: &Table, done: &TableDone, seconds: f64) -> TableReport {
         snapshot_id: Some(done.loaded.snapshot_id),
         position: Some(done.loaded.position.clone()),
         seconds,
-        advice: done.loaded.unchanged.then(|| {
-            format!("Unchanged: the lake already holds these {} rows", done.totals.rows)
-        }),
+        advice: done
+            .loaded
+            .unchanged
+            .then(|| format!("Unchanged: the lake already holds these {} rows", done.totals.rows)),
         ..TableReport::done(&table.raw_table, table.sync_mode)
     }
 }
@@ -138,7 +139,10 @@ impl UnitJob {
     /// Reads the tables of `pending` once, under one snapshot.
     async fn attempt(&self, lake: &Arc<Lake>, pending: &[usize]) -> Result<Vec<Attempted>> {
         let all = |error: &Error| {
-            Ok(pending.iter().map(|index| (*index, 0.0, Err(error.again().with("unit", &self.unit.id)))).collect())
+            Ok(pending
+                .iter()
+                .map(|index| (*index, 0.0, Err(error.again().with("unit", &self.unit.id))))
+                .collect())
         };
         let id = &self.unit.id;
         // Held to the end: credentials that Vault leased for it are renewed for as long as it lives.
@@ -146,7 +150,8 @@ impl UnitJob {
         let settings = Settings::parse(&url)
             .map_err(|error| Error::new(crate::error::Definite::Configuration).because(error))?;
         let opened = async {
-            let mut keeper = Keeper::open(&settings).await.map_err(|e| e.into_error(Doing::Connecting))?;
+            let mut keeper =
+                Keeper::open(&settings).await.map_err(|e| e.into_error(Doing::Connecting))?;
             let catalog = keeper.catalog().await.map_err(|e| e.into_error(Doing::Reading))?;
             Ok::<_, Error>((keeper, catalog))
         };
@@ -179,7 +184,8 @@ impl UnitJob {
         let loads = Arc::new(loads);
         let loading = Arc::new(self.loading(settings, labels));
         load_tables(&keeper, loading, Arc::clone(&loads), |result| {
-            let (Some(index), Some(load)) = (indexes.get(result.index), loads.get(result.index)) else {
+            let (Some(index), Some(load)) = (indexes.get(result.index), loads.get(result.index))
+            else {
                 return;
             };
             attempted.push((*index, result.seconds, self.outcome(*index, load, result)));
@@ -193,7 +199,8 @@ impl UnitJob {
 
     fn outcome(&self, index: usize, load: &TableLoad, result: TableResult) -> Result<TableDone> {
         let name = self.unit.tables.get(index).map(Table::qualified_name).unwrap_or_default();
-        let loaded = result.result.map_err(|e| e.into_error(Doing::Reading).with("table", &name))?;
+        let loaded =
+            result.result.map_err(|e| e.into_error(Doing::Reading).with("table", &name))?;
         let schema = load.target.table().schema();
         Ok(TableDone {
             columns: schema
@@ -208,9 +215,16 @@ impl UnitJob {
     }
 
     /// Plans a table, and makes its lake table exist with the columns it needs.
-    async fn prepare(&self, lake: &Arc<Lake>, table: &Table, catalog: &Catalog) -> Result<TableLoad> {
+    async fn prepare(
+        &self,
+        lake: &Arc<Lake>,
+        table: &Table,
+        catalog: &Catalog,
+    ) -> Result<TableLoad> {
         let plan = plan::plan(&self.unit, table, catalog)?;
-        self.target(lake, table, plan).await.map_err(|error| error.with("table", table.qualified_name()))
+        self.target(lake, table, plan)
+            .await
+            .map_err(|error| error.with("table", table.qualified_name()))
     }
 
     async fn target(&self, lake: &Arc<Lake>, table: &Table, plan: TablePlan) -> Result<TableLoad> {
@@ -225,7 +239,10 @@ impl UnitJob {
                     comment: plan.relation.comment.clone(),
                     properties: BTreeMap::from([
                         ("ol.source-table".to_owned(), plan.relation.display()),
-                        ("ol.primary-key".to_owned(), serde_json::json!(plan.relation.primary_key).to_string()),
+                        (
+                            "ol.primary-key".to_owned(),
+                            serde_json::json!(plan.relation.primary_key).to_string(),
+                        ),
                     ]),
                 };
                 lake.create(&definition).await?
@@ -235,7 +252,8 @@ impl UnitJob {
         for step in change.steps() {
             tracing::info!(table = %table.raw_table, step, "the table's schema changes");
         }
-        let contract = contract_digest(plan.readings.iter().map(|r| (r.name.as_str(), &r.contract)));
+        let contract =
+            contract_digest(plan.readings.iter().map(|r| (r.name.as_str(), &r.contract)));
         let settings = TargetSettings {
             mode: plan.mode,
             mode_word: table.sync_mode.word(),
@@ -245,7 +263,8 @@ impl UnitJob {
         let target = Target::new(Arc::clone(lake), base, change, settings)?;
         let guard = ShrinkGuard {
             keep_ratio: self.context.config.replace.keep_ratio,
-            allow: plan.mode == LoadMode::Append || self.context.allow_shrink.is_match(&table.raw_table),
+            allow: plan.mode == LoadMode::Append
+                || self.context.allow_shrink.is_match(&table.raw_table),
         };
         Ok(TableLoad {
             relation: plan.relation,

@@ -128,8 +128,25 @@ pub struct TypeRow {
     pub dimensions: i16,
     /// Whether it is the array type of its element (and not a vector type such as `int2vector`).
     pub is_array: bool,
-    /// The output function, qualified and quoted.
-    pub output: String,
+    /// The output function.
+    pub output: Output,
+}
+
+/// The output function of a type, as SQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Its name, qualified and quoted.
+    pub function: String,
+    /// `::type` where the function is another type's (that of `refcursor` takes `text`), else empty.
+    pub cast: String,
+}
+
+impl Output {
+    /// The text of `value` as the server prints it, as an expression of type `text`.
+    #[must_use]
+    pub fn text_of(&self, value: &str) -> String {
+        format!("pg_catalog.textin({}({value}{}))", self.function, self.cast)
+    }
 }
 
 /// The types that some columns need, by oid.
@@ -221,12 +238,15 @@ WITH RECURSIVE used(oid) AS (
     WHERE n.oid <> 0)
 SELECT t.oid, n.nspname::text AS namespace, t.typname::text AS name, t.typtype::text AS kind, t.typelem,
        t.typbasetype, t.typtypmod, t.typndims::int2 AS typndims, coalesce(e.typarray = t.oid, false) AS is_array,
-       pg_catalog.quote_ident(pn.nspname) || '.' || pg_catalog.quote_ident(p.proname) AS output
+       pg_catalog.quote_ident(pn.nspname) || '.' || pg_catalog.quote_ident(p.proname) AS output,
+       CASE WHEN a.oid = t.oid OR a.typtype = 'p' THEN '' ELSE '::' || pg_catalog.format_type(a.oid, NULL) END
+           AS output_cast
 FROM pg_catalog.pg_type t
 JOIN used ON used.oid = t.oid
 JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
 JOIN pg_catalog.pg_proc p ON p.oid = t.typoutput
 JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
+JOIN pg_catalog.pg_type a ON a.oid = p.proargtypes[0]
 LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem";
 
 /// Reads every relation that is not the system's, an extension's or a session's own.
@@ -339,6 +359,6 @@ fn type_row(row: &PgRow) -> Result<TypeRow, sqlx::Error> {
         modifier: row.try_get("typtypmod")?,
         dimensions: row.try_get("typndims")?,
         is_array: row.try_get("is_array")?,
-        output: row.try_get("output")?,
+        output: Output { function: row.try_get("output")?, cast: row.try_get("output_cast")? },
     })
 }

@@ -4,7 +4,7 @@
 //! keeps it as `tests/contracts/postgres.md`, and a test fails when they differ: a changed decision is a reviewed
 //! line.
 
-use super::catalog::{Column, TypeKind, TypeRow, Types};
+use super::catalog::{Column, Output, TypeKind, TypeRow, Types};
 use super::types::{BUILT_IN, Reading};
 
 /// One row of the document: what the type is called, and the type itself.
@@ -39,7 +39,11 @@ const FURTHER: &[Example] = &[
     example("a base type of an extension (hstore, citext, ltree, geometry …)", "extension"),
     Example { dimensions: 1, ..example("int4[]", "int4 array") },
     Example { dimensions: 1, ..example("timestamptz[]", "timestamptz array") },
-    Example { dimensions: 1, modifier: numeric_modifier(5, 2), ..example("numeric(5,2)[]", "numeric array") },
+    Example {
+        dimensions: 1,
+        modifier: numeric_modifier(5, 2),
+        ..example("numeric(5,2)[]", "numeric array")
+    },
     Example { dimensions: 1, ..example("numeric[]", "numeric array") },
     Example { dimensions: 1, ..example("inet[]", "inet array") },
     Example { dimensions: 1, ..example("an array of an enumeration", "enumeration array") },
@@ -62,7 +66,9 @@ pub fn markdown() -> String {
          | PostgreSQL | Iceberg | fidelity | note |\n|---|---|---|---|\n",
     );
     for name in BUILT_IN {
-        row(&mut text, &types, &Example { shown: name, name, modifier: -1, dimensions: 0 });
+        // Quoted, since without quotes it is another type: character(1).
+        let shown = if *name == "char" { "\"char\"" } else { name };
+        row(&mut text, &types, &Example { shown, name, modifier: -1, dimensions: 0 });
     }
     for further in FURTHER {
         row(&mut text, &types, further);
@@ -86,7 +92,12 @@ fn row(text: &mut String, types: &Types, example: &Example) {
     text.push_str(&match Reading::decide(&column, types, None) {
         Ok(reading) => {
             let contract = reading.contract;
-            format!("| {shown} | {} | {} | {} |\n", contract.lake, contract.fidelity.word(), contract.note)
+            format!(
+                "| {shown} | {} | {} | {} |\n",
+                contract.lake,
+                contract.fidelity.word(),
+                contract.note
+            )
         }
         Err(refusal) => format!("| {shown} | – | refused | {} |\n", refusal.reason),
     });
@@ -103,7 +114,7 @@ fn types() -> Types {
         modifier: -1,
         dimensions: 0,
         is_array: false,
-        output: format!("{namespace}.{name}_out"),
+        output: Output { function: format!("{namespace}.{name}_out"), cast: String::new() },
     };
     let mut rows: Vec<TypeRow> = BUILT_IN.iter().map(|name| base("pg_catalog", name)).collect();
     for (name, kind) in [
@@ -123,7 +134,11 @@ fn types() -> Types {
     rows.push(TypeRow { kind: TypeKind::Domain, base: integer, ..base("public", "domain") });
     for name in ["int4", "timestamptz", "numeric", "inet", "enumeration", "composite"] {
         let element = oid(&rows, name);
-        rows.push(TypeRow { element, is_array: true, ..base("pg_catalog", &format!("{name} array")) });
+        rows.push(TypeRow {
+            element,
+            is_array: true,
+            ..base("pg_catalog", &format!("{name} array"))
+        });
     }
     Types::numbered(rows)
 }

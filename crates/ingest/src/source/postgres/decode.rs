@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use arrow_array::builder::{
-    ArrayBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, FixedSizeBinaryBuilder, Float32Builder,
-    Float64Builder, Int32Builder, Int64Builder, LargeBinaryBuilder, StringBuilder,
+    ArrayBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, FixedSizeBinaryBuilder,
+    Float32Builder, Float64Builder, Int32Builder, Int64Builder, LargeBinaryBuilder, StringBuilder,
     Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
 };
 use arrow_array::{ArrayRef, ListArray};
@@ -93,7 +93,9 @@ impl Decoder {
             (Wire::Text, DataType::Utf8) => Self::Text(StringBuilder::new()),
             (Wire::Jsonb, DataType::Utf8) => Self::Jsonb(StringBuilder::new()),
             (Wire::Bytes, DataType::LargeBinary) => Self::Bytes(LargeBinaryBuilder::new()),
-            (Wire::Uuid, DataType::FixedSizeBinary(16)) => Self::Uuid(FixedSizeBinaryBuilder::new(16)),
+            (Wire::Uuid, DataType::FixedSizeBinary(16)) => {
+                Self::Uuid(FixedSizeBinaryBuilder::new(16))
+            }
             (Wire::Date, DataType::Date32) => Self::Date(Date32Builder::new()),
             (Wire::Time, DataType::Time64(_)) => Self::Time(Time64MicrosecondBuilder::new()),
             (Wire::Timestamp, DataType::Timestamp(_, None)) => {
@@ -121,7 +123,9 @@ impl Decoder {
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<Appended, Undecodable> {
         match self {
             Self::Boolean(builder) => builder.append_value(u8::from_be_bytes(fixed(bytes)?) != 0),
-            Self::Int2(builder) => builder.append_value(i32::from(i16::from_be_bytes(fixed(bytes)?))),
+            Self::Int2(builder) => {
+                builder.append_value(i32::from(i16::from_be_bytes(fixed(bytes)?)))
+            }
             Self::Int4(builder) => builder.append_value(i32::from_be_bytes(fixed(bytes)?)),
             Self::Int8(builder) => builder.append_value(i64::from_be_bytes(fixed(bytes)?)),
             Self::Int2AsLong(builder) => {
@@ -177,7 +181,9 @@ impl Decoder {
                 let microseconds = i64::from_be_bytes(fixed(bytes)?);
                 match moment::lake_timestamp(microseconds) {
                     Some(value) => builder.append_value(value),
-                    None => return Ok(odd(|out| moment::timestamp_text(microseconds, offset, out))),
+                    None => {
+                        return Ok(odd(|out| moment::timestamp_text(microseconds, offset, out)));
+                    }
                 }
             }
             Self::List(list) => return list.append(bytes),
@@ -312,7 +318,9 @@ impl Decoder {
             Self::Float4(builder) => builder.len(),
             Self::Float4AsDouble(builder) | Self::Float8(builder) => builder.len(),
             Self::Decimal { builder, .. } => builder.len(),
-            Self::NumericText { builder, .. } | Self::Text(builder) | Self::Jsonb(builder) => builder.len(),
+            Self::NumericText { builder, .. } | Self::Text(builder) | Self::Jsonb(builder) => {
+                builder.len()
+            }
             Self::Bytes(builder) => builder.len(),
             Self::Uuid(builder) => builder.len(),
             Self::Date(builder) => builder.len(),
@@ -359,7 +367,11 @@ impl Decoder {
 
 /// A one-dimensional array as the server prints it: elements with anything special in them are quoted
 /// (PostgreSQL documentation, "Array Input and Output Syntax").
-fn array_text(element: &mut Decoder, mut elements: &[u8], count: i32) -> Result<String, Undecodable> {
+fn array_text(
+    element: &mut Decoder,
+    mut elements: &[u8],
+    count: i32,
+) -> Result<String, Undecodable> {
     let mut out = String::from("{");
     let mut text = String::new();
     for index in 0..count {
@@ -373,7 +385,10 @@ fn array_text(element: &mut Decoder, mut elements: &[u8], count: i32) -> Result<
         text.clear();
         element.element_text(value, &mut text)?;
         let special = |character: char| {
-            matches!(character, '{' | '}' | ',' | '"' | '\\' | ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
+            matches!(
+                character,
+                '{' | '}' | ',' | '"' | '\\' | ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c'
+            )
         };
         if text.is_empty() || text.eq_ignore_ascii_case("null") || text.contains(special) {
             out.push('"');

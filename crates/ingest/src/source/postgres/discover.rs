@@ -46,12 +46,12 @@ fn left_out(relation: &Relation) -> Option<String> {
 pub fn refusal(kind: RelationKind) -> Option<&'static str> {
     match kind {
         RelationKind::Table | RelationKind::PartitionedTable => None,
-        RelationKind::View => {
-            Some("a view: it holds no rows of its own, and its query would run on the source; load its tables")
-        }
-        RelationKind::MaterializedView => {
-            Some("a materialized view: it shows the past of its tables, and refreshing it rewrites it; load its tables")
-        }
+        RelationKind::View => Some(
+            "a view: it holds no rows of its own, and its query would run on the source; load its tables",
+        ),
+        RelationKind::MaterializedView => Some(
+            "a materialized view: it shows the past of its tables, and refreshing it rewrites it; load its tables",
+        ),
         RelationKind::ForeignTable => {
             Some("a foreign table: its rows live on another server; load it from there")
         }
@@ -108,8 +108,12 @@ fn row_estimate(catalog: &Catalog, relation: &Relation) -> Option<u64> {
 fn comment(catalog: &Catalog, relation: &Relation) -> Option<String> {
     let mut notes = Vec::new();
     let named = |wanted: fn(&super::catalog::Column) -> bool| {
-        let names: Vec<&str> =
-            relation.columns.iter().filter(|column| wanted(column)).map(|column| column.name.as_str()).collect();
+        let names: Vec<&str> = relation
+            .columns
+            .iter()
+            .filter(|column| wanted(column))
+            .map(|column| column.name.as_str())
+            .collect();
         names.join(", ")
     };
     let identity = named(|column| column.identity);
@@ -122,8 +126,11 @@ fn comment(catalog: &Catalog, relation: &Relation) -> Option<String> {
     }
     if relation.kind == RelationKind::PartitionedTable {
         let name = relation.display();
-        let parts =
-            catalog.relations.iter().filter(|part| part.partition_of.as_deref() == Some(&name)).count();
+        let parts = catalog
+            .relations
+            .iter()
+            .filter(|part| part.partition_of.as_deref() == Some(&name))
+            .count();
         notes.push(format!("partitioned, {parts} partitions"));
     } else if relation.has_children {
         notes.push("read with the rows of the tables that inherit from it".to_owned());

@@ -54,7 +54,9 @@ impl SourceError {
                 Error::from_sqlstate(&server.code, doing).because(self)
             }
             Self::Wire(WireError::Stopped) => Error::new(Transient::Stopped),
-            Self::Wire(WireError::Io(ref error)) => Error::new(connection(error, doing)).because(self),
+            Self::Wire(WireError::Io(ref error)) => {
+                Error::new(connection(error, doing)).because(self)
+            }
             Self::Wire(WireError::HostUnknown(_)) | Self::HostUnknown => {
                 Error::new(Transient::HostUnknown).because(self)
             }
@@ -65,7 +67,9 @@ impl SourceError {
             Self::Wire(WireError::Protocol(_)) | Self::Protocol(_) => {
                 Error::new(Definite::ProtocolViolated).because(self)
             }
-            Self::Wire(WireError::Stalled(_)) => Error::new(Transient::ConnectionLost).because(self),
+            Self::Wire(WireError::Stalled(_)) => {
+                Error::new(Transient::ConnectionLost).because(self)
+            }
             Self::Catalog(error) => catalog(error, doing),
             Self::Row(RowError::Value { ref column }) => {
                 Error::new(Definite::ValueUndecodable).with("column", column).because(self)
@@ -93,7 +97,9 @@ fn connection(error: &io::Error, doing: Doing) -> Failure {
 fn catalog(error: sqlx::Error, doing: Doing) -> Error {
     let failure = match &error {
         sqlx::Error::Database(answer) => match answer.code() {
-            Some(code) => return Error::from_sqlstate(&code, doing).because(SourceError::Catalog(error)),
+            Some(code) => {
+                return Error::from_sqlstate(&code, doing).because(SourceError::Catalog(error));
+            }
             None => Definite::SourceRefused.into(),
         },
         sqlx::Error::Io(error) => connection(error, doing),

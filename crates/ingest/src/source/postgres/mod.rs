@@ -3,7 +3,9 @@
 pub mod catalog;
 pub mod contract_document;
 mod decode;
+pub mod discover;
 pub mod error;
+pub mod full_load;
 pub(crate) mod moment;
 mod numeric;
 pub mod plan;
@@ -14,5 +16,3 @@ pub mod snapshot;
 mod tls;
 pub mod types;
 pub mod wire;
-pub mod discover;
-pub mod full_load;

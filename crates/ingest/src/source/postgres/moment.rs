@@ -91,7 +91,8 @@ fn push_day(days: i64, out: &mut String) -> &'static str {
     let day = days + SHIFT;
     let era = day.div_euclid(146_097);
     let day_of_era = day.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
@@ -99,7 +100,8 @@ fn push_day(days: i64, out: &mut String) -> &'static str {
     let year = era * 400 + year_of_era + i64::from(month <= 2);
     // There is no year 0: the year before AD 1 is 1 BC.
     let (shown, suffix) = if year > 0 { (year, "") } else { (1 - year, " BC") };
-    write!(out, "{shown:04}-{month:02}-{day_of_month:02}").expect("writing to a string does not fail");
+    write!(out, "{shown:04}-{month:02}-{day_of_month:02}")
+        .expect("writing to a string does not fail");
     suffix
 }
 

@@ -67,7 +67,8 @@ impl<'a> Numeric<'a> {
         let last = Self::digit(*last);
         let magnitude = if head.len() < 4 {
             // At most 16 digits: 64-bit arithmetic, which is several times faster.
-            let sum = head.iter().fold(0u64, |sum, pair| sum * 10_000 + u64::from(Self::digit(*pair)));
+            let sum =
+                head.iter().fold(0u64, |sum, pair| sum * 10_000 + u64::from(Self::digit(*pair)));
             shift(i128::from(sum), last, exponent)?
         } else {
             let mut sum = 0i128;
@@ -203,7 +204,9 @@ mod tests {
 
     #[test]
     fn not_a_number_has_text_and_no_decimal() {
-        for (sign, expected) in [(NAN, "NaN"), (INFINITY, "Infinity"), (NEGATIVE_INFINITY, "-Infinity")] {
+        for (sign, expected) in
+            [(NAN, "NaN"), (INFINITY, "Infinity"), (NEGATIVE_INFINITY, "-Infinity")]
+        {
             let value = bytes(0, sign, 0, &[]);
             assert_eq!(text(&value), expected);
             assert_eq!(Numeric::parse(&value).unwrap().decimal(38, 0), None);

@@ -68,11 +68,13 @@ fn decide(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, Er
     }
     let named = |name: &String| relation.columns.iter().any(|column| column.name == *name);
     let overridden = table.overrides.columns.keys();
-    if let Some(missing) = table.excluded_columns.iter().chain(overridden).find(|name| !named(name)) {
+    if let Some(missing) = table.excluded_columns.iter().chain(overridden).find(|name| !named(name))
+    {
         // A mistyped exclusion would let the column it meant leave the server.
-        return Err(Error::new(Definite::InventoryInvalid)
-            .with("column", missing)
-            .with("reason", "excluded_columns or overrides name a column that the table does not have"));
+        return Err(Error::new(Definite::InventoryInvalid).with("column", missing).with(
+            "reason",
+            "excluded_columns or overrides name a column that the table does not have",
+        ));
     }
     let mut readings = Vec::new();
     for column in &relation.columns {
@@ -85,12 +87,14 @@ fn decide(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, Er
                 Error::new(Definite::TypeRefused).with("column", &column.name).with("type", text)
             })?),
         };
-        readings.push(Reading::decide(column, &catalog.types, declared.as_ref()).map_err(|refusal| {
-            Error::new(Definite::TypeRefused)
-                .with("column", &refusal.column)
-                .with("type", &column.type_text)
-                .with("reason", &refusal.reason)
-        })?);
+        readings.push(Reading::decide(column, &catalog.types, declared.as_ref()).map_err(
+            |refusal| {
+                Error::new(Definite::TypeRefused)
+                    .with("column", &refusal.column)
+                    .with("type", &column.type_text)
+                    .with("reason", &refusal.reason)
+            },
+        )?);
     }
     names(&readings)?;
     Ok(TablePlan { relation: relation.clone(), readings, mode })
@@ -130,16 +134,21 @@ fn mode(unit: &Unit, table: &Table) -> Result<LoadMode, Error> {
 /// names of Iceberg's own metadata columns hide a column of the same name.
 fn names(readings: &[Reading]) -> Result<(), Error> {
     let refuse = |columns: String, reason: &str| {
-        Err(Error::new(Definite::ColumnNamesCollide).with("columns", columns).with("reason", reason))
+        Err(Error::new(Definite::ColumnNamesCollide)
+            .with("columns", columns)
+            .with("reason", reason))
     };
-    if let Some(reading) = readings.iter().find(|reading| {
-        reading.name.to_lowercase().starts_with(metadata::PREFIX)
-    }) {
+    if let Some(reading) =
+        readings.iter().find(|reading| reading.name.to_lowercase().starts_with(metadata::PREFIX))
+    {
         return refuse(reading.name.clone(), "the prefix _ol_ is that of our own columns");
     }
     let collisions = colliding_names(readings.iter().map(|reading| reading.name.as_str()));
     if let Some(group) = collisions.first() {
-        return refuse(group.join(", "), "the names differ only in case, which Trino and DuckDB do not see");
+        return refuse(
+            group.join(", "),
+            "the names differ only in case, which Trino and DuckDB do not see",
+        );
     }
     for reading in readings {
         if let Some(reason) = unreadable_name(&reading.name) {

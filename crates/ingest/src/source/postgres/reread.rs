@@ -24,7 +24,8 @@ pub fn digest(
     shutdown: Shutdown,
 ) -> Result<TableDigest, SourceError> {
     let names: Vec<String> = plan.readings.iter().map(|reading| reading.name.clone()).collect();
-    let run = RunColumns { position: String::new(), extracted_at_microseconds: 0, run_id: String::new() };
+    let run =
+        RunColumns { position: String::new(), extracted_at_microseconds: 0, run_id: String::new() };
     let mut digest = TableDigest::new(&names);
     let assembler =
         Assembler::new(schema, names, run).map_err(|error| RowError::Batch(error.to_string()))?;

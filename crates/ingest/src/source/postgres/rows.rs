@@ -68,7 +68,11 @@ impl RowReader {
     ///
     /// # Errors
     /// A column's lake type is not one its contract makes.
-    pub fn new(readings: &[Reading], assembler: Assembler, limit: BatchLimit) -> Result<Self, RowError> {
+    pub fn new(
+        readings: &[Reading],
+        assembler: Assembler,
+        limit: BatchLimit,
+    ) -> Result<Self, RowError> {
         let mut slots = Vec::with_capacity(readings.len());
         let mut fields = 0i16;
         for reading in readings {
@@ -176,7 +180,8 @@ impl RowReader {
     fn flush(&mut self) -> Result<(RecordBatch, Totals), RowError> {
         let mut columns = Vec::with_capacity(self.slots.len());
         for slot in &mut self.slots {
-            columns.push(slot.decoder.finish().map_err(|error| RowError::Batch(error.to_string()))?);
+            columns
+                .push(slot.decoder.finish().map_err(|error| RowError::Batch(error.to_string()))?);
         }
         let batch = self
             .assembler

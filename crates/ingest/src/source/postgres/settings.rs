@@ -123,7 +123,8 @@ impl Settings {
             let host = if host.is_empty() { "localhost".to_owned() } else { host };
             Address::Tcp { host: host.trim_matches(['[', ']']).to_owned(), port }
         };
-        let tls = tls.unwrap_or(if is_local(&address) { TlsMode::Prefer } else { TlsMode::Require });
+        let tls =
+            tls.unwrap_or(if is_local(&address) { TlsMode::Prefer } else { TlsMode::Require });
         Ok(Self {
             address,
             user,
@@ -154,7 +155,10 @@ impl Settings {
         options = match &self.address {
             Address::Tcp { host, port } => options.host(host).port(*port),
             Address::Unix(path) => {
-                let port = path.extension().and_then(|text| text.to_str()).and_then(|text| text.parse().ok());
+                let port = path
+                    .extension()
+                    .and_then(|text| text.to_str())
+                    .and_then(|text| text.parse().ok());
                 let folder = path.parent().unwrap_or(Path::new("/"));
                 options.socket(folder).host("localhost").port(port.unwrap_or(5432))
             }
@@ -172,7 +176,10 @@ impl Settings {
 fn decode(text: &str) -> String {
     // The query parser of `url` is the only percent-decoder it exports, and it turns `+` into a blank.
     let escaped = text.replace('+', "%2B");
-    url::form_urlencoded::parse(escaped.as_bytes()).map(|(key, _)| key.into_owned()).next().unwrap_or_default()
+    url::form_urlencoded::parse(escaped.as_bytes())
+        .map(|(key, _)| key.into_owned())
+        .next()
+        .unwrap_or_default()
 }
 
 fn number<T: std::str::FromStr>(key: &str, value: &str) -> Result<T, SettingsError> {

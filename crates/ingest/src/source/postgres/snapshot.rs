@@ -76,9 +76,10 @@ impl Keeper {
             .await
             .map_err(|_| SourceError::ConnectTimeout(settings.connect_timeout))??;
         connection.execute(SESSION).await?;
-        let version: i32 = sqlx::query_scalar("SELECT pg_catalog.current_setting('server_version_num')::int4")
-            .fetch_one(&mut connection)
-            .await?;
+        let version: i32 =
+            sqlx::query_scalar("SELECT pg_catalog.current_setting('server_version_num')::int4")
+                .fetch_one(&mut connection)
+                .await?;
         if version < MINIMUM_VERSION {
             return Err(SourceError::TooOld(version));
         }
@@ -92,7 +93,8 @@ impl Keeper {
         let snapshot: String = sqlx::query_scalar("SELECT pg_catalog.pg_export_snapshot()")
             .fetch_one(&mut connection)
             .await?;
-        let position = position.parse().map_err(|_| SourceError::Protocol("a log position".into()))?;
+        let position =
+            position.parse().map_err(|_| SourceError::Protocol("a log position".into()))?;
         Ok(Self { connection, snapshot, position, version })
     }
 
@@ -188,7 +190,11 @@ impl Reader {
     ///
     /// # Errors
     /// The server is not reachable, or the snapshot is gone.
-    pub fn open(settings: &Settings, snapshot: &str, shutdown: Shutdown) -> Result<Self, WireError> {
+    pub fn open(
+        settings: &Settings,
+        snapshot: &str,
+        shutdown: Shutdown,
+    ) -> Result<Self, WireError> {
         let mut connection = Connection::open(settings, shutdown)?;
         connection.execute(SESSION)?;
         let mut reader = Self { connection, snapshot: snapshot.to_owned() };
@@ -212,7 +218,8 @@ impl Reader {
     /// # Errors
     /// The relation is gone, may not be read, or is locked for longer than the lock timeout.
     pub fn hold(&mut self, relation: &Relation) -> Result<bool, WireError> {
-        self.connection.execute(&format!("LOCK TABLE {} IN ACCESS SHARE MODE", relation.quoted()))?;
+        self.connection
+            .execute(&format!("LOCK TABLE {} IN ACCESS SHARE MODE", relation.quoted()))?;
         let changed = self.connection.scalar(&format!(
             "WITH RECURSIVE tree(oid) AS (SELECT {}::pg_catalog.oid UNION ALL SELECT i.inhrelid FROM \
              pg_catalog.pg_inherits i JOIN tree ON tree.oid = i.inhparent) SELECT count(*)::text FROM tree JOIN \

@@ -67,7 +67,10 @@ fn roots(settings: &Settings) -> Result<RootCertStore, WireError> {
             let certificates = CertificateDer::pem_file_iter(path)
                 .and_then(Iterator::collect::<Result<Vec<_>, _>>)
                 .map_err(|error| {
-                    WireError::Tls(format!("sslrootcert {} cannot be read: {error}", path.display()))
+                    WireError::Tls(format!(
+                        "sslrootcert {} cannot be read: {error}",
+                        path.display()
+                    ))
                 })?;
             store.add_parsable_certificates(certificates);
         }

@@ -11,7 +11,7 @@
 
 use ol_lake::schema::LakeType;
 
-use super::catalog::{Column, TypeKind, TypeRow, Types};
+use super::catalog::{Column, Output, TypeKind, TypeRow, Types};
 use crate::column::{ColumnContract, Fidelity, SourceType};
 
 /// The binary form in which a value arrives (the `typsend` function of its type).
@@ -59,11 +59,11 @@ enum Expression {
     /// The column itself, in the binary form of its type.
     Column,
     /// The output function's text.
-    Output(String),
+    Output(Output),
     /// An array of the output function's texts.
-    ListOutput { function: String, composite: bool },
+    ListOutput { output: Output, composite: bool },
     /// JSON text of an array with several dimensions.
-    Json { output: String },
+    Json { output: Output },
 }
 
 /// How one column is read, and what becomes of it.
@@ -115,19 +115,20 @@ impl Reading {
     }
 
     /// Replaces the default lake type by a declared one.
-    fn declare(&mut self, declared: &LakeType, output: &str) -> Result<(), String> {
+    fn declare(&mut self, declared: &LakeType, output: &Output) -> Result<(), String> {
         if *declared == self.contract.lake {
             return Ok(());
         }
         let (fidelity, note) = match (declared, &self.wire) {
             (LakeType::String, _) => {
                 self.wire = Wire::Text;
-                self.expression = Expression::Output(output.to_owned());
+                self.expression = Expression::Output(output.clone());
                 (Fidelity::Text, "declared in the inventory")
             }
-            (LakeType::Decimal { .. }, Wire::Numeric) => {
-                (Fidelity::Sidecar, "declared in the inventory; values that do not fit go to _ol_odd")
-            }
+            (LakeType::Decimal { .. }, Wire::Numeric) => (
+                Fidelity::Sidecar,
+                "declared in the inventory; values that do not fit go to _ol_odd",
+            ),
             (LakeType::Long, Wire::Int2 | Wire::Int4) | (LakeType::Int, Wire::Int2) => {
                 (Fidelity::Widened, "declared in the inventory")
             }
@@ -152,20 +153,22 @@ impl Reading {
         let column = quote(&self.name);
         match &self.expression {
             Expression::Column => column,
-            Expression::Output(function) => format!("pg_catalog.textin({function}({column}))"),
+            Expression::Output(output) => output.text_of(&column),
             // unnest would spread a composite into its fields, so those are taken by subscript.
-            Expression::ListOutput { function, composite: true } => format!(
-                "CASE WHEN {column} IS NOT NULL THEN ARRAY(SELECT \
-                 pg_catalog.textin({function}({column}[i])) FROM pg_catalog.generate_subscripts({column}, 1) AS \
-                 s(i) ORDER BY i) END"
+            Expression::ListOutput { output, composite: true } => format!(
+                "CASE WHEN {column} IS NOT NULL THEN ARRAY(SELECT {} FROM pg_catalog.generate_subscripts({column}, 1) \
+                 AS s(i) ORDER BY i) END",
+                output.text_of(&format!("{column}[i]"))
             ),
-            Expression::ListOutput { function, composite: false } => format!(
-                "CASE WHEN {column} IS NOT NULL THEN ARRAY(SELECT \
-                 pg_catalog.textin({function}(u.e)) FROM pg_catalog.unnest({column}) WITH ORDINALITY AS u(e, o) \
-                 ORDER BY u.o) END"
+            Expression::ListOutput { output, composite: false } => format!(
+                "CASE WHEN {column} IS NOT NULL THEN ARRAY(SELECT {} FROM pg_catalog.unnest({column}) \
+                 WITH ORDINALITY AS u(e, o) ORDER BY u.o) END",
+                output.text_of("u.e")
             ),
             Expression::Json { .. } => {
-                format!("pg_catalog.textin(pg_catalog.json_out(pg_catalog.array_to_json({column})))")
+                format!(
+                    "pg_catalog.textin(pg_catalog.json_out(pg_catalog.array_to_json({column})))"
+                )
             }
         }
     }
@@ -178,7 +181,7 @@ impl Reading {
         match (&self.expression, &self.wire) {
             (Expression::Json { output }, _) => {
                 // Bounds are decorated with a leading bracket exactly when one of them is not 1.
-                let text = format!("pg_catalog.textin({output}({column}))");
+                let text = output.text_of(&column);
                 Some(format!("CASE WHEN pg_catalog.left({text}, 1) = '[' THEN {text} END"))
             }
             (Expression::Column | Expression::ListOutput { .. }, Wire::List(_)) => Some(format!(
@@ -196,14 +199,20 @@ struct Resolved {
     wire: Wire,
     expression: Expression,
     /// The qualified output function, for a declared `string`.
-    output: String,
+    output: Output,
 }
 
 /// Decides a type: the only place where Postgres types become source types.
 fn resolve(types: &Types, oid: u32, modifier: i32, dimensions: i16) -> Result<Resolved, String> {
-    let row = types.get(oid).ok_or_else(|| format!("its type (oid {oid}) is not in the catalog"))?;
+    let row =
+        types.get(oid).ok_or_else(|| format!("its type (oid {oid}) is not in the catalog"))?;
     let output = row.output.clone();
-    let plain = |source, wire| Resolved { source, wire, expression: Expression::Column, output: output.clone() };
+    let plain = |source, wire| Resolved {
+        source,
+        wire,
+        expression: Expression::Column,
+        output: output.clone(),
+    };
     match row.kind {
         TypeKind::Domain => {
             let modifier = if row.modifier == -1 { modifier } else { row.modifier };
@@ -218,7 +227,7 @@ fn resolve(types: &Types, oid: u32, modifier: i32, dimensions: i16) -> Result<Re
     }
 }
 
-fn rendered(output: String) -> Resolved {
+fn rendered(output: Output) -> Resolved {
     Resolved {
         source: SourceType::Rendered,
         wire: Wire::Text,
@@ -240,9 +249,9 @@ fn array(types: &Types, row: &TypeRow, modifier: i32, dimensions: i16) -> Result
     let element = resolve(types, row.element, modifier, 0)?;
     let expression = match element.expression {
         Expression::Column => Expression::Column,
-        Expression::Output(function) => {
+        Expression::Output(output) => {
             let composite = types.base_kind(row.element) == Some(TypeKind::Composite);
-            Expression::ListOutput { function, composite }
+            Expression::ListOutput { output, composite }
         }
         // An array of a domain over an array: the whole as text.
         Expression::ListOutput { .. } | Expression::Json { .. } => return Ok(rendered(output)),
@@ -294,17 +303,28 @@ fn built_in(row: &TypeRow, modifier: i32) -> Result<Resolved, String> {
         "time" => (SourceType::Time, Wire::Time),
         "timestamp" => (SourceType::Timestamp, Wire::Timestamp),
         "timestamptz" => (SourceType::Instant, Wire::Instant),
-        "timetz" | "interval" | "money" | "inet" | "cidr" | "macaddr" | "macaddr8" | "bit" | "varbit"
-        | "xml" | "tsvector" | "tsquery" | "jsonpath" | "point" | "line" | "lseg" | "box" | "path"
-        | "polygon" | "circle" | "char" | "refcursor" | "pg_lsn" | "tid" | "xid8" | "txid_snapshot"
-        | "pg_snapshot" | "aclitem" | "int2vector" | "oidvector" | "regclass" | "regcollation"
-        | "regconfig" | "regdictionary" | "regnamespace" | "regoper" | "regoperator" | "regproc"
-        | "regprocedure" | "regrole" | "regtype" | "regdatabase" | "oid8" => {
+        // Its output function is text's own, declared for text only; its binary form is text's too.
+        "refcursor" => (SourceType::Rendered, Wire::Text),
+        "timetz" | "interval" | "money" | "inet" | "cidr" | "macaddr" | "macaddr8" | "bit"
+        | "varbit" | "xml" | "tsvector" | "tsquery" | "jsonpath" | "point" | "line" | "lseg"
+        | "box" | "path" | "polygon" | "circle" | "char" | "pg_lsn" | "tid" | "xid8"
+        | "txid_snapshot" | "pg_snapshot" | "aclitem" | "int2vector" | "oidvector" | "regclass"
+        | "regcollation" | "regconfig" | "regdictionary" | "regnamespace" | "regoper"
+        | "regoperator" | "regproc" | "regprocedure" | "regrole" | "regtype" | "regdatabase"
+        | "oid8" => {
             return Ok(rendered(output));
         }
-        "gtsvector" | "pg_node_tree" | "pg_ndistinct" | "pg_dependencies" | "pg_mcv_list"
-        | "pg_brin_bloom_summary" | "pg_brin_minmax_multi_summary" => {
-            return Err(format!("type {} is internal to the server and its text is not its value", row.name));
+        "gtsvector"
+        | "pg_node_tree"
+        | "pg_ndistinct"
+        | "pg_dependencies"
+        | "pg_mcv_list"
+        | "pg_brin_bloom_summary"
+        | "pg_brin_minmax_multi_summary" => {
+            return Err(format!(
+                "type {} is internal to the server and its text is not its value",
+                row.name
+            ));
         }
         name => {
             return Err(format!(

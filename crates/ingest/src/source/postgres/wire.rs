@@ -281,7 +281,8 @@ impl Connection {
             let (kind, rest) = body
                 .split_first_chunk::<4>()
                 .ok_or_else(|| WireError::Protocol("a short authentication message".into()))?;
-            let password = settings.password.as_ref().map_or("", |secret| secret.expose()).as_bytes();
+            let password =
+                settings.password.as_ref().map_or("", |secret| secret.expose()).as_bytes();
             let mut message = BytesMut::new();
             match i32::from_be_bytes(*kind) {
                 0 => return Ok(()),
@@ -374,7 +375,10 @@ impl Connection {
         }
         if needed > self.buffer.len() {
             self.buffer.resize(needed, 0);
-        } else if self.buffer.len() > READ_BUFFER_BYTES && self.end < READ_BUFFER_BYTES && needed < READ_BUFFER_BYTES {
+        } else if self.buffer.len() > READ_BUFFER_BYTES
+            && self.end < READ_BUFFER_BYTES
+            && needed < READ_BUFFER_BYTES
+        {
             self.buffer.truncate(READ_BUFFER_BYTES);
             self.buffer.shrink_to_fit();
         }
