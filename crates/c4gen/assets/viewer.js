@@ -22,7 +22,13 @@
 
   svg.setAttribute("width", "100%");
   svg.setAttribute("height", "100%");
+  // Opens large enough to read; the whole is one key away.
   fit();
+  if (scale < 0.62) {
+    scale = 0.62;
+    view = { x: Number(box.dataset.home) - box.clientWidth / scale / 2, y: 0 };
+    show();
+  }
   addEventListener("resize", fit);
   box.addEventListener("wheel", function (event) {
     event.preventDefault();

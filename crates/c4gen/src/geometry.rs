@@ -16,7 +16,7 @@ pub fn faults(scene: &Scene, placement: &Placement) -> Vec<String> {
     let tabs: Vec<(&str, Rect)> = scene
         .boundaries
         .iter()
-        .filter_map(|boundary| Some((boundary.id.as_str(), title_tab(boundary, placement)?)))
+        .filter_map(|boundary| Some((boundary.id.as_str(), title_tab(boundary, scene, placement)?)))
         .collect();
 
     for (what, things) in [("label", &labels), ("box", &nodes), ("title", &tabs)] {

@@ -282,10 +282,15 @@ impl Edge {
     }
 }
 
-/// Width in pixels of a border's title on its tab.
+/// Width in pixels of a border's name on its tab.
+#[must_use]
+pub fn name_width(boundary: &Boundary) -> f64 {
+    width_pixels(&boundary.title, TITLE_SIZE, Weight::Bold) + 20.0
+}
+
+/// Width in pixels of a border's name and kind on its tab.
 #[must_use]
 pub fn title_width(boundary: &Boundary) -> f64 {
-    width_pixels(&boundary.title, TITLE_SIZE, Weight::Bold)
-        + width_pixels(&format!(" [{}]", boundary.kind), TECH_SIZE, Weight::Regular)
-        + 20.0
+    let kind = format!(" [{}]", boundary.kind);
+    name_width(boundary) + width_pixels(&kind, TECH_SIZE, Weight::Regular)
 }

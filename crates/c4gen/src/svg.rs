@@ -8,7 +8,7 @@ use c4model::{Shape, Status};
 use crate::layout::{Placement, Point, Rect};
 use crate::scene::{
     Boundary, CAP_PIXELS, Edge, LINE_HEIGHT, Line, Node, Scene, TECH_SIZE, TITLE_SIZE, cap_of,
-    chip_text_size, title_width,
+    chip_text_size, name_width, title_width,
 };
 use crate::text::{FONT_FAMILY, escape};
 
@@ -70,7 +70,7 @@ pub fn draw(scene: &Scene, placement: &Placement, standalone: bool) -> String {
         draw_label(&mut svg, edge, placement);
     }
     for boundary in &scene.boundaries {
-        if let Some(rect) = title_tab(boundary, placement) {
+        if let Some(rect) = title_tab(boundary, scene, placement) {
             draw_title(&mut svg, boundary, &rect);
         }
     }
@@ -78,29 +78,58 @@ pub fn draw(scene: &Scene, placement: &Placement, standalone: bool) -> String {
     svg
 }
 
-/// Where a border's title stands: on its upper edge, as far left as no arrow runs under it.
+/// Where a border's title stands: where no arrow runs under it, on the upper edge if there is room,
+/// else inside near the top, else on the lower edge; as far left as possible. Where the whole title
+/// fits nowhere at the top, the tab is [`name_width`] wide and holds the name without the kind.
 #[must_use]
-pub fn title_tab(boundary: &Boundary, placement: &Placement) -> Option<Rect> {
+pub fn title_tab(boundary: &Boundary, scene: &Scene, placement: &Placement) -> Option<Rect> {
     let border = placement.boundaries.get(&boundary.id)?;
-    let width = title_width(boundary);
-    let y = border.y - TITLE_HEIGHT / 2.0;
-    let at = |x: f64| Rect { x, y, width, height: TITLE_HEIGHT };
+    let inner = scene
+        .boundaries
+        .iter()
+        .filter(|inner| inner.parent.as_deref() == Some(boundary.id.as_str()));
+    let inner: Vec<Rect> = inner
+        .filter_map(|inner| placement.boundaries.get(&inner.id))
+        // A title of its own stands half above the upper edge.
+        .map(|rect| Rect { y: rect.y - TITLE_HEIGHT, height: rect.height + TITLE_HEIGHT, ..*rect })
+        .collect();
     let is_free = |tab: &Rect| {
-        let wider = Rect { x: tab.x - 3.0, width: tab.width + 6.0, ..*tab };
-        !placement.edges.values().any(|edge| {
-            edge.label.overlaps(&wider)
-                || segments(&edge.points).any(|piece| piece.overlaps(&wider))
+        let wider = Rect {
+            x: tab.x - 3.0,
+            y: tab.y - 1.0,
+            width: tab.width + 6.0,
+            height: tab.height + 2.0,
+        };
+        let mut pieces = placement.edges.values().flat_map(|edge| segments(&edge.points));
+        let mut taken = placement.nodes.values().chain(&inner);
+        !pieces.any(|piece| piece.overlaps(&wider))
+            && !placement.edges.values().any(|edge| edge.label.overlaps(&wider))
+            && !taken.any(|rect| rect.overlaps(&wider))
+    };
+    let top = border.y - TITLE_HEIGHT / 2.0;
+    let bottom = border.bottom() - TITLE_HEIGHT / 2.0;
+    let inside = steps(border.y + 4.0, (border.y + 160.0).min(border.bottom() - TITLE_HEIGHT));
+    let upper: Vec<f64> = std::iter::once(top).chain(inside).collect();
+    let first = border.x + 10.0;
+    let along = |y: f64, width: f64| {
+        steps(first, border.right() - 10.0 - width).map(move |x| Rect {
+            x,
+            y,
+            width,
+            height: TITLE_HEIGHT,
         })
     };
-    let first = border.x + 10.0;
-    let mut x = first;
-    while x + width <= border.right() - 10.0 {
-        if is_free(&at(x)) {
-            return Some(at(x));
-        }
-        x += 4.0;
-    }
-    Some(at(first))
+    let (whole, short) = (title_width(boundary), name_width(boundary));
+    let tabs = [whole, short]
+        .into_iter()
+        .flat_map(|width| upper.iter().flat_map(move |y| along(*y, width)));
+    let last = Rect { x: first, y: top, width: whole, height: TITLE_HEIGHT };
+    tabs.chain(along(bottom, whole)).find(is_free).or(Some(last))
+}
+
+fn steps(from: f64, upto: f64) -> impl Iterator<Item = f64> {
+    std::iter::successors(Some(from), |value| Some(value + 4.0))
+        .take_while(move |value| *value <= upto)
 }
 
 /// The straight pieces of a line, as thin rectangles.
@@ -212,13 +241,17 @@ fn draw_node(svg: &mut String, node: &Node, rect: &Rect) {
 }
 
 fn draw_title(svg: &mut String, boundary: &Boundary, rect: &Rect) {
+    let kind = if rect.width < title_width(boundary) {
+        String::new()
+    } else {
+        format!(r#"<tspan class="kind" font-size="{TECH_SIZE}"> [{}]</tspan>"#, boundary.kind)
+    };
     let group = format!(
-        r#"<g class="tab"><rect {} rx="4"/><text x="{}" y="{}" font-size="{TITLE_SIZE}"><tspan class="name">{}</tspan><tspan class="kind" font-size="{TECH_SIZE}"> [{}]</tspan></text></g>"#,
+        r#"<g class="tab"><rect {} rx="4"/><text x="{}" y="{}" font-size="{TITLE_SIZE}"><tspan class="name">{}</tspan>{kind}</text></g>"#,
         position(rect),
         round(rect.x + 10.0),
         round(rect.y + rect.height / 2.0 + TITLE_SIZE * 0.35),
         escape(&boundary.title),
-        boundary.kind,
     );
     linked(svg, boundary.link.as_deref(), &boundary.title, &group);
 }

@@ -62,6 +62,10 @@ fn graph(scene: &Scene) -> Value {
                 "targets": [edge.to],
                 "labels": [{
                     "id": format!("label/{}", edge.id), "text": "x",
+                    "layoutOptions": {
+                        "elk.edgeLabels.inline": "true",
+                        "elk.edgeLabels.placement": "CENTER",
+                    },
                     "width": edge.label_width, "height": edge.label_height,
                 }],
             })
@@ -77,7 +81,6 @@ fn graph(scene: &Scene) -> Value {
             "elk.json.shapeCoords": "ROOT",
             "elk.json.edgeCoords": "ROOT",
             "elk.padding": "[top=12,left=12,bottom=12,right=12]",
-            "elk.edgeLabels.inline": "true",
             "elk.spacing.nodeNode": "26",
             "elk.spacing.edgeNode": "18",
             "elk.spacing.edgeEdge": "11",

@@ -69,12 +69,12 @@ pub fn containers(model: &Model, system: &ElementRecord) -> Scene {
     let mut edges = Vec::new();
     for leg in legs(model).filter(|leg| inside(leg.from) || inside(leg.to)) {
         let (from, to) = (family_of(leg.from), family_of(leg.to));
-        let moves = &leg.flow.moves;
+        let moves = &marked(&leg.flow.moves, is_verified(leg.flow));
         let id = format!("{}:{from}:{to}", leg.flow.id);
         let mut edge = Edge::new(&id, &from, &to, moves, leg.tech, leg.flow.status);
         edge.is_async = leg.flow.kind.is_async();
         edge.is_verified = is_verified(leg.flow);
-        edge.description = describe(model, &from, &to, moves, leg.tech, edge.is_verified);
+        edge.description = describe(model, &from, &to, &leg.flow.moves, leg.tech, edge.is_verified);
         edge.link = Some(format!("flows.html#flow-{}", leg.flow.id));
         edges.push(edge);
         shown.extend(
@@ -164,6 +164,8 @@ fn bundled_edge(
     if hidden > 0 {
         text = format!("{text}; {hidden} more");
     }
+    let is_sure = flows.iter().all(|flow| is_verified(flow));
+    let text = marked(&text, is_sure);
     let tech = match flows {
         [flow] => flow.tech.as_str(),
         _ => "",
@@ -171,10 +173,15 @@ fn bundled_edge(
     let id = format!("{from}:{to}:{is_async}:{status:?}");
     let mut edge = Edge::new(&id, from, to, &text, tech, status);
     edge.is_async = is_async;
-    edge.is_verified = flows.iter().all(|flow| is_verified(flow));
+    edge.is_verified = is_sure;
     edge.description = describe(model, from, to, &moves.join("; "), tech, edge.is_verified);
     edge.link = flows.first().map(|flow| format!("flows.html#flow-{}", flow.id));
     edge
+}
+
+/// What moves, with a question mark where nothing but somebody's word stands behind it.
+fn marked(moves: &str, is_verified: bool) -> String {
+    if is_verified { moves.to_owned() } else { format!("{moves} ?") }
 }
 
 fn describe(

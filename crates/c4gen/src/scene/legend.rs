@@ -51,7 +51,11 @@ pub fn legend() -> (Scene, Placement) {
     let mut target =
         Edge::new("target", "database", "bucket", "Planned", "technology", Status::Target);
     "violet and dotted: planned, no code claims it".clone_into(&mut target.description);
-    let edges = vec![sync, asynchronous, target];
+    let mut doubted =
+        Edge::new("doubted", "person", "bucket", "Not verified ?", "technology", Status::Live);
+    "question mark: somebody said so, and nothing in this repository shows it"
+        .clone_into(&mut doubted.description);
+    let edges = vec![sync, asynchronous, target, doubted];
 
     let mut placed_nodes = BTreeMap::new();
     let tallest = nodes.iter().map(|node| node.height).fold(0.0, f64::max);

@@ -10,6 +10,7 @@ pub(super) fn short_legend() -> String {
     "<p class=\"key\"><span class=\"sync\">solid</span> synchronous, the caller waits · \
      <span class=\"async\">amber, dashed</span> asynchronous · \
      <span class=\"target\">violet, dotted</span> target: planned, not built · \
+     <span class=\"sync\">?</span> not verified · \
      <a href=\"index.html#reading\">legend</a></p>\n"
         .to_owned()
 }

@@ -93,6 +93,7 @@ systems and {people} kinds of people.</p>
 <li>An arrow points where the data goes and names what moves. Who opens the connection stands in the table.</li>
 <li><strong>Solid</strong>: synchronous, the caller waits. <strong>Amber and dashed</strong>: asynchronous, by the clock, through a queue or on an event.</li>
 <li><strong>Violet, dotted, tagged “target”</strong>: planned and not built.</li>
+<li><strong>A question mark</strong>: not verified. Somebody said so; no code and no file of this repository shows it.</li>
 <li>A database that stands for many deployments lists them inside; its arrows hold for each of them.</li>
 <li>A box of a diagram leads one level down; a label leads to the flow in the table.</li>
 </ul>

@@ -95,9 +95,16 @@ pub(super) fn diagram(
         })
         .collect();
     rows.sort();
+    // Where the page opens: in the middle of the system it is about.
+    let home = scene
+        .id
+        .strip_prefix("containers_")
+        .and_then(|system| placement.boundaries.get(system))
+        .map_or(placement.width / 2.0, |border| border.x + border.width / 2.0)
+        .round();
     let body = format!(
         r#"<p class="hint">{hint}</p>
-<div class="viewer" data-viewer>
+<div class="viewer" data-viewer data-home="{home}">
 <div class="tools" hidden><button type="button" data-zoom="in" aria-label="Zoom in">+</button><button type="button" data-zoom="out" aria-label="Zoom out">−</button><button type="button" data-zoom="fit" aria-label="Fit to the window">Fit</button><a href="{image}">SVG</a></div>
 {drawn}</div>
 <details class="arrows"><summary>The same {count} arrows as a list</summary>

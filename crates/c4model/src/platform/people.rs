@@ -5,7 +5,7 @@ use crate::macros::listed_elements;
 listed_elements! { PEOPLE:
 
 (pub DataEngineer: Person { id: "data_engineer", name: "Data engineer", shape: Person,
-    owner: "data platform", summary: "Runs pipelines, reads logs at 3 a.m." })
+    owner: "data platform", summary: "Runs and repairs the pipelines" })
 (pub Analyst: Person { id: "analyst", name: "Analyst", shape: Person,
     owner: "data platform", summary: "Explores data, publishes dashboards" })
 (pub Learner: Person { id: "learner", name: "Learner", shape: Person,
