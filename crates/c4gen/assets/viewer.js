@@ -29,7 +29,7 @@
     view = { x: Number(box.dataset.home) - box.clientWidth / scale / 2, y: 0 };
     show();
   }
-  addEventListener("resize", fit);
+  addEventListener("resize", show);
   box.addEventListener("wheel", function (event) {
     event.preventDefault();
     var at = box.getBoundingClientRect();

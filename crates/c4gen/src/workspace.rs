@@ -68,9 +68,12 @@ struct Metadata {
 /// The packages of the workspace.
 ///
 /// # Errors
-/// [`Error::Program`] when Cargo cannot be run or refuses, [`Error::Format`] when it answers
+/// [`Error::NoWorkspace`] when the folder holds none, [`Error::Program`] when Cargo cannot be run or refuses, [`Error::Format`] when it answers
 /// something else than documented.
 pub fn packages(root: &Path) -> Result<Vec<Package>, Error> {
+    if !root.join("Cargo.toml").is_file() {
+        return Err(Error::NoWorkspace { path: root.to_path_buf() });
+    }
     let program = "cargo metadata";
     let output = Command::new("cargo")
         .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])

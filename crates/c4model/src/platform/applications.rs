@@ -54,7 +54,7 @@ listed_elements! { APPLICATIONS:
 (pub EdxNotes: Container in OpenEdx { id: "edx_notes", name: "edX notes", shape: Database,
     tech: "MySQL", owner: "MITx Online, xPRO, Residential", summary: "Learners' notes" })
 (pub Forum: Container in OpenEdx { id: "forum", name: "Forum", shape: Database,
-    tech: "MongoDB; MySQL schema `forum`", owner: "MITx Online, xPRO, Residential",
+    tech: "MongoDB, MySQL", owner: "MITx Online, xPRO, Residential",
     summary: "Threads and comments" })
 (pub TrackingLogs: Container in OpenEdx { id: "tracking_logs", name: "Tracking logs",
     shape: Bucket, tech: "S3, JSON lines, gzip", owner: "MITx Online, xPRO, Residential",
