@@ -123,6 +123,7 @@ impl Lake {
             .await
             .map_err(|error| Error::from_iceberg(ErrorKind::WarehouseUnwritable, error))?;
         storage::make_durable(vec![address.clone()]).await?;
+        fail::fail_point!("lake.create.before_insert");
         match self.catalog.insert(name, &address).await {
             Ok(Inserted::Done) => {
                 let table = self.build(name, metadata, address)?;

@@ -183,6 +183,7 @@ impl Lake {
             }
             let staged =
                 produce::stage(&base, commit, commit_id, attempt, self.clock().now()).await?;
+            fail::fail_point!("lake.commit.staged");
             let files = (attempt == 0).then(|| commit.files.iter().map(|file| file.path.clone()));
             if let Some(files) = files {
                 storage::make_durable(files.collect()).await?;
@@ -241,8 +242,13 @@ impl Lake {
             .map_err(|error| Error::from_iceberg(ErrorKind::WarehouseUnwritable, error))?;
         storage::make_durable(staged.written.clone()).await?;
         let name = Self::name_of(base);
-        match self.catalog().swap(&name, &current, &location).await {
-            Ok(Swapped::Done) => Ok(Outcome::Done(self.build(&name, metadata, location)?)),
+        // Built before the swap: once the catalog has taken it, nothing may fail any more.
+        let committed = self.build(&name, metadata, location.clone())?;
+        fail::fail_point!("lake.commit.before_swap");
+        let swapped = self.catalog().swap(&name, &current, &location).await;
+        fail::fail_point!("lake.commit.after_swap");
+        match swapped {
+            Ok(Swapped::Done) => Ok(Outcome::Done(committed)),
             Ok(Swapped::Lost) => Ok(Outcome::Lost),
             Err(error) if *error.kind() == ErrorKind::CommitStateUnknown => {
                 Ok(Outcome::Unknown(error))
@@ -277,6 +283,11 @@ fn check_retry(table: &LakeTable, base: &Table, commit: &Commit) -> Result<()> {
     if table.inner().metadata().uuid() != base.metadata().uuid() {
         return Err(Error::new(ErrorKind::CommitConflict)
             .with("reason", "the table was dropped and created again during the commit"));
+    }
+    let change = commit.schema_change.as_ref().map(SchemaChange::requirements).unwrap_or_default();
+    if change.iter().any(|requirement| requirement.check(Some(base.metadata())).is_err()) {
+        return Err(Error::new(ErrorKind::CommitConflict)
+            .with("reason", "another commit changed the schema at the same time"));
     }
     if commit.operation == Operation::Append {
         return Ok(());

@@ -81,6 +81,12 @@ impl<'a> Producer<'a> {
                 .with("format version", base.metadata().format_version())
                 .with("reason", "only tables of format version 2 are written"));
         }
+        if !base.metadata().default_partition_spec().is_unpartitioned() {
+            return Err(Error::new(ErrorKind::SchemaConflict).with(
+                "reason",
+                "another writer partitioned the table, and files are written unpartitioned",
+            ));
+        }
         if let Some(key) = commit.state.keys().find(|key| !key.starts_with(STATE_PREFIX)) {
             return Err(Error::new(ErrorKind::Unexpected)
                 .with("state key", key)
@@ -101,6 +107,7 @@ impl<'a> Producer<'a> {
 
     async fn produce(&mut self, now: SystemTime) -> Result<Snapshot> {
         self.add_files().await?;
+        fail::fail_point!("lake.commit.manifest_written");
         match self.commit.operation {
             Operation::Append => self.keep_all().await?,
             Operation::Overwrite => self.remove_all().await?,

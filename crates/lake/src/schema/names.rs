@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-/// Names Iceberg gives to its own metadata columns. A table column of such a name is shadowed by the metadata column
-/// or refused, depending on the reader.
-const METADATA_COLUMNS: [&str; 11] = [
+/// Names Iceberg's Java library gives to its metadata columns. Spark refuses to read a table that has one of them
+/// ("Table column names conflict with names reserved for Iceberg metadata columns"); PyIceberg and DuckDB read it.
+///
+/// `pos`, `file_path` and the `_change_…` columns are reserved by the specification too, but only inside delete files
+/// and change views, and every reader takes them.
+const METADATA_COLUMNS: [&str; 7] = [
     "_file",
     "_pos",
     "_deleted",
@@ -12,11 +15,10 @@ const METADATA_COLUMNS: [&str; 11] = [
     "_partition",
     "_row_id",
     "_last_updated_sequence_number",
-    "_change_type",
-    "_change_ordinal",
-    "_commit_snapshot_id",
-    "",
 ];
+
+/// Names Trino gives to the hidden columns of every Iceberg table, which hide a column of the table.
+const TRINO_HIDDEN_COLUMNS: [&str; 3] = ["$path", "$file_modified_time", "$partition"];
 
 /// Why a reader cannot take a column of this name, or `None` when all can.
 pub fn unreadable_name(name: &str) -> Option<&'static str> {
@@ -27,7 +29,12 @@ pub fn unreadable_name(name: &str) -> Option<&'static str> {
         return Some("a name with a zero character cannot be stored");
     }
     if METADATA_COLUMNS.contains(&name) {
-        return Some("the name belongs to a metadata column of Iceberg");
+        return Some(
+            "the name belongs to a metadata column of Iceberg, and Spark refuses the table",
+        );
+    }
+    if TRINO_HIDDEN_COLUMNS.contains(&name.to_lowercase().as_str()) {
+        return Some("the name belongs to a hidden column of Trino");
     }
     None
 }
@@ -49,9 +56,19 @@ mod tests {
 
     #[test]
     fn ordinary_and_strange_names_are_readable() {
-        for name in
-            ["id", "select", "a.b", "\"q\"", "ünï", "🦆", " lead", "a/b", "pos", "file_path"]
-        {
+        for name in [
+            "id",
+            "select",
+            "a.b",
+            "\"q\"",
+            "ünï",
+            "🦆",
+            " lead",
+            "a/b",
+            "pos",
+            "file_path",
+            "_change_type",
+        ] {
             assert_eq!(unreadable_name(name), None, "{name}");
         }
     }

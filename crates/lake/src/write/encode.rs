@@ -106,8 +106,7 @@ impl Encoder {
         let footer = file.writer.finish().map_err(Error::from_parquet);
         let closed = footer.and_then(|footer| {
             let bytes = file.writer.bytes_written() as u64;
-            let sink = file.writer.into_inner().map_err(Error::from_parquet)?;
-            sink.close().map_err(|error| Error::from_parquet(error.into()))?;
+            file.writer.inner_mut().close().map_err(|error| Error::from_parquet(error.into()))?;
             let data_file = metrics::data_file(
                 &self.table_schema,
                 &footer,
@@ -120,6 +119,7 @@ impl Encoder {
         });
         match closed {
             Ok(written) => {
+                fail::fail_point!("lake.write.file_closed");
                 self.files.push(written);
                 Ok(())
             }

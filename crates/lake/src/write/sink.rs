@@ -25,7 +25,7 @@ impl Sink {
     }
 
     /// Writes what is left and closes the file.
-    pub(crate) fn close(mut self) -> io::Result<()> {
+    pub(crate) fn close(&mut self) -> io::Result<()> {
         self.send()?;
         self.runtime.block_on(self.file.close()).map_err(io::Error::other)
     }

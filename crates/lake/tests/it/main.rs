@@ -1,1 +1,15 @@
-//! x
+//! The crate as its callers use it: real files, a real catalog, no mocks.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failing unwrap is a failing test"
+)]
+
+mod commits;
+mod evolution;
+mod failures;
+mod leftovers;
+mod postgres;
+mod round_trip;
+mod support;
+mod writing;
