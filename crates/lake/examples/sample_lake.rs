@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::{
-    ArrayRef, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float64Array,
-    Int32Array, Int64Array, LargeBinaryArray, ListArray, RecordBatch, StringArray,
+    Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray,
+    Float64Array, Int32Array, Int64Array, LargeBinaryArray, ListArray, RecordBatch, StringArray,
     Time64MicrosecondArray, TimestampMicrosecondArray,
 };
 use arrow_schema::DataType;
@@ -150,13 +150,14 @@ fn rows(
     let keys: Vec<i64> = keys.collect();
     let given = || keys.iter().map(|n| (n % 7 != 0).then_some(*n));
     let small = |n: i64| i32::try_from(n).unwrap_or(0);
+    let byte = |n: i64| u8::try_from(n).unwrap_or(0);
     let decimal = |precision, scale, factor: i128| -> Result<ArrayRef, arrow_schema::ArrowError> {
         let values: Decimal128Array =
             given().map(|n| n.map(|n| (50 - i128::from(n)) * factor)).collect();
         Ok(Arc::new(values.with_precision_and_scale(precision, scale)?))
     };
     let micros = |n: i64| (n - 50) * 86_400_000_000 * 300 + n;
-    let uuids = given().map(|n| n.map(|n| [u8::try_from(n).unwrap_or(0); 16]));
+    let uuids = given().map(|n| n.map(|n| [byte(n); 16]));
     let mut tags = ListBuilder::new(StringBuilder::new());
     for n in given() {
         match n {
@@ -198,7 +199,7 @@ fn rows(
         Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(uuids, 16)?),
         Arc::new(
             given()
-                .map(|n| n.map(|n| vec![255 - small(n).to_le_bytes()[0]; small(n) as usize]))
+                .map(|n| n.map(|n| vec![255 - byte(n); usize::from(byte(n))]))
                 .collect::<LargeBinaryArray>(),
         ),
         Arc::new(tags),

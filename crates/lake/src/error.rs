@@ -269,6 +269,10 @@ impl StorageFailure {
         Self { kind: ErrorKind::WarehouseUnreadable, action, path: path.to_owned(), source }
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "only a full disk is told from the other forty kinds"
+    )]
     pub(crate) fn writing(action: &'static str, path: &str, source: std::io::Error) -> Self {
         let kind = match source.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {

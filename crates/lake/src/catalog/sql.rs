@@ -213,6 +213,10 @@ enum Doing {
     Writing,
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the other kinds of this open enum all mean the same here"
+)]
 fn sqlite_kind(error: &sqlx::Error, doing: Doing) -> ErrorKind {
     let sqlx::Error::Database(database) = error else {
         return match error {
@@ -234,6 +238,10 @@ fn sqlite_kind(error: &sqlx::Error, doing: Doing) -> ErrorKind {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the other kinds of this open enum all mean the same here"
+)]
 fn postgres_kind(error: &sqlx::Error, doing: Doing) -> ErrorKind {
     let sqlx::Error::Database(database) = error else {
         return match error {

@@ -1,5 +1,6 @@
 //! The one place that makes a snapshot: manifests, manifest list and summary, for every operation.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::time::SystemTime;
 
@@ -220,10 +221,10 @@ impl<'a> Producer<'a> {
             for entry in loaded.entries().iter().filter(|entry| entry.is_alive()) {
                 let key =
                     (manifest.partition_spec_id, manifest.content == ManifestContentType::Data);
-                if !groups.contains_key(&key) {
-                    groups.insert(key, self.manifest(manifest.content, key.0)?);
-                }
-                let writer = groups.get_mut(&key).expect("it was inserted right above");
+                let writer = match groups.entry(key) {
+                    Entry::Occupied(open) => open.into_mut(),
+                    Entry::Vacant(vacant) => vacant.insert(self.manifest(manifest.content, key.0)?),
+                };
                 let sequence_number = entry.sequence_number().ok_or_else(|| {
                     Error::new(ErrorKind::CatalogCorrupt)
                         .with("manifest", &manifest.manifest_path)

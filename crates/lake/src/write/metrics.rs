@@ -35,6 +35,7 @@ impl Counts {
         Self { nulls: vec![0; fields.len()], nans: vec![0; fields.len()], fields }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only floating-point types have a NaN")]
     pub(crate) fn add(&mut self, batch: &RecordBatch) {
         let counts = self.nulls.iter_mut().zip(self.nans.iter_mut());
         for (column, (nulls, nans)) in batch.columns().iter().zip(counts) {

@@ -131,6 +131,10 @@ fn page_bytes(options: &WriteOptions, columns: usize) -> usize {
 }
 
 /// Whether the values of a column repeat enough for a dictionary to pay.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a type without a fixed width keeps the default, a dictionary"
+)]
 fn repeats(column: &dyn Array) -> bool {
     let step = column.len().div_ceil(SAMPLE_VALUES).max(1);
     let rows = (0..column.len()).step_by(step).filter(|row| column.is_valid(*row));

@@ -7,7 +7,7 @@ use ol_lake::{
 };
 
 use crate::support::{
-    Place, batch, commit_rows, definition, files_below, identifiers, name, two_columns, write,
+    Place, batch, commit_rows, definition, files_below, identifiers, name, now, two_columns, write,
 };
 
 fn state(position: &str) -> BTreeMap<String, String> {
@@ -115,10 +115,7 @@ async fn concurrent_appends_all_stay() {
     // Losers leave nothing behind: 8 data files, 8 manifests, 8 lists, 9 metadata files.
     let location = loaded.location().trim_start_matches("file://").to_owned();
     assert_eq!(files_below(location.as_ref()).len(), 33);
-    let orphans = lake
-        .orphans(&name("t"), std::time::Duration::ZERO, std::time::SystemTime::now())
-        .await
-        .unwrap();
+    let orphans = lake.orphans(&name("t"), std::time::Duration::ZERO, now()).await.unwrap();
     assert_eq!(orphans, Vec::new());
 }
 

@@ -1,13 +1,13 @@
 //! What a killed run leaves, and that all of it is found.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use ol_lake::{Commit, LakeColumn, LakeType, Operation};
 
 use crate::support::{
-    NAMESPACE, Place, batch, commit_rows, definition, files_below, identifiers, name, two_columns,
-    write,
+    NAMESPACE, Place, batch, commit_rows, definition, files_below, identifiers, name, now,
+    two_columns, write,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,7 +42,7 @@ async fn every_file_outside_the_table_is_an_orphan_and_none_inside() {
         .collect();
     assert_eq!(outside.len(), 6);
 
-    let now = SystemTime::now() + Duration::from_secs(3600);
+    let now = now() + Duration::from_secs(3600);
     let young = lake.orphans(&name("t"), Duration::from_secs(7200), now).await.unwrap();
     assert_eq!(young, Vec::new());
     let orphans = lake.orphans(&name("t"), Duration::from_secs(60), now).await.unwrap();
@@ -68,7 +68,7 @@ async fn folders_without_a_table_are_found() {
         .unwrap();
     lake.commit(&dropped, Commit::new(Operation::Append, Vec::new())).await.unwrap();
     lake.drop_table(&name("dropped")).await.unwrap();
-    let now = SystemTime::now() + Duration::from_secs(3600);
+    let now = now() + Duration::from_secs(3600);
     let orphans = lake.orphan_tables(NAMESPACE, Duration::from_secs(60), now).await.unwrap();
     // Two metadata files and one manifest list.
     assert_eq!(orphans.len(), 3);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_select::concat::concat_batches;
 use futures::TryStreamExt;
+use ol_chassis::clock::{Clock, SystemClock};
 use ol_lake::{
     Commit, Committed, Lake, LakeColumn, LakeSchema, LakeSettings, LakeTable, LakeType, Operation,
     Result, TableDefinition, TableName, WriteOptions, WrittenFile,
@@ -40,6 +41,10 @@ impl Place {
         lake.ensure_namespace(NAMESPACE).await.unwrap();
         lake
     }
+}
+
+pub(crate) fn now() -> std::time::SystemTime {
+    SystemClock.now()
 }
 
 pub(crate) fn name(table: &str) -> TableName {
