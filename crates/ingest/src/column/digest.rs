@@ -40,10 +40,12 @@ impl TableDigest {
             let column = batch
                 .column_by_name(name)
                 .ok_or_else(|| ArrowError::SchemaError(format!("there is no column {name}")))?;
-            *digest = digest.wrapping_add(match column.data_type() {
-                DataType::Map(..) => of_map(column.as_map())?,
-                _ => of_values(column)?,
-            });
+            let added = if let DataType::Map(..) = column.data_type() {
+                of_map(column.as_map())?
+            } else {
+                of_values(column)?
+            };
+            *digest = digest.wrapping_add(added);
         }
         self.rows += batch.num_rows() as u64;
         Ok(())

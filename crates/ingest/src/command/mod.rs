@@ -119,7 +119,6 @@ fn bad_glob(pattern: &str, error: globset::Error) -> Error {
 }
 
 /// Writes the document. A reader that has gone away (`| head`) is no failure of ours.
-
 fn print(document: &str) {
     use std::io::Write as _;
     let mut stdout = std::io::stdout().lock();

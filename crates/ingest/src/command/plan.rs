@@ -26,7 +26,7 @@ pub(super) async fn execute(arguments: &Plan, json: bool) -> Result<Exit, Error>
     for unit in &inventory.units {
         match catalog(unit).await {
             Ok(catalog) => {
-                tables.extend(unit.tables.iter().map(|table| plan_table(unit, table, &catalog)))
+                tables.extend(unit.tables.iter().map(|table| plan_table(unit, table, &catalog)));
             }
             Err(error) => {
                 tracing::error!(unit = %unit.id, error = %ol_chassis::error::chain(&error), "no plan");

@@ -94,6 +94,10 @@ fn connection(error: &io::Error, doing: Doing) -> Failure {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "sqlx's error is open: what is not named is a lost connection"
+)]
 fn catalog(error: sqlx::Error, doing: Doing) -> Error {
     let failure = match &error {
         sqlx::Error::Database(answer) => match answer.code() {

@@ -21,6 +21,7 @@ pub(super) struct Numeric<'a> {
 }
 
 /// Powers of ten that an `i128` holds.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which checks the bounds")]
 const POWERS: [i128; 39] = {
     let mut powers = [1i128; 39];
     let mut index = 1;
@@ -151,7 +152,7 @@ fn push_group(out: &mut String, group: u16, places: usize) {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
     use super::*;
 
     /// The binary form of a value given as weight, sign, display scale and digits.

@@ -85,7 +85,7 @@ impl Settings {
         let mut host = decode(url.host_str().unwrap_or_default());
         let mut port = url.port().unwrap_or(5432);
         let mut user = decode(url.username());
-        let mut password = url.password().map(|text| decode(text));
+        let mut password = url.password().map(decode);
         let mut database = decode(url.path().trim_start_matches('/'));
         let mut tls = None;
         let mut root_certificate = None;

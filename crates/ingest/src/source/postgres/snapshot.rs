@@ -245,6 +245,7 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
     use super::*;
 
     fn relation(bytes: u64) -> Relation {
