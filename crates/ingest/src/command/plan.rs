@@ -7,7 +7,7 @@ use crate::error::{Definite, Doing, Error};
 use crate::inventory::{SourceKind, Table, Unit};
 use crate::report::documents::{ColumnPlan, PlanReport, TablePlan};
 use crate::source::postgres::catalog::Catalog;
-use crate::source::postgres::settings::Settings;
+use crate::source::postgres::settings::SourceAddress;
 use crate::source::postgres::snapshot::Keeper;
 use crate::source::postgres::{contract_document, plan};
 
@@ -45,9 +45,9 @@ async fn catalog(unit: &Unit) -> Result<Catalog, Error> {
     if unit.source_kind != SourceKind::Postgres {
         return Err(Error::new(Definite::ModeUnsupported).with("source_kind", unit.source_kind));
     }
-    let url = ol_chassis::config::source_url(&unit.id.deployment, &unit.id.layer).await?;
-    let settings = Settings::parse(&url)
-        .map_err(|error| Error::new(Definite::Configuration).because(error))?;
+    let address =
+        SourceAddress { deployment: unit.id.deployment.clone(), layer: unit.id.layer.clone() };
+    let (_url, settings) = address.resolve().await?;
     let mut keeper =
         Keeper::open(&settings).await.map_err(|error| error.into_error(Doing::Connecting))?;
     keeper.catalog().await.map_err(|error| error.into_error(Doing::Reading))

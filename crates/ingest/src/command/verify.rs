@@ -10,6 +10,7 @@ use futures::TryStreamExt as _;
 use ol_chassis::cli::Context;
 use ol_chassis::config::Platform;
 use ol_chassis::progress::Unit as Counted;
+use ol_chassis::secret::SecretUrl;
 use ol_lake::{Lake, LakeTable, TableName};
 
 use crate::cli::Selection;
@@ -21,7 +22,7 @@ use crate::report::documents::{TableVerification, VerifyReport};
 use crate::run::open_lake;
 use crate::source::postgres::catalog::Catalog;
 use crate::source::postgres::rows::BatchLimit;
-use crate::source::postgres::settings::Settings;
+use crate::source::postgres::settings::{Settings, SourceAddress};
 use crate::source::postgres::snapshot::Keeper;
 use crate::source::postgres::{plan, reread};
 
@@ -70,6 +71,8 @@ pub(super) async fn execute(
 
 /// The source's side of the comparison.
 struct Side {
+    /// Held, so that leased credentials are renewed.
+    _url: SecretUrl,
     settings: Settings,
     keeper: Keeper,
     catalog: Catalog,
@@ -82,14 +85,14 @@ impl Side {
         if unit.source_kind != SourceKind::Postgres {
             return Err(Error::new(Definite::ModeUnsupported).with("source_kind", unit.source_kind));
         }
-        let url = ol_chassis::config::source_url(&unit.id.deployment, &unit.id.layer).await?;
-        let settings = Settings::parse(&url)
-            .map_err(|error| Error::new(Definite::Configuration).because(error))?;
+        let address =
+            SourceAddress { deployment: unit.id.deployment.clone(), layer: unit.id.layer.clone() };
+        let (url, settings) = address.resolve().await?;
         let mut keeper =
             Keeper::open(&settings).await.map_err(|error| error.into_error(Doing::Connecting))?;
         let catalog = keeper.catalog().await.map_err(|error| error.into_error(Doing::Reading))?;
         let batch = BatchLimit { rows: config.ingest.batch_rows, bytes: config.ingest.batch_bytes };
-        Ok(Self { settings, keeper, catalog, batch, context: context.clone() })
+        Ok(Self { _url: url, settings, keeper, catalog, batch, context: context.clone() })
     }
 
     async fn compare(

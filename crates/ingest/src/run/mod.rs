@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::error::{Definite, Error};
 use crate::inventory::{Inventory, SourceKind, Unit};
 use crate::report::{RunReport, TableReport};
+use crate::source::postgres::settings::SourceAddress;
 
 pub use dagster::Reporter;
 pub use postgres::{TableDone, UnitJob, postgres_full_load};
@@ -102,7 +103,10 @@ async fn run_unit(
         run_id,
         extracted_at_microseconds: microseconds(context.clock.now()),
     };
-    let source = Endpoint::<ApplicationPostgres, ()>::of_any_deployment(&unit.id.deployment, ());
+    let address =
+        SourceAddress { deployment: unit.id.deployment.clone(), layer: unit.id.layer.clone() };
+    let source =
+        Endpoint::<ApplicationPostgres, _>::of_any_deployment(&unit.id.deployment, address);
     let sink = Endpoint::<RawLake, _>::new(lake);
     let runner = Runner::new(Arc::new(observe::LogObserver));
     match runner.run(declared!(postgres_full_load), source, sink, job).await {

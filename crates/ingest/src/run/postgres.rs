@@ -20,7 +20,7 @@ use crate::source::postgres::catalog::Catalog;
 use crate::source::postgres::full_load::{Loading, TableLoad, TableResult, load_tables};
 use crate::source::postgres::plan::{self, TablePlan};
 use crate::source::postgres::rows::BatchLimit;
-use crate::source::postgres::settings::Settings;
+use crate::source::postgres::settings::{Settings, SourceAddress};
 use crate::source::postgres::snapshot::Keeper;
 
 /// One unit to load.
@@ -49,7 +49,9 @@ pub struct TableDone {
 
 c4model::flow! { postgres_full_load {
     moves: "Table rows",
-    tech: "COPY BINARY to Parquet, Iceberg",
+    tech: "COPY BINARY",
+    tech_onward: "Parquet, Iceberg",
+    idempotent: "replaces the table in one snapshot",
     kind: Scheduled,
     by: Through,
     owner: "data platform",
@@ -62,18 +64,19 @@ c4model::flow! { postgres_full_load {
 /// # Errors
 /// What concerns the unit as a whole: no variable says where the source is, or its URL is not usable.
 pub async fn postgres_full_load(
-    source: Source<ApplicationPostgres>,
+    source: Source<ApplicationPostgres, SourceAddress>,
     sink: Sink<RawLake, Arc<Lake>>,
     job: UnitJob,
 ) -> Result<Vec<TableReport>> {
-    tracing::debug!(source = ?source.name(), "loading in full");
     let reporter = Reporter::new(job.context.pipes.clone());
     let mut reports: BTreeMap<usize, TableReport> = BTreeMap::new();
     let mut pending: Vec<usize> = (0..job.unit.tables.len()).collect();
     let attempts = job.context.config.ingest.attempts;
     for attempt in 1..=attempts {
         let mut again = Vec::new();
-        for (index, seconds, result) in job.attempt(sink.endpoint(), &pending).await? {
+        for (index, seconds, result) in
+            job.attempt(source.endpoint(), sink.endpoint(), &pending).await?
+        {
             let Some(table) = job.unit.tables.get(index) else { continue };
             let report = match result {
                 Ok(done) => {
@@ -137,18 +140,20 @@ type Attempted = (usize, f64, Result<TableDone>);
 
 impl UnitJob {
     /// Reads the tables of `pending` once, under one snapshot.
-    async fn attempt(&self, lake: &Arc<Lake>, pending: &[usize]) -> Result<Vec<Attempted>> {
-        let all = |error: &Error| {
-            Ok(pending
-                .iter()
-                .map(|index| (*index, 0.0, Err(error.again().with("unit", &self.unit.id))))
-                .collect())
-        };
+    async fn attempt(
+        &self,
+        source: &SourceAddress,
+        lake: &Arc<Lake>,
+        pending: &[usize],
+    ) -> Result<Vec<Attempted>> {
         let id = &self.unit.id;
-        // Held to the end: credentials that Vault leased for it are renewed for as long as it lives.
-        let url = ol_chassis::config::source_url(&id.deployment, &id.layer).await?;
-        let settings = Settings::parse(&url)
-            .map_err(|error| Error::new(crate::error::Definite::Configuration).because(error))?;
+        let variable = ol_chassis::config::source_variable(&id.deployment, &id.layer);
+        let all = |error: &Error| {
+            let each = || error.again().with("unit", id).with("variable", &variable);
+            Ok(pending.iter().map(|index| (*index, 0.0, Err(each()))).collect())
+        };
+        // Held to the end, so that leased credentials are renewed.
+        let (_url, settings) = source.resolve().await?;
         let opened = async {
             let mut keeper =
                 Keeper::open(&settings).await.map_err(|e| e.into_error(Doing::Connecting))?;

@@ -11,6 +11,8 @@ use std::time::Duration;
 use ol_chassis::secret::{SecretText, SecretUrl};
 use url::Url;
 
+use crate::error::{Definite, Error};
+
 /// What `sslmode` asks for, strongest last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TlsMode {
@@ -68,13 +70,38 @@ pub struct Settings {
 #[error("The connection URL is not usable: {0}")]
 pub struct SettingsError(String);
 
+/// A source by its place in the inventory: where it is, and with which password, is looked up at each connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceAddress {
+    /// The deployment, e.g. `mitxonline`.
+    pub deployment: String,
+    /// The layer, e.g. `app_postgres`.
+    pub layer: String,
+}
+
+impl SourceAddress {
+    /// Looks the source up: in `OL_SOURCE_<DEPLOYMENT>_<LAYER>_URL`, a file, or Vault.
+    ///
+    /// Keep the URL for as long as the connection is used: credentials that Vault leased are renewed with it.
+    ///
+    /// # Errors
+    /// No variable says where the source is, Vault does not answer, or the URL is not usable.
+    pub async fn resolve(&self) -> Result<(SecretUrl, Settings), Error> {
+        let url = ol_chassis::config::source_url(&self.deployment, &self.layer).await?;
+        let settings = Settings::parse(&url)
+            .map_err(|error| Error::new(Definite::Configuration).because(error))?;
+        Ok((url, settings))
+    }
+}
+
 impl Settings {
     /// Parses a `postgres://` or `postgresql://` URL.
     ///
     /// # Errors
     /// The URL has another scheme, no user, or an unknown or malformed parameter.
     pub fn parse(url: &SecretUrl) -> Result<Self, SettingsError> {
-        let url = Url::parse(url.expose())
+        // libpq allows a URL without a host (`user@/database?host=/folder`), the standard does not.
+        let url = Url::parse(&url.expose().replacen("@/", "@localhost/", 1))
             .map_err(|error| SettingsError(format!("it is not a URL ({error})")))?;
         if !matches!(url.scheme(), "postgres" | "postgresql") {
             return Err(SettingsError(format!(
