@@ -7,6 +7,9 @@ use ol_ingest::command;
 use ol_pipes::Pipes;
 
 fn main() -> ExitCode {
+    // Reads FAILPOINTS: without it no point is ever armed.
+    #[cfg(feature = "failpoints")]
+    let _armed = fail::FailScenario::setup();
     let cli: Cli = ol_chassis::cli::parse();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let pipes = match Pipes::open(&arguments) {
