@@ -90,6 +90,24 @@ impl Case {
         document
     }
 
+    /// `run` over tables some of which may be refused: exit code 2 when one is, else 0; its document.
+    #[track_caller]
+    pub(crate) fn run_with_refusals(&self) -> Value {
+        let finished = self.finish(self.command("run"));
+        let document = finished.json();
+        let mut outcomes: Vec<_> =
+            document["tables"].as_array().unwrap().iter().map(|t| text(t, "outcome")).collect();
+        outcomes.sort_unstable();
+        outcomes.dedup();
+        let code = if outcomes.contains(&"refused") { 2 } else { 0 };
+        assert!(
+            outcomes.iter().all(|outcome| ["done", "refused"].contains(outcome)),
+            "{document:#}"
+        );
+        finished.expect_code(code);
+        document
+    }
+
     /// The comparison of source and lake for the tables of a unit.
     pub(crate) fn compare(&self, unit: &Path, report: &Value) -> Comparison {
         Readers::compare(&self.database.url(), &self.lake, unit, Some(report))

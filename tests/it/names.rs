@@ -10,8 +10,10 @@ use crate::common::Case;
 fn odd_names_land_under_their_own_column_names_and_distinct_raw_tables() {
     let case = Case::new("names");
     case.database.psql(
-        r#"CREATE TABLE "MixedCase" ("Id" int PRIMARY KEY, "camelCase" text, camelcase text, "CAMELCASE" text);
-        INSERT INTO "MixedCase" VALUES (1, 'a', 'b', 'c');
+        r#"CREATE TABLE "MixedCase" ("Id" int PRIMARY KEY, "camelCase" text, "OTHER" text);
+        INSERT INTO "MixedCase" VALUES (1, 'a', 'b');
+        CREATE TABLE twins ("Id" int PRIMARY KEY, "camelCase" text, camelcase text, "CAMELCASE" text);
+        INSERT INTO twins VALUES (1, 'a', 'b', 'c');
         CREATE TABLE mixedcase ("Id" int PRIMARY KEY); INSERT INTO mixedcase VALUES (2);
         CREATE TABLE "select" ("table" int PRIMARY KEY, "from" text, "order" text, "null" text, "timestamp" timestamp);
         INSERT INTO "select" VALUES (1, 'f', 'o', 'n', '2020-01-01');
@@ -27,8 +29,10 @@ fn odd_names_land_under_their_own_column_names_and_distinct_raw_tables() {
     );
     case.database.psql(
         r#"INSERT INTO "a""b'c" VALUES (1, '1', '2', '3', '4', '5', '6', '7');
-        CREATE TABLE _ol_op (_ol_position_ int PRIMARY KEY, _id text, _file text, _pos int, file_path text, pos int, _deleted text);
-        INSERT INTO _ol_op VALUES (1, '1', '2', 3, '4', 5, '6');
+        CREATE TABLE _ol_op (_ol_position_ int PRIMARY KEY, _id text, _op text, file_path text, pos int, op text, before text);
+        INSERT INTO _ol_op VALUES (1, '1', '2', '3', 4, '5', '6');
+        CREATE TABLE taken (id int PRIMARY KEY, _file text, _pos int, _deleted text); INSERT INTO taken VALUES (1);
+        CREATE TABLE ours (id int PRIMARY KEY, _ol_odd text); INSERT INTO ours VALUES (1);
         CREATE SCHEMA a; CREATE SCHEMA a_b; CREATE SCHEMA "a__b"; CREATE SCHEMA "A";
         CREATE TABLE a.b_c (id int PRIMARY KEY); INSERT INTO a.b_c VALUES (1);
         CREATE TABLE a_b.c (id text PRIMARY KEY); INSERT INTO a_b.c VALUES ('x'), ('y');
@@ -39,10 +43,21 @@ fn odd_names_land_under_their_own_column_names_and_distinct_raw_tables() {
         CREATE TABLE a_table_whose_name_is_exactly_as_long_as_a_name_may_be_at_the_63 (id int PRIMARY KEY);"#,
     );
     let (unit, _) = case.discover();
-    let document = case.run(0);
+    let document = case.run_with_refusals();
     let comparison = case.compare(&unit, &document);
     comparison.expect_equal();
-    assert_eq!(comparison.tables("equal").len(), 13, "{:?}", comparison.tables("refused"));
+    // Readers of the lake know no case and keep names of their own: what they would confuse is refused, with a reason.
+    assert_eq!(comparison.tables("refused"), ["public.ours", "public.taken", "public.twins"]);
+    for table in comparison.tables("refused") {
+        let column = match table.as_str() {
+            "public.ours" => "_ol_odd",
+            "public.taken" => "_file",
+            _ => "camelCase",
+        };
+        let reason = comparison.reason(&table).unwrap();
+        assert!(reason.contains(column), "{table}: {reason}");
+    }
+    assert_eq!(comparison.tables("equal").len(), 13);
     let raw_tables: Vec<String> = document
         .get("tables")
         .and_then(Value::as_array)

@@ -1,6 +1,6 @@
 //! The binaries under test, as they are built from this workspace.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -19,46 +19,47 @@ pub fn workspace_root() -> PathBuf {
 /// Taken from the variable `NAME_BINARY` (`OL_INGEST_BINARY` for `ol-ingest`); without it, built once with cargo in the
 /// profile and target folder of the test itself.
 pub fn binary(name: &str) -> PathBuf {
-    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     let variable = format!("{}_BINARY", name.replace('-', "_").to_uppercase());
     if let Some(path) = std::env::var_os(&variable) {
         let path = PathBuf::from(path);
         assert!(path.is_file(), "{variable} names {}, which is no file", path.display());
         return path;
     }
-    let mut built = BUILT.lock().expect("building a binary does not panic while it holds the lock");
-    built.entry(name.to_owned()).or_insert_with(|| build(name)).clone()
+    built(name, &["--bin", name, "--features", "failpoints"], Path::new(name))
 }
 
-fn build(name: &str) -> PathBuf {
+/// The example `name` of a package, built once with cargo.
+pub fn example(package: &str, name: &str) -> PathBuf {
+    built(package, &["--example", name], &Path::new("examples").join(name))
+}
+
+/// Builds once a test binary, and returns the product's path; `product` is its place in the profile's folder.
+fn built(package: &str, arguments: &[&str], product: &Path) -> PathBuf {
+    static BUILT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
     // …/<profile>/deps/<test>: the test's own place names the target folder and the profile.
     let test = std::env::current_exe().expect("a running test has a path");
     let profile_folder =
         test.ancestors().nth(2).expect("a test binary lies in the deps folder of its profile");
+    let target = profile_folder.parent().expect("a profile folder lies in the target folder");
+    let path = profile_folder.join(product);
+    let mut known = BUILT.lock().expect("a failed build fails every test that needs the program");
+    if known.contains(&path) {
+        return path;
+    }
     let profile = match profile_folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(profile) => profile,
     };
-    let target = profile_folder.parent().expect("a profile folder lies in the target folder");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo)
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            name,
-            "--bin",
-            name,
-            "--features",
-            "failpoints",
-            "--profile",
-            profile,
-        ])
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "--package", package, "--profile", profile])
+        .args(arguments)
         .arg("--target-dir")
         .arg(target)
         .current_dir(workspace_root())
         .status()
         .expect("cargo can be started");
-    assert!(built.success(), "{name} does not build");
-    profile_folder.join(name)
+    assert!(status.success(), "{package} does not build");
+    known.insert(path.clone());
+    path
 }

@@ -14,7 +14,7 @@ mod process;
 mod readers;
 mod shared;
 
-pub use binary::{binary, workspace_root};
+pub use binary::{binary, example, workspace_root};
 pub use inventory::{Inventory, Unit};
 pub use lake::Lake;
 pub use postgres::{Database, PostgresServer};

@@ -33,10 +33,17 @@ impl Comparison {
 
     /// The rows that psql counted in a source table; `None` where it was not compared.
     pub fn rows(&self, table: &str) -> Option<u64> {
+        self.finding(table)?.pointer("/rows/psql")?.as_u64()
+    }
+
+    /// Why a source table was refused or could not be compared.
+    pub fn reason(&self, table: &str) -> Option<&str> {
+        self.finding(table)?.get("reason")?.as_str()
+    }
+
+    fn finding(&self, table: &str) -> Option<&serde_json::Value> {
         let tables = self.document.get("tables")?.as_array()?;
-        let found =
-            tables.iter().find(|found| found.get("source").is_some_and(|name| name == table))?;
-        found.pointer("/rows/psql")?.as_u64()
+        tables.iter().find(|found| found.get("source").is_some_and(|name| name == table))
     }
 
     /// Demands that every table is equal in all readers, or refused with a reason.
@@ -74,7 +81,7 @@ impl Readers {
     /// The Python interpreter with the readers' packages.
     ///
     /// The variable `OL_PYTHON`, or a virtual environment under `${OL_CACHE:-~/.cache/ol-flows}/venv`, made when it
-    /// is not there and brought up to date when a requirements file has changed.
+    /// is not there or when a requirements file has changed.
     pub fn python() -> PathBuf {
         static PYTHON: OnceLock<PathBuf> = OnceLock::new();
         PYTHON
@@ -139,40 +146,26 @@ impl Readers {
     }
 }
 
+/// Makes or brings up to date the environment that `make test` uses, with the project's own set-up script.
 fn virtual_environment() -> PathBuf {
+    let root = workspace_root();
+    let done = Step::new(root.join("deploy/scripts/install.sh"))
+        .args([
+            "python",
+            "venv",
+            "tests/readers/requirements.txt",
+            "tests/dagster/requirements.txt",
+        ])
+        .folder(&root)
+        .run();
+    assert!(
+        done.status.success(),
+        "the readers' packages cannot be installed: {}{}",
+        done.stdout,
+        done.stderr
+    );
     let cache = std::env::var_os("OL_CACHE")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/ol-flows")));
-    let folder = cache.expect("HOME or OL_CACHE says where the cache is").join("venv");
-    let python = folder.join("bin/python");
-    let requirements: Vec<PathBuf> =
-        ["tests/readers/requirements.txt", "tests/dagster/requirements.txt"]
-            .map(|path| workspace_root().join(path))
-            .into_iter()
-            .filter(|path| path.is_file())
-            .collect();
-    let wanted: String = requirements
-        .iter()
-        .map(|path| std::fs::read_to_string(path).expect("a requirements file can be read"))
-        .collect();
-    let installed = folder.join("ol-requirements.txt");
-    if std::fs::read_to_string(&installed).is_ok_and(|found| found == wanted) {
-        return python;
-    }
-    if !python.is_file() {
-        let made = Step::new("python3").args(["-m", "venv"]).arg(&folder).run();
-        assert!(
-            made.status.success(),
-            "python3 -m venv failed (apt-get install python3-venv): {}",
-            made.stderr
-        );
-    }
-    let mut install = Step::new(&python).args(["-m", "pip", "install", "--quiet"]);
-    for path in &requirements {
-        install = install.arg("-r").arg(path);
-    }
-    let done = install.run();
-    assert!(done.status.success(), "the readers' packages cannot be installed: {}", done.stderr);
-    std::fs::write(&installed, wanted).expect("the virtual environment takes a file");
-    python
+    cache.expect("HOME or OL_CACHE says where the cache is").join("venv/bin/python")
 }
