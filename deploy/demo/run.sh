@@ -43,36 +43,40 @@ start_source() {
   fi
   export OL_SOURCE_MITXONLINE_APP_POSTGRES_URL="postgres://$PGUSER:$PGPASSWORD@127.0.0.1:$PG_PORT/$DATABASE"
   psql -X -q -A -t -F ' ' -d "$DATABASE" -c "
-    SELECT 'Postgres on port $PG_PORT:', count(*), 'tables,', sum(reltuples)::bigint, 'rows,', pg_size_pretty(pg_database_size(current_database()))
+    SELECT '  Postgres on port $PG_PORT:', count(*) FILTER (WHERE NOT relispartition) + (SELECT count(*) FROM pg_partitioned_table), 'tables,', sum(reltuples)::bigint, 'rows,', pg_size_pretty(pg_database_size(current_database()))
     FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
 }
 
 show() { "$PYTHON" "$OL_ROOT/deploy/demo/show.py" "$@"; }
 
 discover() {
+  local unit_file="$INVENTORY/units/mitxonline_app_postgres.yml"
   mkdir -p "$INVENTORY/units"
   "$INGEST" discover --deployment "${UNIT%/*}" --layer "${UNIT#*/}" >"$DEMO/unit.yml"
-  mv "$DEMO/unit.yml" "$INVENTORY/units/mitxonline_app_postgres.yml"
-  say "Drafted ${INVENTORY#"$OL_ROOT"/}/units/mitxonline_app_postgres.yml ($(grep -c 'raw_table:' "$INVENTORY/units/mitxonline_app_postgres.yml") tables)"
+  mv "$DEMO/unit.yml" "$unit_file"
+  say "  ${unit_file#"$OL_ROOT"/} drafted: $(grep -c 'raw_table:' "$unit_file") tables. Left out, by name:"
+  sed -n 's/^# - /  /p' "$unit_file"
 }
 
-# shown COMMAND: runs `ol-ingest COMMAND` and shows its document, which tells more than its exit code: a table that is
+# shown COMMAND [FORM]: runs `ol-ingest COMMAND` and shows its document (in another form), which tells more than its exit code: a table that is
 # refused by name ends a run with 2, and is no failure of the demo.
 shown() {
   local code=0
   "$INGEST" "$1" --output json --inventory "$INVENTORY" --unit "$UNIT" >"$DEMO/$1.json" || code=$?
   [ -s "$DEMO/$1.json" ] || return "$code"
-  show "$1" "$DEMO/$1.json"
+  show "${2:-$1}" "$DEMO/$1.json"
 }
 
 queries() { show queries "$OL_CATALOG" "ol_warehouse_${OL_ENV}_raw"; }
 
 site() {
-  (cd "$OL_ROOT" && "$C4GEN" build --output "$DEMO/site")
+  (cd "$OL_ROOT" && "$C4GEN" build --out "$DEMO/site")
 }
 
+# Loads are seen best into an empty lake.
+rm -rf "$DEMO/lake"
 mkdir -p "$DEMO/lake"
-export OL_ENV=dev OL_CATALOG="sqlite:$DEMO/lake/catalog.db" OL_WAREHOUSE="$DEMO/lake/warehouse"
+export OL_LOG="${OL_LOG:-warn}" OL_ENV=dev OL_CATALOG="sqlite:$DEMO/lake/catalog.db" OL_WAREHOUSE="$DEMO/lake/warehouse"
 
 step "Install what is missing" install
 step "Build ol-ingest and c4gen" build
@@ -80,6 +84,7 @@ step "Start the source" start_source
 step "discover: what is in the database" discover
 step "plan: how each column lands" shown plan
 step "run: load it into the lake" shown run
+step "run again: nothing has changed" shown run again
 step "verify: source against lake" shown verify
 step "Query the lake with DuckDB" queries
 step "Draw the architecture site" site

@@ -1,15 +1,18 @@
 """Tables a person can read, made of the JSON documents of `ol-ingest` and of the lake itself.
 
-Usage: show.py plan FILE | run FILE | verify FILE | queries CATALOG NAMESPACE
+Usage: show.py plan FILE | run FILE | again FILE | verify FILE | queries CATALOG NAMESPACE
 """
 
 import collections
 import json
 import pathlib
 import sys
+import unicodedata
 
 PREFIX = "raw__mitxonline__app__postgres__"
 READERS = pathlib.Path(__file__).resolve().parents[2] / "tests" / "readers"
+
+NUMERIC = ("BIGINT", "INTEGER", "HUGEINT", "DECIMAL", "DOUBLE")
 
 QUERIES = [
     (
@@ -45,12 +48,22 @@ QUERIES = [
 
 def table(headings, rows, right) -> None:
     """Prints rows under headings; columns named in `right` are flush right."""
-    texts = [[str(cell) for cell in row] for row in rows]
-    widths = [max([len(heading)] + [len(row[place]) for row in texts]) for place, heading in enumerate(headings)]
-    aligned = [(">" if heading in right else "<") + str(width) for heading, width in zip(headings, widths)]
-    print("  " + "  ".join(format(heading, form) for heading, form in zip(headings, aligned)).rstrip())
+    texts = [list(headings)] + [[str(cell) for cell in row] for row in rows]
+    widths = [max(cells_wide(row[place]) for row in texts) for place in range(len(headings))]
     for row in texts:
-        print("  " + "  ".join(format(cell, form) for cell, form in zip(row, aligned)).rstrip())
+        line = ""
+        for heading, text, width in zip(headings, row, widths):
+            blanks = " " * (width - cells_wide(text))
+            line += "  " + (blanks + text if heading in right else text + blanks)
+        print(line.rstrip())
+
+
+def cells_wide(text: str) -> int:
+    """How many cells of a terminal a text takes: marks take none, East Asian letters two."""
+    return sum(
+        0 if unicodedata.category(letter) in ("Mn", "Me", "Cf") else 1 + (unicodedata.east_asian_width(letter) in "WF")
+        for letter in text
+    )
 
 
 def size(count) -> str:
@@ -127,6 +140,13 @@ def show_run(document: dict) -> int:
     return say_others(document)
 
 
+def show_again(document: dict) -> int:
+    """What a run over unchanged tables wrote: nothing."""
+    written = sum(entry["rows"] for entry in document["tables"])
+    print(f"  {len(document['tables'])} tables looked at, {written:,} rows written")
+    return say_others(document)
+
+
 def show_queries(catalog: str, namespace: str) -> int:
     """Three questions to the lake, asked in DuckDB."""
     sys.path.insert(0, str(READERS))
@@ -138,7 +158,7 @@ def show_queries(catalog: str, namespace: str) -> int:
     for title, query in QUERIES:
         answer = lake.connection().execute(query.format_map(scans))
         headings = [column[0] for column in answer.description]
-        numbers = [column[0] for column in answer.description if str(column[1]) in ("NUMBER", "BIGINT", "DECIMAL")]
+        numbers = [name for name, kind in zip(headings, answer.description) if str(kind[1]).startswith(NUMERIC)]
         print(f"\n  {title}:")
         table(headings, answer.fetchall(), right=numbers)
     return 0
@@ -150,7 +170,7 @@ def main() -> int:
     if what == "queries":
         return show_queries(*rest)
     document = json.loads(pathlib.Path(rest[0]).read_text())
-    return {"plan": show_plan, "run": show_run, "verify": show_verify}[what](document)
+    return {"plan": show_plan, "run": show_run, "again": show_again, "verify": show_verify}[what](document)
 
 
 if __name__ == "__main__":

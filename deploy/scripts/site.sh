@@ -5,5 +5,5 @@ set -euo pipefail
 
 install_base
 cd "$OL_ROOT"
-cargo run --locked --quiet --release -p c4gen -- build --output .ol/site
+cargo run --locked --quiet --release -p c4gen -- build --out .ol/site
 say "Open .ol/site/index.html in a browser"
