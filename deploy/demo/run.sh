@@ -58,8 +58,8 @@ discover() {
   sed -n 's/^# - /  /p' "$unit_file"
 }
 
-# shown COMMAND [FORM]: runs `ol-ingest COMMAND` and shows its document (in another form), which tells more than its exit code: a table that is
-# refused by name ends a run with 2, and is no failure of the demo.
+# shown COMMAND [FORM]: runs `ol-ingest COMMAND` and shows its document (in another form), which tells more than its
+# exit code: a table that is refused by name ends a run with 2, and is no failure of the demo.
 shown() {
   local code=0
   "$INGEST" "$1" --output json --inventory "$INVENTORY" --unit "$UNIT" >"$DEMO/$1.json" || code=$?

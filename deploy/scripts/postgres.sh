@@ -39,13 +39,14 @@ free_port() {
 
 # postgres_locate FOLDER: sets PG_HOME (data, log, socket), creating it if need be.
 postgres_locate() {
-  local wanted=$1 account
+  local wanted account
   account=$(postgres_account)
-  mkdir -p "$wanted"
+  mkdir -p "$1"
+  wanted=$(cd "$1" && pwd -P)
   if [ -f "$wanted/location" ]; then
     PG_HOME=$(cat "$wanted/location")
   elif [ -z "$account" ] || as_postgres test -x "$wanted"; then
-    PG_HOME=$(cd "$wanted" && pwd -P)
+    PG_HOME=$wanted
   else
     PG_HOME="/var/tmp/ol-flows-$(printf '%s' "$wanted" | cksum | cut -d' ' -f1)"
     printf '%s\n' "$PG_HOME" >"$wanted/location"
