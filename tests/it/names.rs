@@ -29,7 +29,7 @@ fn odd_names_land_under_their_own_column_names_and_distinct_raw_tables() {
     );
     case.database.psql(
         r#"INSERT INTO "a""b'c" VALUES (1, '1', '2', '3', '4', '5', '6', '7');
-        CREATE TABLE _ol_op (_ol_position_ int PRIMARY KEY, _id text, _op text, file_path text, pos int, op text, before text);
+        CREATE TABLE _ol_op (position int PRIMARY KEY, _id text, _op text, file_path text, pos int, op text, before text);
         INSERT INTO _ol_op VALUES (1, '1', '2', '3', 4, '5', '6');
         CREATE TABLE taken (id int PRIMARY KEY, _file text, _pos int, _deleted text); INSERT INTO taken VALUES (1);
         CREATE TABLE ours (id int PRIMARY KEY, _ol_odd text); INSERT INTO ours VALUES (1);

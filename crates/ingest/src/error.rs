@@ -88,8 +88,8 @@ kinds! {
         ColumnChanged = "The columns of the table changed while it was read",
         /// The relation is no table: a view, a materialized view, a foreign table, a sequence.
         RelationKindRefused = "Only tables are read",
-        /// Two columns get one name in the lake, or a name cannot be written there.
-        ColumnNamesCollide = "Two columns would get one name in the lake",
+        /// Two columns get one name in the lake, or some reader of it cannot take a name. Context: `columns`, `reason`.
+        ColumnNamesCollide = "Readers of the lake cannot take the names of the columns",
         /// A column has a type the contract refuses. Context: `column`, `type`.
         TypeRefused = "A column has a type that cannot be stored",
         /// A value is not what its column's type says. Context: `column`; never the value.

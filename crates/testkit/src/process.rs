@@ -140,6 +140,20 @@ impl Running {
         false
     }
 
+    /// Waits until the child has used no processor time for `quiet`, as one that stands still does; tells whether it
+    /// came to that before `limit` had passed or the child had ended.
+    pub fn wait_until_quiet(&mut self, limit: Duration, quiet: Duration) -> bool {
+        let process = self.id();
+        let (mut used, mut since) = (None, Instant::now());
+        self.wait_until(limit, || {
+            let now = processor_ticks(process);
+            if now != used {
+                (used, since) = (now, Instant::now());
+            }
+            now.is_some() && since.elapsed() > quiet
+        })
+    }
+
     /// Waits for the end; a child that outlives its limit is killed, and the test has failed.
     pub fn wait(mut self) -> Finished {
         let status = loop {
@@ -252,4 +266,16 @@ fn high_water_bytes(process: u32) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
+}
+
+/// Processor time of a process, user and system, in clock ticks; `None` when it has ended.
+fn processor_ticks(process: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name, in brackets, may hold anything; what follows it starts with the third field.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    if fields.first() == Some(&"Z") {
+        return None;
+    }
+    let ticks = |place: usize| fields.get(place).and_then(|field| field.parse::<u64>().ok());
+    Some(ticks(11)? + ticks(12)?)
 }

@@ -148,12 +148,14 @@ impl UnitJob {
     ) -> Result<Vec<Attempted>> {
         let id = &self.unit.id;
         let variable = ol_chassis::config::source_variable(&id.deployment, &id.layer);
+        // The URL is held to the end, so that leased credentials are renewed; it shows no password.
+        let (url, settings) = source.resolve().await?;
         let all = |error: &Error| {
-            let each = || error.again().with("unit", id).with("variable", &variable);
+            let each = || {
+                error.again().with("unit", id).with("source", &url).with("variable", &variable)
+            };
             Ok(pending.iter().map(|index| (*index, 0.0, Err(each()))).collect())
         };
-        // Held to the end, so that leased credentials are renewed.
-        let (_url, settings) = source.resolve().await?;
         let opened = async {
             let mut keeper =
                 Keeper::open(&settings).await.map_err(|e| e.into_error(Doing::Connecting))?;
