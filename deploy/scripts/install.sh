@@ -35,6 +35,7 @@ build-essential cc
 ca-certificates /etc/ssl/certs/ca-certificates.crt
 curl curl
 git git
+make make
 pkg-config pkg-config
 postgresql /usr/lib/postgresql/*/bin/initdb
 postgresql-client psql
