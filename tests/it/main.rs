@@ -8,6 +8,7 @@
 mod bad_input;
 mod catalog_postgres;
 mod common;
+mod contract;
 mod dagster;
 mod interrupt;
 mod kill;
