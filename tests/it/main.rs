@@ -15,6 +15,7 @@ mod kill;
 mod mitxonline;
 mod names;
 mod oracle;
+mod ranges;
 mod readers;
 mod sizes;
 mod unchanged;

@@ -24,6 +24,8 @@ pub struct Config {
 pub struct Ingest {
     /// Connections a source; 0 for the default.
     pub streams: usize,
+    /// The smallest range of a table that a connection reads by itself, in bytes.
+    pub range_bytes: u64,
     /// Units at the same time.
     pub units: usize,
     /// Tries of a table within a run.
@@ -81,6 +83,9 @@ impl Config {
         }
         if !(0.0..=3600.0).contains(&self.ingest.retry_seconds) {
             return refuse("ingest.retry_seconds", "must be from 0 to 3600");
+        }
+        if self.ingest.range_bytes == 0 {
+            return refuse("ingest.range_bytes", "must be at least 1");
         }
         for (key, value) in [
             ("ingest.units", self.ingest.units),

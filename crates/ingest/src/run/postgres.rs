@@ -151,9 +151,8 @@ impl UnitJob {
         // The URL is held to the end, so that leased credentials are renewed; it shows no password.
         let (url, settings) = source.resolve().await?;
         let all = |error: &Error| {
-            let each = || {
-                error.again().with("unit", id).with("source", &url).with("variable", &variable)
-            };
+            let each =
+                || error.again().with("unit", id).with("source", &url).with("variable", &variable);
             Ok(pending.iter().map(|index| (*index, 0.0, Err(each()))).collect())
         };
         let opened = async {
@@ -289,6 +288,7 @@ impl UnitJob {
         Loading {
             settings,
             streams: context.config.streams(),
+            range_bytes: context.config.ingest.range_bytes,
             batch: BatchLimit {
                 rows: context.config.ingest.batch_rows,
                 bytes: context.config.ingest.batch_bytes,

@@ -53,6 +53,8 @@ pub struct Loading {
     pub settings: Settings,
     /// Connections that read at the same time.
     pub streams: usize,
+    /// The smallest range of a table, in bytes of its heap.
+    pub range_bytes: u64,
     /// When a batch is full.
     pub batch: BatchLimit,
     /// The columns that are the same in every row.
@@ -106,7 +108,8 @@ pub async fn load_tables(
     let mut gathering = Vec::with_capacity(tables.len());
     for (table, load) in tables.iter().enumerate() {
         let streams = u64::try_from(loading.streams).unwrap_or(1);
-        let ranges = BlockRange::split(&load.relation, keeper.version, streams);
+        let ranges =
+            BlockRange::split(&load.relation, keeper.version, streams, loading.range_bytes);
         gathering.push(Gathering {
             missing: ranges.len(),
             begun: None,

@@ -32,8 +32,6 @@ use ol_chassis::shutdown::Shutdown;
 pub const MINIMUM_VERSION: i32 = 120_000;
 /// The first version with TID range scans, without which a ctid range would read the whole table.
 const TID_RANGE_VERSION: i32 = 140_000;
-/// A range smaller than this is not worth a connection of its own, in bytes of heap.
-const RANGE_MINIMUM_BYTES: u64 = 128 * 1024 * 1024;
 const BLOCK_BYTES: u64 = 8192;
 
 /// What every session is set to, so that text is the same whatever the role, the database or the server says.
@@ -128,14 +126,15 @@ impl BlockRange {
     /// The whole table.
     pub const ALL: Self = Self { start: 0, end: None };
 
-    /// At most `streams` ranges that cover the relation and do not overlap; one where ranges do not pay.
+    /// At most `streams` ranges of at least `range_bytes` that cover the relation and do not overlap; one where the
+    /// relation cannot be read by ranges.
     #[must_use]
-    pub fn split(relation: &Relation, version: i32, streams: u64) -> Vec<Self> {
+    pub fn split(relation: &Relation, version: i32, streams: u64, range_bytes: u64) -> Vec<Self> {
         let divisible = relation.kind == RelationKind::Table
             && relation.is_heap
             && !relation.has_children
             && version >= TID_RANGE_VERSION;
-        let count = (relation.bytes / RANGE_MINIMUM_BYTES).min(streams);
+        let count = (relation.bytes / range_bytes.max(1)).min(streams);
         if !divisible || count < 2 {
             return vec![Self::ALL];
         }
@@ -268,9 +267,9 @@ mod tests {
 
     #[test]
     fn ranges_cover_the_table_without_gap_or_overlap() {
-        let relation = relation(RANGE_MINIMUM_BYTES * 7 + 8192 * 3);
+        let relation = relation(8192 * 7003);
         for streams in 2..=8 {
-            let ranges = BlockRange::split(&relation, 150_000, streams);
+            let ranges = BlockRange::split(&relation, 150_000, streams, 8192);
             assert_eq!(ranges.first().map(|range| range.start), Some(0));
             assert_eq!(ranges.last().map(|range| range.end), Some(None));
             for pair in ranges.windows(2) {
@@ -281,10 +280,10 @@ mod tests {
 
     #[test]
     fn small_old_and_inherited_tables_are_read_whole() {
-        assert_eq!(BlockRange::split(&relation(8192), 150_000, 8), [BlockRange::ALL]);
-        assert_eq!(BlockRange::split(&relation(1 << 40), 130_000, 8), [BlockRange::ALL]);
+        assert_eq!(BlockRange::split(&relation(8192), 150_000, 8, 8192), [BlockRange::ALL]);
+        assert_eq!(BlockRange::split(&relation(1 << 40), 130_000, 8, 8192), [BlockRange::ALL]);
         let parent = Relation { has_children: true, ..relation(1 << 40) };
-        assert_eq!(BlockRange::split(&parent, 150_000, 8), [BlockRange::ALL]);
+        assert_eq!(BlockRange::split(&parent, 150_000, 8, 8192), [BlockRange::ALL]);
     }
 
     #[test]
