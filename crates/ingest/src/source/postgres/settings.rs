@@ -88,8 +88,13 @@ impl SourceAddress {
     /// No variable says where the source is, Vault does not answer, or the URL is not usable.
     pub async fn resolve(&self) -> Result<(SecretUrl, Settings), Error> {
         let url = ol_chassis::config::source_url(&self.deployment, &self.layer).await?;
-        let settings = Settings::parse(&url)
-            .map_err(|error| Error::new(Definite::Configuration).because(error))?;
+        let settings = Settings::parse(&url).map_err(|error| {
+            let variable = ol_chassis::config::source_variable(&self.deployment, &self.layer);
+            Error::new(Definite::Configuration)
+                .advise(format!("Correct {variable}: {}", error.0))
+                .with("variable", variable)
+                .because(error)
+        })?;
         Ok((url, settings))
     }
 }
