@@ -1,9 +1,8 @@
-"""`ol-ingest run` inside real Dagster, through `PipesSubprocessClient`: what it reports arrives as Dagster's own events.
+"""`ol-ingest run` inside real Dagster, through `PipesSubprocessClient`: its reports arrive as Dagster's own events.
 
 The source is a private Postgres server; the test binary that starts pytest names it in the environment.
 """
 
-import json
 import os
 import pathlib
 import subprocess
@@ -24,8 +23,10 @@ def environment() -> dict:
     """A source with two tables, and a lake."""
     subprocess.run(
         ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", SOURCE, "-c", """
-        CREATE TABLE learner (id int PRIMARY KEY, name text); INSERT INTO learner VALUES (1, 'é'), (2, NULL), (3, 'c');
-        CREATE TABLE course (id int PRIMARY KEY, price numeric(8,2)); INSERT INTO course VALUES (1, 9.5), (2, NULL);"""],
+        CREATE TABLE learner (id int PRIMARY KEY, name text);
+        INSERT INTO learner VALUES (1, 'é'), (2, NULL), (3, 'c');
+        CREATE TABLE course (id int PRIMARY KEY, price numeric(8,2));
+        INSERT INTO course VALUES (1, 9.5), (2, NULL);"""],
         check=True,
     )  # fmt: skip
     lake = {
@@ -78,7 +79,8 @@ def test_every_table_arrives_as_a_materialization_with_its_figures(environment):
     result, reported, logs = executed(environment)
     assert result.success
     events = {
-        event.asset_key.path[-1]: event.materialization.metadata for event in result.get_asset_materialization_events()
+        event.asset_key.path[-1]: event.materialization.metadata
+        for event in result.get_asset_materialization_events()
     }
     assert set(events) == set(map(raw_table, TABLES))
     for table, rows in TABLES.items():
@@ -90,8 +92,7 @@ def test_every_table_arrives_as_a_materialization_with_its_figures(environment):
         assert metadata["bytes"].value > 0
         assert metadata["seconds"].value > 0
         assert str(metadata["snapshot_id"].value).lstrip("-").isdigit()
-        columns = json.dumps(metadata["schema"].to_json_dict() if hasattr(metadata["schema"], "to_json_dict") else str(metadata["schema"]))
-        assert "id" in columns, columns
+        assert "id" in str(metadata["schema"]), metadata["schema"]
     checks = [part for report in reported for part in checks_of(report)]
     for table in TABLES:
         of_table = [check for check in checks if check.asset_key.path[-1] == raw_table(table)]

@@ -125,7 +125,10 @@ fn a_table_dropped_between_plan_and_run_blocks_itself_only() {
     let other = entry(&document, &case.raw_table("other"));
     assert_eq!(text(other, "outcome"), "blocked");
     let advice = text(other, "advice");
-    assert!(advice.contains("public.other") && advice.contains("remove it from the unit"), "{advice}");
+    assert!(
+        advice.contains("public.other") && advice.contains("remove it from the unit"),
+        "{advice}"
+    );
     let state = case.state();
     assert_eq!(rows(&state, &case.raw_table("good")), Some(3));
     assert_eq!(rows(&state, &case.raw_table("other")), Some(3), "what was in the lake stays");

@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod catalog_postgres;
+mod changes;
 mod common;
 mod contract;
 mod dagster;
@@ -17,6 +18,7 @@ mod names;
 mod oracle;
 mod ranges;
 mod readers;
+mod session;
 mod sizes;
 mod unchanged;
 mod zoo;

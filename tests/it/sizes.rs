@@ -66,6 +66,7 @@ fn memory_does_not_grow_with_the_table() {
             done.peak_bytes >> 20,
             done.seconds
         );
+        assert_eq!(crate::common::rows(&case.state(), &case.raw_table(table)), Some(rows));
         peaks.push(done.peak_bytes);
     }
     assert!(peaks[1] < peaks[0] * 3 / 2 + (32 << 20), "ten times the rows took {peaks:?} bytes");

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Compares a source database with the lake, table by table and column by column, through two readers.
 
-For every table of a unit: the count of rows, and for every column the count of NULLs and an order-free digest (the sum
-modulo 2**64 of a 64-bit hash of each value's canonical text), and the same over whole rows, of psql, PyIceberg and
-DuckDB. Memory is bounded by a chunk of rows. Exit code 0: all equal or refused with a reason; 1: a difference; 2: the comparison could not be made.
+For every table of a unit: the count of rows, and for every column the count of NULLs and an order-free digest (the
+sum modulo 2**64 of a 64-bit hash of each value's canonical text), and the same over whole rows, of psql, PyIceberg
+and DuckDB. Memory is bounded by a chunk of rows.
+
+Exit code 0: all equal or refused with a reason; 1: a difference; 2: the comparison could not be made.
 
     digest.py --source URL --catalog sqlite:PATH --namespace ol_warehouse_ci_raw --unit units/x.yml \
               [--report run.json] [--table GLOB]… [--reader pyiceberg|duckdb]… [--output text|json]
@@ -201,7 +203,8 @@ def print_table(tables: list, outcomes):
                 print(f"        {example['column']} {example['key']} {example['side']}: {example['value']}")
     rows = sum(table["rows"]["psql"] for table in tables if "rows" in table)
     values = sum(table["rows"]["psql"] * len(table["columns"]) for table in tables if "rows" in table)
-    print(f"{rows} rows, {values} values compared; " + ", ".join(f"{count} {name}" for name, count in outcomes.items()))
+    counts = ", ".join(f"{count} {name}" for name, count in outcomes.items())
+    print(f"{rows} rows, {values} values compared; {counts}")
 
 
 if __name__ == "__main__":

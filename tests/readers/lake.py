@@ -30,8 +30,8 @@ class Lake:
 
     def locations(self) -> dict:
         """Raw table name → location of its current metadata file."""
-        query = "SELECT table_name, metadata_location FROM iceberg_tables WHERE catalog_name = '{}' AND table_namespace = '{}'"
-        query = query.format(CATALOG_NAME, self.namespace)
+        query = f"""SELECT table_name, metadata_location FROM iceberg_tables
+                    WHERE catalog_name = '{CATALOG_NAME}' AND table_namespace = '{self.namespace}'"""
         if self.catalog.startswith("sqlite:"):
             with sqlite3.connect(f"file:{self.catalog.removeprefix('sqlite:')}?mode=ro", uri=True) as connection:
                 return dict(connection.execute(query).fetchall())

@@ -9,8 +9,16 @@ import re
 import subprocess
 from dataclasses import dataclass
 
-SESSION = (
-    "-c timezone=UTC -c datestyle=ISO,YMD -c intervalstyle=postgres -c extra_float_digits=1 -c bytea_output=hex"
+SETTINGS = (
+    "timezone=UTC",
+    "datestyle=ISO,YMD",
+    "intervalstyle=postgres",
+    "extra_float_digits=1",
+    "bytea_output=hex",
+    "quote_all_identifiers=off",
+    "standard_conforming_strings=on",
+    "statement_timeout=0",
+    "idle_in_transaction_session_timeout=0",
 )
 ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 ESCAPED = re.compile(r"\\(.)", re.DOTALL)
@@ -44,7 +52,8 @@ class Source:
 
     def __init__(self, url: str):
         self.url = url
-        self.environment = dict(os.environ, PGOPTIONS=SESSION, PGCLIENTENCODING="UTF8")
+        options = " ".join(f"-c {setting}" for setting in SETTINGS)
+        self.environment = dict(os.environ, PGOPTIONS=options, PGCLIENTENCODING="UTF8")
 
     def copied(self, query: str):
         """Rows of `query` as lists of text, None for NULL."""

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What state a lake is in, and whether every file in its warehouse is reachable.
 
-Opens every table with PyIceberg and DuckDB, counts its rows in both (a half-written table fails to open, or disagrees),
-and lists the files of the warehouse that no snapshot of any table needs. JSON on stdout.
+Opens every table with PyIceberg and DuckDB, counts its rows in both (a half-written table fails to open, or
+disagrees), and lists the files of the warehouse that no snapshot of any table needs. JSON on stdout.
 
     state.py --catalog sqlite:PATH --namespace N [--warehouse DIR]
 """

@@ -143,19 +143,27 @@ impl PostgresServer {
 
     /// An empty UTF-8 database; a number is added to its name, so that two tests cannot meet.
     pub fn create_database(&self, name: &str) -> Database<'_> {
-        self.create_from("template0", name)
+        self.create_from("template0", "UTF8", name)
+    }
+
+    /// The same in another encoding of the server's (`LATIN1`, `SQL_ASCII`, …).
+    pub fn create_database_in(&self, name: &str, encoding: &str) -> Database<'_> {
+        self.create_from("template0", encoding, name)
     }
 
     /// A copy of a database, to which nobody may be connected.
     pub fn create_copy(&self, original: &Database<'_>, name: &str) -> Database<'_> {
-        self.create_from(&original.name, name)
+        self.create_from(&original.name, "UTF8", name)
     }
 
-    fn create_from(&self, template: &str, name: &str) -> Database<'_> {
+    fn create_from(&self, template: &str, encoding: &str, name: &str) -> Database<'_> {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
         let name = format!("{name}_{number}");
-        Database { server: self, name: "postgres".into() }
-            .psql(&format!("CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8'"));
+        // A locale belongs to one encoding; only the plain one fits all.
+        let locale = if encoding == "UTF8" { "C.UTF-8" } else { "C" };
+        Database { server: self, name: "postgres".into() }.psql(&format!(
+            "CREATE DATABASE {name} TEMPLATE {template} ENCODING '{encoding}' LOCALE '{locale}'"
+        ));
         Database { server: self, name }
     }
 }
