@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ol_testkit::{
     Comparison, Database, Finished, Inventory, Lake, PostgresServer, Readers, Step, binary,
+    number_setting,
 };
 use serde_json::Value;
 
@@ -185,11 +186,10 @@ pub(crate) struct Random(pub(crate) u64);
 impl Random {
     /// The seed of `OL_SEED`, or one of this moment; it is printed, so that a failure can be repeated.
     pub(crate) fn seeded(what: &str) -> Self {
-        let seed =
-            std::env::var("OL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
-                let now = std::time::UNIX_EPOCH.elapsed().unwrap();
-                now.as_secs() ^ (u64::from(now.subsec_nanos()) << 20)
-            });
+        let seed = number_setting("OL_SEED").unwrap_or_else(|| {
+            let now = std::time::UNIX_EPOCH.elapsed().unwrap();
+            now.as_secs() ^ (u64::from(now.subsec_nanos()) << 20)
+        });
         eprintln!("{what}: OL_SEED={seed}");
         Self(seed)
     }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use ol_testkit::number_setting;
 use serde_json::{Value, json};
 
 use crate::common::{Case, PATIENCE, Random, rows, unreachable};
@@ -171,8 +172,7 @@ fn a_kill_inside_a_commit_leaves_the_old_or_the_new_table() {
 /// `OL_KILLS` random kills (default 4), for `make kill`; one JSON line at the end.
 #[test]
 fn kills_at_random_moments_lose_and_double_nothing() {
-    let kills: u64 =
-        std::env::var("OL_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(4);
+    let kills = number_setting("OL_KILLS").unwrap_or(4);
     let mut random = Random::seeded("random kills");
     let seed = random.0;
     let started = Instant::now();

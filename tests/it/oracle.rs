@@ -4,6 +4,8 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use ol_testkit::number_setting;
+
 use crate::common::{Case, Random};
 
 const ROWS: usize = 400;
@@ -141,8 +143,7 @@ const KINDS: &[Kind] = &[
 
 #[test]
 fn random_values_of_every_type_land_as_the_server_shows_them() {
-    let seconds =
-        std::env::var("OL_ORACLE_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
+    let seconds = number_setting("OL_ORACLE_SECONDS").unwrap_or(20);
     let mut random = Random::seeded("server as oracle");
     let started = Instant::now();
     let (mut rounds, mut values) = (0, 0);

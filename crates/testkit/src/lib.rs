@@ -20,4 +20,4 @@ pub use lake::Lake;
 pub use postgres::{Database, PostgresServer};
 pub use process::{Finished, Running, Step};
 pub use readers::{Comparison, Readers};
-pub use shared::shared_data;
+pub use shared::{number_setting, shared_data};

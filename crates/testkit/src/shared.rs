@@ -1,4 +1,4 @@
-//! Test data that lies beside the checkout and is no part of it.
+//! What a test takes from its surroundings: data that lies beside the checkout, and numbers that a person sets.
 
 use std::path::PathBuf;
 
@@ -15,4 +15,11 @@ pub fn shared_data(name: &str) -> Option<PathBuf> {
     }
     eprintln!("{} is not on this machine: what needs it is not tested", path.display());
     None
+}
+
+/// The number in an environment variable, such as a seed or a count of rounds; `None` where it is not set.
+pub fn number_setting(variable: &str) -> Option<u64> {
+    let text = std::env::var_os(variable)?;
+    let number = text.to_str().and_then(|text| text.parse().ok());
+    Some(number.unwrap_or_else(|| panic!("{variable} is not a whole number: {}", text.display())))
 }
