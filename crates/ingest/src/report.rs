@@ -100,7 +100,7 @@ pub struct TableReport {
     /// How it ended.
     pub outcome: TableOutcome,
     /// For a table that is not done: what happened and what to do, in sentences without cell
-    /// values.
+    /// values. For one that is: that it has not changed, if so.
     pub advice: Option<String>,
     #[serde(skip)]
     pub(crate) exit: Exit,
@@ -215,18 +215,24 @@ impl RunReport {
             })
             .collect();
         let mut lines = text::table(&columns, &rows);
-        let done = self.tables.iter().filter(|table| table.outcome == TableOutcome::Done).count();
+        let is_done = |table: &&TableReport| table.outcome == TableOutcome::Done;
+        let done = self.tables.iter().filter(is_done).count();
+        // A table that is done has advice only when the lake already held its rows.
+        let unchanged =
+            self.tables.iter().filter(is_done).filter(|table| table.advice.is_some()).count();
         lines.push_str(&format!(
-            "\n{}: {done} of {} tables done, {} rows, {} in {} files (run {})\n",
+            "\n{}: {done} of {} tables done{}, {} rows, {} in {} files (run {})\n",
             self.outcome.word(),
             self.tables.len(),
+            if unchanged > 0 { format!(", {unchanged} of them unchanged") } else { String::new() },
             text::count(self.tables.iter().map(|table| table.rows).sum()),
             text::bytes(self.tables.iter().map(|table| table.bytes).sum()),
             text::count(self.tables.iter().map(|table| table.files).sum()),
             self.run_id,
         ));
+        let not_done = self.tables.iter().filter(|table| !is_done(table));
         lines.push_str(&advice_lines(
-            self.tables.iter().map(|table| (table.raw_table.as_str(), table.advice.as_deref())),
+            not_done.map(|table| (table.raw_table.as_str(), table.advice.as_deref())),
         ));
         lines
     }
