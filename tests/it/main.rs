@@ -21,4 +21,5 @@ mod readers;
 mod session;
 mod sizes;
 mod unchanged;
+mod unsupported;
 mod zoo;

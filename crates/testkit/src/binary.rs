@@ -14,27 +14,33 @@ pub fn workspace_root() -> PathBuf {
         .to_owned()
 }
 
-/// The program `name` of package `name`, with failpoints compiled in.
+/// The program `name`, with failpoints compiled in.
 ///
 /// Taken from the variable `NAME_BINARY` (`OL_INGEST_BINARY` for `ol-ingest`); without it, built once with cargo in the
 /// profile and target folder of the test itself.
 pub fn binary(name: &str) -> PathBuf {
+    named(name).unwrap_or_else(|| built(&["--bin", name], Path::new(name)))
+}
+
+/// The example `name` of a crate: beside the program that `OL_INGEST_BINARY` names if it is there, else built once.
+pub fn example(name: &str) -> PathBuf {
+    let product = Path::new("examples").join(name);
+    named("ol-ingest")
+        .and_then(|program| program.parent().map(|folder| folder.join(&product)))
+        .filter(|path| path.is_file())
+        .unwrap_or_else(|| built(&["--example", name], &product))
+}
+
+fn named(name: &str) -> Option<PathBuf> {
     let variable = format!("{}_BINARY", name.replace('-', "_").to_uppercase());
-    if let Some(path) = std::env::var_os(&variable) {
-        let path = PathBuf::from(path);
-        assert!(path.is_file(), "{variable} names {}, which is no file", path.display());
-        return path;
-    }
-    built(name, &["--bin", name, "--features", "failpoints"], Path::new(name))
+    let path = PathBuf::from(std::env::var_os(&variable)?);
+    assert!(path.is_file(), "{variable} names {}, which is no file", path.display());
+    Some(path)
 }
 
-/// The example `name` of a package, built once with cargo.
-pub fn example(package: &str, name: &str) -> PathBuf {
-    built(package, &["--example", name], &Path::new("examples").join(name))
-}
-
-/// Builds once a test binary, and returns the product's path; `product` is its place in the profile's folder.
-fn built(package: &str, arguments: &[&str], product: &Path) -> PathBuf {
+/// Builds once in a test binary, with the features of the whole workspace, as `make test` does; `product` is the place
+/// in the profile's folder.
+fn built(arguments: &[&str], product: &Path) -> PathBuf {
     static BUILT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
     // …/<profile>/deps/<test>: the test's own place names the target folder and the profile.
     let test = std::env::current_exe().expect("a running test has a path");
@@ -52,14 +58,15 @@ fn built(package: &str, arguments: &[&str], product: &Path) -> PathBuf {
     };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--package", package, "--profile", profile])
+        .args(["build", "--quiet", "--workspace", "--features", "ol-ingest/failpoints"])
+        .args(["--profile", profile])
         .args(arguments)
         .arg("--target-dir")
         .arg(target)
         .current_dir(workspace_root())
         .status()
         .expect("cargo can be started");
-    assert!(status.success(), "{package} does not build");
+    assert!(status.success(), "{} does not build", product.display());
     known.insert(path.clone());
     path
 }
