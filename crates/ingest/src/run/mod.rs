@@ -90,7 +90,11 @@ async fn run_unit(
             .iter()
             .map(|table| TableReport::failed(&table.raw_table, table.sync_mode, error))
             .collect::<Vec<_>>();
-        reports.iter().for_each(|report| Reporter::new(context.pipes.clone()).failed(report));
+        let reporter = Reporter::new(context.pipes.clone());
+        for report in &reports {
+            reporter.failed(report);
+            crate::metrics::ended(report);
+        }
         reports
     };
     if unit.source_kind != SourceKind::Postgres {

@@ -14,6 +14,7 @@ use crate::column::batch::RunColumns;
 use crate::error::{Doing, Error, Result, Transient};
 use crate::inventory::{Table, Unit};
 use crate::load::{LoadMode, Loaded, ShrinkGuard, Target, TargetSettings, Totals, contract_digest};
+use crate::metrics;
 use crate::policy::policy;
 use crate::report::TableReport;
 use crate::source::postgres::catalog::Catalog;
@@ -116,6 +117,7 @@ pub async fn postgres_full_load(
             () = job.context.shutdown.requested() => {}
         }
     }
+    reports.values().for_each(metrics::ended);
     Ok(reports.into_values().collect())
 }
 
@@ -284,7 +286,8 @@ impl UnitJob {
         let context = &self.context;
         let estimate = |rows: f64| format!("{rows:.0}").parse().ok();
         let total = labels.iter().map(|(_, rows)| *rows).sum::<Option<f64>>().and_then(estimate);
-        let bar = context.progress.bar(&self.unit.id.to_string(), total, Counted::Rows);
+        let unit = self.unit.id.to_string();
+        let bar = context.progress.bar(&unit, total, Counted::Rows);
         Loading {
             settings,
             streams: context.config.streams(),
@@ -301,6 +304,7 @@ impl UnitJob {
             shutdown: context.shutdown.clone(),
             progress: Arc::new(move |table, totals| {
                 bar.add(totals.rows);
+                metrics::read(&unit, totals);
                 if let Some((name, _)) = labels.get(table) {
                     bar.say(name);
                 }

@@ -1,0 +1,67 @@
+//! The metrics of a run, served while it lasts with `--metrics-address`. METRICS.md says what each answers.
+
+use ol_chassis::metrics::is_well_named;
+
+use crate::load::Totals;
+use crate::report::TableReport;
+
+/// Rows read from a source, by `unit`.
+pub const READ_ROWS_TOTAL: &str = "ingest_read_rows_total";
+/// Bytes read from a source, by `unit`.
+pub const READ_BYTES_TOTAL: &str = "ingest_read_bytes_total";
+/// Values that did not fit their column and went to `_ol_odd`, by `unit`.
+pub const ODD_VALUES_TOTAL: &str = "ingest_odd_value_events_total";
+/// Bytes of data files committed.
+pub const COMMITTED_BYTES_TOTAL: &str = "ingest_committed_bytes_total";
+/// Tables that ended, by `outcome`: done, refused, retry, blocked.
+pub const ENDED_TABLES_TOTAL: &str = "ingest_ended_tables_total";
+/// Seconds a table took, from its first byte to its commit.
+pub const TABLE_SECONDS: &str = "ingest_table_load_seconds";
+
+/// Every name, for the test that compares them with METRICS.md.
+pub const ALL: &[&str] = &[
+    READ_ROWS_TOTAL,
+    READ_BYTES_TOTAL,
+    ODD_VALUES_TOTAL,
+    COMMITTED_BYTES_TOTAL,
+    ENDED_TABLES_TOTAL,
+    TABLE_SECONDS,
+];
+
+const _: () = {
+    assert!(is_well_named(READ_ROWS_TOTAL) && is_well_named(READ_BYTES_TOTAL));
+    assert!(is_well_named(ODD_VALUES_TOTAL) && is_well_named(COMMITTED_BYTES_TOTAL));
+    assert!(is_well_named(ENDED_TABLES_TOTAL) && is_well_named(TABLE_SECONDS));
+};
+
+/// A batch was read.
+pub(crate) fn read(unit: &str, totals: Totals) {
+    metrics::counter!(READ_ROWS_TOTAL, "unit" => unit.to_owned()).increment(totals.rows);
+    metrics::counter!(READ_BYTES_TOTAL, "unit" => unit.to_owned()).increment(totals.bytes);
+    metrics::counter!(ODD_VALUES_TOTAL, "unit" => unit.to_owned()).increment(totals.odd);
+}
+
+/// A table ended for good.
+pub(crate) fn ended(report: &TableReport) {
+    metrics::counter!(ENDED_TABLES_TOTAL, "outcome" => report.outcome.word()).increment(1);
+    metrics::counter!(COMMITTED_BYTES_TOTAL).increment(report.bytes);
+    metrics::histogram!(TABLE_SECONDS).record(report.seconds);
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::ALL;
+
+    #[test]
+    fn every_metric_is_explained_and_none_is_stale() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/METRICS.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut explained: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+        explained.sort_unstable();
+        let mut known = ALL.to_vec();
+        known.sort_unstable();
+        assert_eq!(explained, known);
+    }
+}
