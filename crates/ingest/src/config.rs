@@ -104,7 +104,7 @@ impl Config {
     #[must_use]
     pub fn streams(&self) -> usize {
         match self.ingest.streams {
-            0 => std::thread::available_parallelism().map_or(1, NonZero::get).div_ceil(2).min(4),
+            0 => std::thread::available_parallelism().map_or(1, NonZero::get).min(2),
             streams => streams,
         }
     }
