@@ -34,7 +34,7 @@ supply_chain() {
 }
 
 documentation() {
-  RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --workspace --no-deps --document-private-items
+  RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --workspace --no-deps
 }
 
 architecture() { "$C4GEN_BINARY" check; }
