@@ -87,7 +87,7 @@ rust_toolchain() {
     rustup_itself || fail "rustup cannot be fetched; $by_hand"
     # A version by name: lints are errors in the tests, and every release of the compiler brings new ones.
     quietly "$OL_CACHE/log/rustup.log" \
-      rustup toolchain install "$RUST_INSTALLED" --profile minimal -c rustfmt -c clippy ||
+      rustup toolchain install "$RUST_INSTALLED" --no-self-update --profile minimal -c rustfmt -c clippy ||
       fail "rustup cannot fetch Rust $RUST_INSTALLED; $by_hand"
     rust_is_enough || quietly "$OL_CACHE/log/rustup.log" rustup default "$RUST_INSTALLED"
     hash -r
