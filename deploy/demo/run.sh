@@ -3,6 +3,7 @@
 # is installed, built and started here. A second run finds all that and takes seconds.
 #
 #   OL_DEMO_SCALE   size of the demo database, 1 is about 1.5 million rows (default 1)
+#   OL_DEMO_PROFILE release (default), or debug: with the programs of the tests, which a test run builds anyway
 #   OL_CACHE        where tools, Python environments and build results are kept (default ~/.cache/ol-flows)
 #
 # All else lies in .ol/demo below the checkout; `make clean-demo` removes it and stops the server.
@@ -15,8 +16,9 @@ UNIT=mitxonline/app_postgres
 DATABASE=mitxonline
 INVENTORY="$DEMO/inventory"
 PYTHON="$OL_CACHE/venv/bin/python"
-INGEST="$CARGO_TARGET_DIR/release/ol-ingest"
-C4GEN="$CARGO_TARGET_DIR/release/c4gen"
+PROFILE="${OL_DEMO_PROFILE:-release}"
+INGEST="$CARGO_TARGET_DIR/$PROFILE/ol-ingest"
+C4GEN="$CARGO_TARGET_DIR/$PROFILE/c4gen"
 STARTED=$(now_milliseconds)
 
 install() {
@@ -25,7 +27,11 @@ install() {
 }
 
 build() {
-  (cd "$OL_ROOT" && cargo build --release --locked -p ol-ingest -p c4gen --bins)
+  case $PROFILE in
+    release) (cd "$OL_ROOT" && cargo build --release --locked -p ol-ingest -p c4gen --bins) ;;
+    debug) build_tests ;;
+    *) fail "OL_DEMO_PROFILE is '$PROFILE' and can be release or debug" ;;
+  esac
 }
 
 # The database is made once; a change of its SQL or of the scale makes it anew.
