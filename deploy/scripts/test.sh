@@ -73,8 +73,11 @@ show_progress() {
     { print; fflush() }'
 }
 
+# A run that a signal ended has proven nothing, whatever code the shell comes out with.
+COMPLETED=0
 closing() {
   local code=$?
+  [ "$code" -ne 0 ] || [ "$COMPLETED" = 1 ] || code=1
   heading "Times"
   step_summary
   # A step before the tests that failed leaves no counts; it is one failure.
@@ -92,6 +95,8 @@ case ${1:-all} in
     ;;
   all)
     trap closing EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
     step "Install what is missing" install
     step "Formats" formats
     step "Lints" lints
@@ -100,6 +105,7 @@ case ${1:-all} in
     step "Build" build_tests
     step "Declared architecture" architecture
     step "Tests" rust_tests
+    COMPLETED=1
     ;;
   *) fail "Unknown part '$1': all or check" ;;
 esac
