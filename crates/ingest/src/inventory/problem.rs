@@ -120,9 +120,9 @@ impl InventoryError {
 impl fmt::Display for InventoryError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.problems.as_slice() {
-            [only] => write!(formatter, "The inventory cannot be used: {only}"),
+            [only] => write!(formatter, "{only}"),
             many => {
-                write!(formatter, "The inventory cannot be used, {} problems:", many.len())?;
+                write!(formatter, "{} problems:", many.len())?;
                 many.iter().try_for_each(|problem| write!(formatter, "\n  {problem}"))
             }
         }

@@ -267,7 +267,7 @@ fn array(types: &Types, row: &TypeRow, modifier: i32, dimensions: i16) -> Result
     })
 }
 
-/// Every base type of `pg_catalog`, without arrays: what [`built_in`] decides. A test compares it with a server.
+/// Every base type of `pg_catalog`, without arrays: what `built_in` decides. A test compares it with a server.
 #[rustfmt::skip]
 pub const BUILT_IN: &[&str] = &[
     "bool", "int2", "int4", "int8", "oid", "xid", "cid", "float4", "float8", "numeric", "text", "varchar", "bpchar",

@@ -7,7 +7,7 @@
 //! capture needs `CopyBoth`, which sqlx does not have.
 //!
 //! The connection is blocking on purpose: a reader owns its thread, and the only other thing it ever waits for
-//! is room in the encoder's queue, which is the back-pressure we want. Reads time out every [`POLL`], so that a
+//! is room in the encoder's queue, which is the back-pressure we want. Reads time out every half second, so that a
 //! request to stop is seen within that time.
 //!
 //! Source: PostgreSQL documentation, "Frontend/Backend Protocol" (message flow and formats).
