@@ -303,15 +303,13 @@ fn built_in(row: &TypeRow, modifier: i32) -> Result<Resolved, String> {
         "time" => (SourceType::Time, Wire::Time),
         "timestamp" => (SourceType::Timestamp, Wire::Timestamp),
         "timestamptz" => (SourceType::Instant, Wire::Instant),
-        // Its output function is text's own, declared for text only; its binary form is text's too.
-        "refcursor" => (SourceType::Rendered, Wire::Text),
         "timetz" | "interval" | "money" | "inet" | "cidr" | "macaddr" | "macaddr8" | "bit"
         | "varbit" | "xml" | "tsvector" | "tsquery" | "jsonpath" | "point" | "line" | "lseg"
-        | "box" | "path" | "polygon" | "circle" | "char" | "pg_lsn" | "tid" | "xid8"
-        | "txid_snapshot" | "pg_snapshot" | "aclitem" | "int2vector" | "oidvector" | "regclass"
-        | "regcollation" | "regconfig" | "regdictionary" | "regnamespace" | "regoper"
-        | "regoperator" | "regproc" | "regprocedure" | "regrole" | "regtype" | "regdatabase"
-        | "oid8" => {
+        | "box" | "path" | "polygon" | "circle" | "char" | "refcursor" | "pg_lsn" | "tid"
+        | "xid8" | "txid_snapshot" | "pg_snapshot" | "aclitem" | "int2vector" | "oidvector"
+        | "regclass" | "regcollation" | "regconfig" | "regdictionary" | "regnamespace"
+        | "regoper" | "regoperator" | "regproc" | "regprocedure" | "regrole" | "regtype"
+        | "regdatabase" | "oid8" => {
             return Ok(rendered(output));
         }
         "gtsvector"
