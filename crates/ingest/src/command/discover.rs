@@ -3,20 +3,17 @@
 use ol_chassis::Exit;
 
 use crate::cli::Discover;
-use crate::error::{Definite, Doing, Error};
+use crate::error::{Definite, Error};
 use crate::inventory::{DraftUnit, render_unit};
 use crate::source::postgres::discover::draft;
+use crate::source::postgres::session::Session;
 use crate::source::postgres::settings::SourceAddress;
-use crate::source::postgres::snapshot::Keeper;
 
 /// Drafts a unit; as YAML, or with `json` as one document with the same facts.
 pub(super) async fn execute(arguments: &Discover, json: bool) -> Result<Exit, Error> {
     let address =
         SourceAddress { deployment: arguments.deployment.clone(), layer: arguments.layer.clone() };
-    let (_url, settings) = address.resolve().await?;
-    let mut keeper =
-        Keeper::open(&settings).await.map_err(|error| error.into_error(Doing::Connecting))?;
-    let catalog = keeper.catalog().await.map_err(|error| error.into_error(Doing::Reading))?;
+    let catalog = Session::open(&address).await?.catalog;
     if let Some(namespace) = &arguments.namespace
         && !catalog.relations.iter().any(|relation| relation.namespace == *namespace)
     {

@@ -3,12 +3,12 @@
 use ol_chassis::Exit;
 
 use crate::cli::{Plan, Selection};
-use crate::error::{Definite, Doing, Error};
+use crate::error::{Definite, Error};
 use crate::inventory::{SourceKind, Table, Unit};
 use crate::report::documents::{ColumnPlan, PlanReport, TablePlan};
 use crate::source::postgres::catalog::Catalog;
+use crate::source::postgres::session::Session;
 use crate::source::postgres::settings::SourceAddress;
-use crate::source::postgres::snapshot::Keeper;
 use crate::source::postgres::{contract_document, plan};
 
 /// Prints the contract of the selected tables as their sources are now, or of every type.
@@ -45,12 +45,7 @@ async fn catalog(unit: &Unit) -> Result<Catalog, Error> {
     if unit.source_kind != SourceKind::Postgres {
         return Err(Error::new(Definite::ModeUnsupported).with("source_kind", unit.source_kind));
     }
-    let address =
-        SourceAddress { deployment: unit.id.deployment.clone(), layer: unit.id.layer.clone() };
-    let (_url, settings) = address.resolve().await?;
-    let mut keeper =
-        Keeper::open(&settings).await.map_err(|error| error.into_error(Doing::Connecting))?;
-    keeper.catalog().await.map_err(|error| error.into_error(Doing::Reading))
+    Ok(Session::open(&SourceAddress::of(&unit.id)).await?.catalog)
 }
 
 fn plan_table(unit: &Unit, table: &Table, catalog: &Catalog) -> TablePlan {

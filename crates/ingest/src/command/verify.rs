@@ -10,7 +10,6 @@ use futures::TryStreamExt as _;
 use ol_chassis::cli::Context;
 use ol_chassis::config::Platform;
 use ol_chassis::progress::Unit as Counted;
-use ol_chassis::secret::SecretUrl;
 use ol_lake::{Lake, LakeTable, TableName};
 
 use crate::cli::Selection;
@@ -20,10 +19,9 @@ use crate::error::{Definite, Doing, Error, Transient};
 use crate::inventory::{SourceKind, SyncMode, Table, Unit};
 use crate::report::documents::{TableVerification, VerifyReport};
 use crate::run::open_lake;
-use crate::source::postgres::catalog::Catalog;
 use crate::source::postgres::rows::BatchLimit;
-use crate::source::postgres::settings::{Settings, SourceAddress};
-use crate::source::postgres::snapshot::Keeper;
+use crate::source::postgres::session::Session;
+use crate::source::postgres::settings::SourceAddress;
 use crate::source::postgres::{plan, reread};
 
 /// Compares every selected table.
@@ -43,7 +41,7 @@ pub(super) async fn execute(
             Counted::Tables,
         );
         match Side::open(unit, config, context).await {
-            Ok(mut side) => {
+            Ok(side) => {
                 for table in &unit.tables {
                     bar.say(&table.raw_table);
                     let name = TableName::new(platform.raw_namespace(), &table.raw_table);
@@ -71,11 +69,7 @@ pub(super) async fn execute(
 
 /// The source's side of the comparison.
 struct Side {
-    /// Held, so that leased credentials are renewed.
-    _url: SecretUrl,
-    settings: Settings,
-    keeper: Keeper,
-    catalog: Catalog,
+    session: Session,
     batch: BatchLimit,
     context: Context,
 }
@@ -85,18 +79,13 @@ impl Side {
         if unit.source_kind != SourceKind::Postgres {
             return Err(Error::new(Definite::ModeUnsupported).with("source_kind", unit.source_kind));
         }
-        let address =
-            SourceAddress { deployment: unit.id.deployment.clone(), layer: unit.id.layer.clone() };
-        let (url, settings) = address.resolve().await?;
-        let mut keeper =
-            Keeper::open(&settings).await.map_err(|error| error.into_error(Doing::Connecting))?;
-        let catalog = keeper.catalog().await.map_err(|error| error.into_error(Doing::Reading))?;
+        let session = Session::open(&SourceAddress::of(&unit.id)).await?;
         let batch = BatchLimit { rows: config.ingest.batch_rows, bytes: config.ingest.batch_bytes };
-        Ok(Self { _url: url, settings, keeper, catalog, batch, context: context.clone() })
+        Ok(Self { session, batch, context: context.clone() })
     }
 
     async fn compare(
-        &mut self,
+        &self,
         lake: &Arc<Lake>,
         name: &TableName,
         unit: &Unit,
@@ -110,7 +99,7 @@ impl Side {
                 .with("sync_mode", table.sync_mode)
                 .with("reason", "an appended table holds every past state, so it equals none"));
         }
-        let plan = plan::plan(unit, table, &self.catalog)?;
+        let plan = plan::plan(unit, table, &self.session.catalog)?;
         let missing = || Error::new(Definite::LakeTableMissing).with("raw_table", &table.raw_table);
         let lake_table = lake.load(name).await?.ok_or_else(missing)?;
         let change = lake.evolve(&lake_table, &plan.lake_schema()).await?;
@@ -120,8 +109,9 @@ impl Side {
         let names: Vec<String> = plan.readings.iter().map(|reading| reading.name.clone()).collect();
         let held = of_lake(lake, &lake_table, &names).await?;
         let (settings, schema, batch) =
-            (self.settings.clone(), lake_table.arrow_schema(), self.batch);
-        let (snapshot, shutdown) = (self.keeper.snapshot.clone(), self.context.shutdown.clone());
+            (self.session.settings.clone(), lake_table.arrow_schema(), self.batch);
+        let (snapshot, shutdown) =
+            (self.session.keeper.snapshot.clone(), self.context.shutdown.clone());
         let reading = tokio::task::spawn_blocking(move || {
             reread::digest(&settings, &snapshot, &plan, schema, batch, shutdown)
         });

@@ -107,8 +107,7 @@ async fn run_unit(
         run_id,
         extracted_at_microseconds: microseconds(context.clock.now()),
     };
-    let address =
-        SourceAddress { deployment: unit.id.deployment.clone(), layer: unit.id.layer.clone() };
+    let address = SourceAddress::of(&unit.id);
     let source =
         Endpoint::<ApplicationPostgres, _>::of_any_deployment(&unit.id.deployment, address);
     let sink = Endpoint::<RawLake, _>::new(lake);

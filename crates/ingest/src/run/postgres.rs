@@ -21,8 +21,8 @@ use crate::source::postgres::catalog::Catalog;
 use crate::source::postgres::full_load::{Loading, TableLoad, TableResult, load_tables};
 use crate::source::postgres::plan::{self, TablePlan};
 use crate::source::postgres::rows::BatchLimit;
+use crate::source::postgres::session::Session;
 use crate::source::postgres::settings::{Settings, SourceAddress};
-use crate::source::postgres::snapshot::Keeper;
 
 /// One unit to load.
 pub struct UnitJob {
@@ -63,7 +63,7 @@ c4model::flow! { postgres_full_load {
 /// Loads the tables of a unit. Every table is in the answer; a failure of one does not stop the others.
 ///
 /// # Errors
-/// What concerns the unit as a whole: no variable says where the source is, or its URL is not usable.
+/// None: what concerns the unit as a whole is in the report of each of its tables.
 pub async fn postgres_full_load(
     source: Source<ApplicationPostgres, SourceAddress>,
     sink: Sink<RawLake, Arc<Lake>>,
@@ -76,7 +76,7 @@ pub async fn postgres_full_load(
     for attempt in 1..=attempts {
         let mut again = Vec::new();
         for (index, seconds, result) in
-            job.attempt(source.endpoint(), sink.endpoint(), &pending).await?
+            job.attempt(source.endpoint(), sink.endpoint(), &pending).await
         {
             let Some(table) = job.unit.tables.get(index) else { continue };
             let report = match result {
@@ -147,32 +147,21 @@ impl UnitJob {
         source: &SourceAddress,
         lake: &Arc<Lake>,
         pending: &[usize],
-    ) -> Result<Vec<Attempted>> {
+    ) -> Vec<Attempted> {
         let id = &self.unit.id;
-        let variable = ol_chassis::config::source_variable(&id.deployment, &id.layer);
-        // The URL is held to the end, so that leased credentials are renewed; it shows no password.
-        let (url, settings) = source.resolve().await?;
         let all = |error: &Error| {
-            let each =
-                || error.again().with("unit", id).with("source", &url).with("variable", &variable);
-            Ok(pending.iter().map(|index| (*index, 0.0, Err(each()))).collect())
+            let each = || error.again().with("unit", id);
+            pending.iter().map(|index| (*index, 0.0, Err(each()))).collect()
         };
-        let opened = async {
-            let mut keeper =
-                Keeper::open(&settings).await.map_err(|e| e.into_error(Doing::Connecting))?;
-            let catalog = keeper.catalog().await.map_err(|e| e.into_error(Doing::Reading))?;
-            Ok::<_, Error>((keeper, catalog))
-        };
-        let stopped = self.context.shutdown.requested();
-        let (keeper, catalog) = tokio::select! {
-            opened = opened => match opened {
-                Ok(opened) => opened,
+        let session = tokio::select! {
+            opened = Session::open(source) => match opened {
+                Ok(session) => session,
                 Err(error) => {
                     tracing::warn!(unit = %id, error = %ol_chassis::error::chain(&error), "no snapshot");
                     return all(&error);
                 }
             },
-            () = stopped => return all(&Error::new(Transient::Stopped)),
+            () = self.context.shutdown.requested() => return all(&Error::new(Transient::Stopped)),
         };
         let mut attempted: Vec<Attempted> = Vec::new();
         let mut loads = Vec::new();
@@ -180,7 +169,7 @@ impl UnitJob {
         let mut labels = Vec::new();
         for index in pending {
             let Some(table) = self.unit.tables.get(*index) else { continue };
-            match self.prepare(lake, table, &catalog).await {
+            match self.prepare(lake, table, &session.catalog).await {
                 Ok(load) => {
                     labels.push((table.raw_table.clone(), load.relation.row_estimate));
                     loads.push(load);
@@ -190,8 +179,8 @@ impl UnitJob {
             }
         }
         let loads = Arc::new(loads);
-        let loading = Arc::new(self.loading(settings, labels));
-        load_tables(&keeper, loading, Arc::clone(&loads), |result| {
+        let loading = Arc::new(self.loading(session.settings.clone(), labels));
+        load_tables(&session.keeper, loading, Arc::clone(&loads), |result| {
             let (Some(index), Some(load)) = (indexes.get(result.index), loads.get(result.index))
             else {
                 return;
@@ -199,10 +188,10 @@ impl UnitJob {
             attempted.push((*index, result.seconds, self.outcome(*index, load, result)));
         })
         .await;
-        if let Err(error) = keeper.close().await {
+        if let Err(error) = session.keeper.close().await {
             tracing::debug!(%error, "the snapshot's connection was lost after the last read");
         }
-        Ok(attempted)
+        attempted
     }
 
     fn outcome(&self, index: usize, load: &TableLoad, result: TableResult) -> Result<TableDone> {

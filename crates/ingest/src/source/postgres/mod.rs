@@ -11,6 +11,7 @@ mod numeric;
 pub mod plan;
 pub mod reread;
 pub mod rows;
+pub mod session;
 pub mod settings;
 pub mod snapshot;
 mod tls;

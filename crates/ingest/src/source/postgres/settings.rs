@@ -12,6 +12,7 @@ use ol_chassis::secret::{SecretText, SecretUrl};
 use url::Url;
 
 use crate::error::{Definite, Error};
+use crate::inventory::UnitId;
 
 /// What `sslmode` asks for, strongest last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +81,18 @@ pub struct SourceAddress {
 }
 
 impl SourceAddress {
+    /// The source of a unit.
+    #[must_use]
+    pub fn of(unit: &UnitId) -> Self {
+        Self { deployment: unit.deployment.clone(), layer: unit.layer.clone() }
+    }
+
+    /// The variable that says where it is.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        ol_chassis::config::source_variable(&self.deployment, &self.layer)
+    }
+
     /// Looks the source up: in `OL_SOURCE_<DEPLOYMENT>_<LAYER>_URL`, a file, or Vault.
     ///
     /// Keep the URL for as long as the connection is used: credentials that Vault leased are renewed with it.
@@ -89,7 +102,7 @@ impl SourceAddress {
     pub async fn resolve(&self) -> Result<(SecretUrl, Settings), Error> {
         let url = ol_chassis::config::source_url(&self.deployment, &self.layer).await?;
         let settings = Settings::parse(&url).map_err(|error| {
-            let variable = ol_chassis::config::source_variable(&self.deployment, &self.layer);
+            let variable = self.variable();
             Error::new(Definite::Configuration)
                 .advise(format!("Correct {variable}: {}", error.0))
                 .with("variable", variable)
