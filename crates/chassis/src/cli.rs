@@ -148,6 +148,16 @@ pub fn completion(
         .map_err(|source| Error::definite("Cannot write the completion script").caused_by(source))
 }
 
+/// Writes the document. A reader that has gone away (`| head`) is no failure of ours.
+pub fn print(document: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let written =
+        stdout.write_all(document.trim_end().as_bytes()).and_then(|()| stdout.write_all(b"\n"));
+    if let Err(error) = written {
+        tracing::warn!(%error, "the document could not be written to stdout");
+    }
+}
+
 /// Runs a command from start to exit code.
 ///
 /// `service_name` is the binary's name and `service_version` its version. Further consumers of log

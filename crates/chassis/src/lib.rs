@@ -10,9 +10,12 @@
 //! | [`cli`] | how does a `main` start and end? |
 //! | [`config`] | which settings hold, and who set them? |
 //! | [`secret`] | where does a password come from, and how does it stay out of the logs? |
-//! | [`telemetry`], [`metrics`], [`progress`] | what is going on? |
+//! | [`telemetry`], [`metrics`], [`progress`], [`flow`] | what is going on? |
 //! | [`clock`], [`shutdown`] | what time is it, and is it time to stop? |
-//! | [`error`], [`exit`] | whose turn is it? |
+//! | [`error`], [`failure`], [`exit`] | whose turn is it? |
+//! | [`failpoint`] | what if the process dies just here? |
+//! | [`process`] | what may other processes see of this one? |
+//! | [`text`] | how does a person read it? |
 //! | [`fs`] | which file was it? |
 //!
 //! `examples/service.rs` is a whole binary on this crate.
@@ -22,12 +25,17 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod exit;
+pub mod failpoint;
+pub mod failure;
+pub mod flow;
 pub mod fs;
 pub mod metrics;
+pub mod process;
 pub mod progress;
 pub mod secret;
 pub mod shutdown;
 pub mod telemetry;
+pub mod text;
 
 pub use error::{Error, ErrorKind};
 pub use exit::Exit;

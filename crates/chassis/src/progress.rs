@@ -19,6 +19,8 @@ pub enum Unit {
     Bytes,
     /// Whole tables.
     Tables,
+    /// Messages to other systems.
+    Messages,
 }
 
 /// The bars of a process. Clones are the same bars.
@@ -77,6 +79,12 @@ fn template(bounded: bool, unit: Unit) -> &'static str {
             "{prefix:32!} {bar:24} {human_pos:>12} of {human_len} rows {per_sec} {msg}"
         }
         (false, Unit::Rows) => "{prefix:32!} {spinner} {human_pos:>12} rows {per_sec} {msg}",
+        (true, Unit::Messages) => {
+            "{prefix:32!} {bar:24} {human_pos:>12} of {human_len} messages {per_sec} {msg}"
+        }
+        (false, Unit::Messages) => {
+            "{prefix:32!} {spinner} {human_pos:>12} messages {per_sec} {msg}"
+        }
         (true, Unit::Tables) => {
             "{prefix:32!} {bar:24} {human_pos:>4} of {human_len} tables, {elapsed} {msg}"
         }
@@ -170,7 +178,7 @@ mod tests {
 
     #[test]
     fn every_template_is_valid() {
-        for unit in [Unit::Rows, Unit::Bytes, Unit::Tables] {
+        for unit in [Unit::Rows, Unit::Bytes, Unit::Tables, Unit::Messages] {
             for bounded in [true, false] {
                 assert!(ProgressStyle::with_template(template(bounded, unit)).is_ok());
             }

@@ -121,6 +121,18 @@ pub fn init(options: TelemetryOptions) -> Result<TelemetryGuard, Error> {
     Ok(TelemetryGuard { provider })
 }
 
+/// The W3C trace context of the current span, as the value of the header `traceparent`; `None` where
+/// nothing is traced.
+pub fn traceparent() -> Option<String> {
+    use opentelemetry::trace::TraceContextExt as _;
+    use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+    let context = tracing::Span::current().context();
+    let span = context.span().span_context().clone();
+    span.is_valid().then(|| {
+        format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags().to_u8())
+    })
+}
+
 struct Prepared {
     layers: Vec<ExtraLayer>,
     provider: Option<SdkTracerProvider>,

@@ -10,9 +10,6 @@
 //! positions, never the value of a cell and never a secret; the cause is reached by
 //! [`std::error::Error::source`] and is never part of the printed line, so a chain prints once.
 
-use std::error::Error as StdError;
-use std::fmt;
-
 use crate::inventory::InventoryError;
 
 pub use crate::source_code::Doing;
@@ -20,8 +17,7 @@ pub use crate::source_code::Doing;
 /// What a failing operation of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A boxed cause.
-pub type Cause = Box<dyn StdError + Send + Sync + 'static>;
+pub use ol_chassis::error::Cause;
 
 /// A failure, and whose turn it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,29 +28,7 @@ pub enum Failure {
     Transient(Transient),
 }
 
-/// Declares the kinds of one family, each with its headline.
-macro_rules! kinds {
-    (
-        $(#[$attribute:meta])*
-        $name:ident { $($(#[$variant_attribute:meta])* $variant:ident = $headline:literal,)+ }
-    ) => {
-        $(#[$attribute])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($(#[$variant_attribute])* $variant,)+ }
-
-        impl $name {
-            /// Every kind, in the order of this file.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            /// What happened, as the start of a sentence.
-            pub fn headline(self) -> &'static str {
-                match self { $(Self::$variant => $headline),+ }
-            }
-        }
-    };
-}
-
-kinds! {
+ol_chassis::kinds! {
     /// The facts that no retry changes.
     Definite {
         /// A flag, variable or settings file cannot be obeyed.
@@ -126,7 +100,7 @@ kinds! {
     }
 }
 
-kinds! {
+ol_chassis::kinds! {
     /// The weather.
     Transient {
         /// The source's address cannot be reached or refuses connections.
@@ -198,121 +172,20 @@ impl From<Transient> for Failure {
     }
 }
 
-/// A failure with its facts and its cause.
-///
-/// Printed as `The user may not read the table (unit: mitxonline/app_postgres, table: public.x)`.
-pub struct Error(Box<Inner>);
-
-struct Inner {
-    failure: Failure,
-    context: Vec<(&'static str, String)>,
-    advice: Option<String>,
-    source: Option<Cause>,
+ol_chassis::error_of! {
+    /// A failure with its facts and its cause.
+    Error(Failure)
 }
 
 impl Error {
-    /// A failure of a kind, without facts.
-    pub fn new(kind: impl Into<Failure>) -> Self {
-        Self(Box::new(Inner {
-            failure: kind.into(),
-            context: Vec::new(),
-            advice: None,
-            source: None,
-        }))
-    }
-
     /// A failure that a PostgreSQL error code stands for; the code becomes a fact.
     pub fn from_sqlstate(code: &str, doing: Doing) -> Self {
         Self::new(Failure::from_sqlstate(code, doing)).with("sqlstate", code)
     }
 
-    /// Adds a fact: a name, a type, a count, a position. Never the value of a cell or a secret. A fact that is known
-    /// already is not said twice.
-    #[must_use]
-    pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
-        let fact = (key, value.to_string());
-        if !self.0.context.contains(&fact) {
-            self.0.context.push(fact);
-        }
-        self
-    }
-
-    /// Says what to do next in other words than the kind's own, for a case known more exactly.
-    #[must_use]
-    pub fn advise(mut self, advice: impl Into<String>) -> Self {
-        self.0.advice = Some(advice.into());
-        self
-    }
-
-    /// Sets the cause.
-    #[must_use]
-    pub fn because(mut self, source: impl Into<Cause>) -> Self {
-        self.0.source = Some(source.into());
-        self
-    }
-
-    /// The same failure with the same facts, without its cause: for each of the tables it concerns.
-    #[must_use]
-    pub fn again(&self) -> Self {
-        let Inner { failure, context, advice, .. } = self.0.as_ref();
-        Self(Box::new(Inner {
-            failure: *failure,
-            context: context.clone(),
-            advice: advice.clone(),
-            source: None,
-        }))
-    }
-
-    /// What kind of failure it is.
-    pub fn failure(&self) -> Failure {
-        self.0.failure
-    }
-
     /// Whether the same run, later, can succeed.
     pub fn is_transient(&self) -> bool {
-        matches!(self.0.failure, Failure::Transient(_))
-    }
-
-    /// The facts, in the order they were added.
-    pub fn context(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.0.context.iter().map(|(key, value)| (*key, value.as_str()))
-    }
-
-    /// Advice that replaces the kind's own, when there is one.
-    pub fn own_advice(&self) -> Option<&str> {
-        self.0.advice.as_deref()
-    }
-
-    /// The first fact of this name.
-    pub fn fact(&self, key: &str) -> Option<&str> {
-        self.context().find(|(name, _)| *name == key).map(|(_, value)| value)
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.0.failure.headline())?;
-        for (index, (key, value)) in self.context().enumerate() {
-            write!(formatter, "{}{key}: {value}", if index == 0 { " (" } else { ", " })?;
-        }
-        if self.0.context.is_empty() { Ok(()) } else { formatter.write_str(")") }
-    }
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Error")
-            .field("failure", &self.0.failure)
-            .field("context", &self.0.context)
-            .field("source", &self.0.source)
-            .finish()
-    }
-}
-
-impl StdError for Error {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+        matches!(self.failure(), Failure::Transient(_))
     }
 }
 

@@ -1,8 +1,6 @@
 //! Places where a crash matters, by name. Without the feature `failpoints` they are nothing at all.
 //!
-//! A test sets `FAILPOINTS="load.files-complete=pause"` and kills the process while it stands there: a real
-//! SIGKILL, so that no destructor helps. `OL_FAILPOINT_MARKER` names a file that is written when a point is reached,
-//! so that the test knows.
+//! How a test arms them: `ol_chassis::failpoint`.
 
 /// A reader has entered the shared snapshot.
 pub const SNAPSHOT_ENTERED: &str = "read.snapshot-entered";
@@ -30,17 +28,4 @@ pub const ALL: &[&str] = &[
     REPORT,
 ];
 
-/// Stands here if the point is armed.
-#[cfg(feature = "failpoints")]
-pub fn hit(name: &'static str) {
-    if fail::list().iter().any(|(armed, _)| armed == name) {
-        if let Ok(Some(marker)) = ol_chassis::config::variable("OL_FAILPOINT_MARKER") {
-            std::fs::write(marker, name).expect("the test's marker file can be written");
-        }
-    }
-    fail::eval(name, |_| ());
-}
-
-/// Nothing: the feature is off.
-#[cfg(not(feature = "failpoints"))]
-pub fn hit(_name: &'static str) {}
+pub use ol_chassis::failpoint::hit;

@@ -262,30 +262,12 @@ fn transient(kind: Transient) -> Policy {
     }
 }
 
-/// The advice for one failure, with its facts filled in.
-///
-/// A fact that the failure does not have is said in general words (`the table`).
+/// The advice for one failure, with its facts filled in: see [`ol_chassis::failure::fill`].
 pub fn advice(error: &Error) -> String {
-    if let Some(advice) = error.own_advice() {
-        return advice.to_owned();
+    match error.own_advice() {
+        Some(advice) => advice.to_owned(),
+        None => ol_chassis::failure::fill(policy(error.failure()).advice, |key| error.fact(key)),
     }
-    let template = policy(error.failure()).advice;
-    let mut text = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once('{') {
-        let (key, after) = after.split_once('}').unwrap_or((after, ""));
-        text.push_str(before);
-        match error.fact(key) {
-            Some(value) => text.push_str(value),
-            None => {
-                text.push_str("the ");
-                text.push_str(key);
-            }
-        }
-        rest = after;
-    }
-    text.push_str(rest);
-    text
 }
 
 #[cfg(test)]

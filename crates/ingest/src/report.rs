@@ -8,15 +8,14 @@
 //! in the report with the reason.
 
 pub mod documents;
-mod text;
 
-use ol_chassis::Exit;
+use ol_chassis::text::Align::{Left, Right};
+use ol_chassis::{Exit, text};
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::inventory::SyncMode;
 use crate::policy;
-use text::Align::{Left, Right};
 
 /// How a table ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

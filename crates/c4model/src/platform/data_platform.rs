@@ -65,10 +65,13 @@ listed_elements! { DATA_PLATFORM:
 (pub OpenMetadata: Container in Serving { id: "open_metadata", name: "OpenMetadata", tech: "Java",
     owner: "data platform", summary: "Catalog, lineage, data quality" })
 (
-    /// Where the functions of the package `ol-webhook` will run.
+    /// Where the functions of the package `ol-webhook` run.
     pub OlWebhook: Container in Serving { id: "ol_webhook", name: "ol-webhook", tech: "Rust",
-        owner: "data platform", package: "ol-webhook", status: Target,
+        owner: "data platform", package: "ol-webhook",
         summary: "Signs, sends and retries notices" })
+(pub WebhookOutbox: Container in Serving { id: "webhook_outbox", name: "Webhook outbox",
+    shape: Queue, tech: "SQLite or PostgreSQL", owner: "data platform",
+    summary: "Notices until they have arrived" })
 
 (pub Documentation: Group in DataPlatform { id: "documentation", name: "Architecture",
     owner: "data platform", summary: "How these pages come about" })

@@ -106,10 +106,10 @@ external (architecture_pages: ArchitectureSite => Newcomer { moves: "Architectur
 /// What is planned and has no code yet.
 pub mod planned {
     use super::{
-        ApplicationPostgres, EdxNotes, EdxOrg, Forum, MitLearnReceiver, OpenEdxMysql, RawLake,
-        TrackingLogs, listed_flows,
+        ApplicationPostgres, EdxNotes, EdxOrg, Forum, OpenEdxMysql, RawLake, TrackingLogs,
+        listed_flows,
     };
-    use crate::platform::{CodeLocations, Marts, OlIngest, OlTransform, OlWebhook, OpenMetadata};
+    use crate::platform::{CodeLocations, Marts, OlIngest, OlTransform, OpenMetadata};
 
     listed_flows! { PLANNED:
 
@@ -142,12 +142,6 @@ pub mod planned {
         retry: "next run" })
     target (transform_lineage: OlTransform => OpenMetadata { moves: "Lineage events", tech: "OpenLineage",
         kind: Event, by: From, owner: "data platform", retry: "next run" })
-    target (notice_input: Marts => OlWebhook { moves: "Changed resources", tech: "Iceberg",
-        kind: Scheduled, by: To, owner: "data platform", cadence: "after each build",
-        retry: "next run" })
-    target (signed_notices: OlWebhook => MitLearnReceiver { moves: "Signed notices", tech: "HTTPS, HMAC",
-        kind: Queued, by: From, owner: "data platform", retry: "outbox, backoff",
-        timeout: "30 seconds" })
 
     }
 }

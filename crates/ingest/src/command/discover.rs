@@ -26,7 +26,7 @@ pub(super) async fn execute(arguments: &Discover, json: bool) -> Result<Exit, Er
         arguments.namespace.as_deref(),
         &arguments.excluded,
     );
-    super::print(&if json { document(&unit) } else { render_unit(&unit) });
+    ol_chassis::cli::print(&if json { document(&unit) } else { render_unit(&unit) });
     Ok(Exit::Done)
 }
 

@@ -75,7 +75,7 @@ pub(super) async fn execute(
         bytes: tables.iter().map(|table| table.bytes).sum(),
         tables,
     };
-    super::print(&if json {
+    ol_chassis::cli::print(&if json {
         serde_json::to_string(&report).expect("texts and numbers are JSON")
     } else {
         text(&report)

@@ -8,7 +8,7 @@ mod verify;
 
 use clap::CommandFactory as _;
 use globset::{Glob, GlobSet, GlobSetBuilder};
-use ol_chassis::cli::{Context, Failure, Output, completion};
+use ol_chassis::cli::{Context, Failure, Output, completion, print};
 use ol_chassis::config::Platform;
 use ol_chassis::{Exit, error::chain};
 use ol_pipes::{Exception, Pipes};
@@ -116,15 +116,4 @@ fn globs(patterns: &[String]) -> Result<GlobSet, Error> {
 
 fn bad_glob(pattern: &str, error: globset::Error) -> Error {
     Error::new(Definite::Configuration).with("pattern", pattern).because(error)
-}
-
-/// Writes the document. A reader that has gone away (`| head`) is no failure of ours.
-fn print(document: &str) {
-    use std::io::Write as _;
-    let mut stdout = std::io::stdout().lock();
-    let written =
-        stdout.write_all(document.trim_end().as_bytes()).and_then(|()| stdout.write_all(b"\n"));
-    if let Err(error) = written {
-        tracing::warn!(%error, "the document could not be written to stdout");
-    }
 }

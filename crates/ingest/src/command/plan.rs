@@ -14,7 +14,7 @@ use crate::source::postgres::{contract_document, plan};
 /// Prints the contract of the selected tables as their sources are now, or of every type.
 pub(super) async fn execute(arguments: &Plan, json: bool) -> Result<Exit, Error> {
     let Some(inventory) = &arguments.inventory else {
-        super::print(&contract_document::markdown());
+        ol_chassis::cli::print(&contract_document::markdown());
         return Ok(Exit::Done);
     };
     let inventory = super::select(&Selection {
@@ -37,7 +37,7 @@ pub(super) async fn execute(arguments: &Plan, json: bool) -> Result<Exit, Error>
         }
     }
     let report = PlanReport::new(tables);
-    super::print(&if json { report.to_json() } else { report.to_text() });
+    ol_chassis::cli::print(&if json { report.to_json() } else { report.to_text() });
     Ok(report.exit())
 }
 

@@ -2,10 +2,10 @@
 //!
 //! Types and column contracts arrive here as texts: this module prints, it does not decide.
 
-use ol_chassis::Exit;
+use ol_chassis::text::Align::{Left, Right};
+use ol_chassis::{Exit, text};
 use serde::Serialize;
 
-use super::text::{self, Align::Left, Align::Right};
 use super::{RunOutcome, TableOutcome, advice_lines, outcome_of, sentence};
 use crate::error::Error;
 use crate::inventory::SyncMode;

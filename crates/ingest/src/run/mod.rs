@@ -4,7 +4,6 @@
 //! that fail for a transient reason are tried again under a new snapshot, and only they; what was committed stays.
 
 mod dagster;
-mod observe;
 mod postgres;
 
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use futures::StreamExt as _;
 use globset::GlobSet;
 use ol_chassis::clock::Clock;
 use ol_chassis::config::Platform;
+use ol_chassis::flow::LogObserver;
 use ol_chassis::progress::Progress;
 use ol_chassis::shutdown::Shutdown;
 use ol_lake::{Lake, LakeSettings};
@@ -111,7 +111,7 @@ async fn run_unit(
     let source =
         Endpoint::<ApplicationPostgres, _>::of_any_deployment(&unit.id.deployment, address);
     let sink = Endpoint::<RawLake, _>::new(lake);
-    let runner = Runner::new(Arc::new(observe::LogObserver));
+    let runner = Runner::new(Arc::new(LogObserver));
     match runner.run(declared!(postgres_full_load), source, sink, job).await {
         Ok(reports) => reports,
         Err(error) => {

@@ -3,7 +3,8 @@
 use c4model::{FlowRun, Observer, Outcome};
 
 /// Puts the record into the log, with the flow's id as the attribute `c4.flow`.
-pub(super) struct LogObserver;
+#[derive(Debug, Clone, Copy)]
+pub struct LogObserver;
 
 impl Observer for LogObserver {
     fn ended(&self, run: &FlowRun) {

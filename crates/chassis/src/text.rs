@@ -4,14 +4,16 @@ use std::fmt::Write as _;
 
 /// How a column's cells are aligned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Align {
+pub enum Align {
+    /// To the left: names.
     Left,
+    /// To the right: numbers.
     Right,
 }
 
 /// Rows under a heading, in aligned columns two blanks apart, every line ended and none trailing
 /// blanks.
-pub(super) fn table(columns: &[(&str, Align)], rows: &[Vec<String>]) -> String {
+pub fn table(columns: &[(&str, Align)], rows: &[Vec<String>]) -> String {
     let width_of = |index: usize, heading: &str| {
         rows.iter()
             .filter_map(|row| row.get(index))
@@ -44,7 +46,7 @@ pub(super) fn table(columns: &[(&str, Align)], rows: &[Vec<String>]) -> String {
 }
 
 /// A number with a comma every three digits.
-pub(super) fn count(number: u64) -> String {
+pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -57,7 +59,7 @@ pub(super) fn count(number: u64) -> String {
 }
 
 /// A number of bytes in the largest unit that leaves a digit before the point: `12 B`, `1.5 MiB`.
-pub(super) fn bytes(bytes: u64) -> String {
+pub fn bytes(bytes: u64) -> String {
     const UNITS: &[&str] = &["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -72,7 +74,7 @@ pub(super) fn bytes(bytes: u64) -> String {
 }
 
 /// A duration as a person would say it: `0.42 s`, `12.0 s`, `3 min 20 s`, `2 h 05 min`.
-pub(super) fn duration(seconds: f64) -> String {
+pub fn duration(seconds: f64) -> String {
     let whole = whole(seconds);
     match whole {
         0..10 => format!("{seconds:.2} s"),
@@ -83,7 +85,7 @@ pub(super) fn duration(seconds: f64) -> String {
 }
 
 /// Rows a second, or a dash when the time is too short to tell.
-pub(super) fn rate(rows: u64, seconds: f64) -> String {
+pub fn rate(rows: u64, seconds: f64) -> String {
     if seconds < 0.001 {
         return "-".to_owned();
     }

@@ -1,0 +1,74 @@
+//! An outbox in a file: nothing to install, one machine.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+use crate::error::{Definite, Error, Failure, Result, Transient};
+
+/// How long a locked database is waited for, when the address does not say.
+const BUSY_TIMEOUT_SECONDS: u64 = 10;
+
+/// Opens `PATH[?busy_timeout_seconds=N]`, making the file and its folder when they are missing.
+pub(super) async fn open(rest: &str) -> Result<SqlitePool> {
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let settings = |reason: &str| {
+        Error::new(Definite::Configuration).with("variable", "OL_OUTBOX").with("reason", reason)
+    };
+    if path.is_empty() || path == ":memory:" {
+        return Err(settings("an outbox on SQLite needs the path of a file: sqlite:PATH"));
+    }
+    let mut busy_timeout_seconds = BUSY_TIMEOUT_SECONDS;
+    for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match (key.as_ref(), value.parse()) {
+            ("busy_timeout_seconds", Ok(seconds)) => busy_timeout_seconds = seconds,
+            _other => return Err(settings("only busy_timeout_seconds=N may follow the path")),
+        }
+    }
+    if let Some(folder) = Path::new(path).parent() {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            Error::new(Definite::OutboxUnwritable).with("path", folder.display()).because(error)
+        })?;
+    }
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .busy_timeout(Duration::from_secs(busy_timeout_seconds))
+        .journal_mode(SqliteJournalMode::Wal)
+        // NORMAL may lose the last commits of a WAL at power loss: messages that were accepted.
+        .synchronous(SqliteSynchronous::Full);
+    // SQLite has one writer; one connection queues our tasks fairly instead of letting them poll the lock.
+    SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(Duration::from_secs(busy_timeout_seconds.max(1) * 6))
+        .connect_with(options)
+        .await
+        .map_err(|error| Error::new(failure(&error)).with("path", path).because(error))
+}
+
+/// What a failure of SQLite means.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the other kinds of this open enum all mean the same here"
+)]
+pub(super) fn failure(error: &sqlx::Error) -> Failure {
+    let sqlx::Error::Database(database) = error else {
+        return match error {
+            sqlx::Error::PoolTimedOut => Transient::OutboxLocked.into(),
+            _other => Definite::OutboxForeign.into(),
+        };
+    };
+    let code: i32 = database.code().and_then(|code| code.parse().ok()).unwrap_or(0);
+    // The low byte is the primary result code: https://www.sqlite.org/rescode.html
+    match code & 0xff {
+        5 | 6 => Transient::OutboxLocked.into(),
+        13 => Definite::DiskFull.into(),
+        // PERM, READONLY, CANTOPEN, AUTH, and IOERR: the file system says no.
+        3 | 8 | 10 | 14 | 23 => Definite::OutboxUnwritable.into(),
+        _other => Definite::OutboxForeign.into(),
+    }
+}
