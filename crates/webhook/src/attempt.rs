@@ -17,10 +17,13 @@ use crate::failpoints;
 use crate::outbox::Leased;
 use crate::payload::Kind;
 use crate::signature::hex;
-use crate::target::Learn;
+use crate::policy::policy;
+use crate::target::{Learn, Secrets};
 use crate::transport::Transport;
 use crate::triage::{self, Answer, Probe, Verdict};
 
+/// Times that changed secrets are tried before the route itself is asked.
+const MOST_ROUNDS: usize = 3;
 /// The body of a probe: JSON that cannot be parsed.
 const MALFORMED: &[u8] = b"{";
 
@@ -102,21 +105,21 @@ impl Attempter {
             Error::new(Definite::Defect).with("kind", &message.kind)
         })?;
         let route = kind.route();
-        let position = self.target.working_secret();
-        match self.post(route, &message.id, &body, position, kept).await? {
+        let secrets = self.target.secrets();
+        match self.post(route, &message.id, &body, (&secrets, secrets.working()), kept).await? {
             Verdict::Delivered => Ok(()),
             Verdict::Failed(error) => Err(error),
             Verdict::Ask => {
-                let found = self.ask(route, position).await?;
+                let found = self.ask(route, &secrets).await?;
                 match found {
                     Found::Healthy => Err(triage::payload_refused(body.len())),
                     Found::Failed(error) => Err(error),
                     // Another of our secrets is right: the message itself was never looked at.
-                    Found::Secret(other) => {
+                    Found::Secret(secrets, other) => {
                         if !fence.holds(self.clock.monotonic()) {
                             return Err(Error::new(Transient::TriageInterrupted));
                         }
-                        match self.post(route, &message.id, &body, other, kept).await? {
+                        match self.post(route, &message.id, &body, (&secrets, other), kept).await? {
                             Verdict::Delivered => Ok(()),
                             Verdict::Failed(error) => Err(error),
                             Verdict::Ask => Err(triage::payload_refused(body.len())),
@@ -132,11 +135,10 @@ impl Attempter {
         route: &str,
         id: &str,
         body: &Bytes,
-        position: usize,
+        secret: (&Secrets, usize),
         kept: &mut Option<Answer>,
     ) -> Result<Verdict> {
-        let mut request =
-            self.target.post(route, id, body.clone(), position, self.now_seconds());
+        let mut request = self.target.post(route, id, body.clone(), secret, self.now_seconds());
         if self.trace_header {
             if let Some(context) = ol_chassis::telemetry::traceparent() {
                 request.headers.push(("traceparent", context));
@@ -150,43 +152,52 @@ impl Attempter {
         Ok(verdict)
     }
 
-    /// Finds out what is wrong with a route, or that nothing is, without doing any harm there.
+    /// Finds out what is wrong with a route, or that nothing is, without doing any harm there. `tried` are the secrets
+    /// that a refused request was signed with.
     ///
     /// # Errors
     /// Why a question got no answer.
-    pub async fn ask(&self, route: &'static str, position: usize) -> Result<Found> {
-        let mut refreshed = false;
-        loop {
-            let count = self.target.secret_count();
-            // The secret that was signed with comes first.
-            let order = std::iter::once(position).chain((0..count).filter(|other| *other != position));
-            for candidate in order {
-                match self.probe(route, candidate).await? {
+    pub async fn ask(&self, route: &'static str, tried: &Secrets) -> Result<Found> {
+        // The secrets may change while we ask, and others may notice it first.
+        for _ in 0..MOST_ROUNDS {
+            let secrets = self.target.secrets();
+            let first = secrets.working();
+            let others = (0..secrets.count()).filter(|other| *other != first);
+            for candidate in std::iter::once(first).chain(others) {
+                match self.probe(route, (&secrets, candidate)).await? {
                     Probe::Healthy => {
-                        self.target.works(candidate);
-                        let same = candidate == position && !refreshed;
-                        return Ok(if same { Found::Healthy } else { Found::Secret(candidate) });
+                        self.target.works(&secrets, candidate);
+                        let is_tried = secrets.is_same(tried) && candidate == tried.working();
+                        return Ok(if is_tried {
+                            Found::Healthy
+                        } else {
+                            Found::Secret(secrets, candidate)
+                        });
                     }
                     Probe::Refused => {}
-                    Probe::Unclear => {
-                        return Ok(Found::Failed(Error::new(Transient::TriageInterrupted)));
-                    }
+                    Probe::Failed(error) => return Ok(Found::Failed(error)),
                 }
             }
-            if refreshed || !self.target.refresh().await? {
-                break;
+            match self.target.refresh(&secrets).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) if policy(error.failure()).retry => return Err(error),
+                // Whatever is wrong with the place of the secret, none that we have is right.
+                Err(error) => {
+                    let wrong = Error::new(Definite::SecretWrong).with("route", route);
+                    return Ok(Found::Failed(wrong.because(error)));
+                }
             }
-            refreshed = true;
         }
         let answer = self.transport.send(self.target.get(route)).await?;
         Ok(Found::Failed(triage::read_get(&answer, route)))
     }
 
-    async fn probe(&self, route: &str, position: usize) -> Result<Probe> {
+    async fn probe(&self, route: &str, secret: (&Secrets, usize)) -> Result<Probe> {
         let id = format!("probe_{}", uuid::Uuid::new_v4().simple());
         let body = Bytes::from_static(MALFORMED);
-        let request = self.target.post(route, &id, body, position, self.now_seconds());
-        Ok(triage::read_probe(&self.transport.send(request).await?))
+        let request = self.target.post(route, &id, body, secret, self.now_seconds());
+        Ok(triage::read_probe(&self.transport.send(request).await?, route))
     }
 
     fn now_seconds(&self) -> u64 {
@@ -201,7 +212,7 @@ pub enum Found {
     /// Secret and route are right.
     Healthy,
     /// The secret at this place is right, and it is another than the one signed with.
-    Secret(usize),
+    Secret(Secrets, usize),
     /// This is wrong.
     Failed(Error),
 }

@@ -32,8 +32,8 @@ pub struct BreakerSettings {
 enum State {
     Closed { failures: u32 },
     Open { until: Instant, lasted: Duration },
-    /// One request is under way.
-    HalfOpen { lasted: Duration },
+    /// One request is under way, since then.
+    HalfOpen { lasted: Duration, since: Instant },
 }
 
 /// The breaker of one host.
@@ -64,7 +64,7 @@ impl Breaker {
     pub fn sent(&mut self, now: Instant) {
         if let State::Open { until, lasted } = self.state {
             if until <= now {
-                self.state = State::HalfOpen { lasted };
+                self.state = State::HalfOpen { lasted, since: now };
             }
         }
     }
@@ -74,8 +74,8 @@ impl Breaker {
         self.state = State::Closed { failures: 0 };
     }
 
-    /// A request failed in a way that says the host is not well. True when this opened the breaker.
-    pub fn failed(&mut self, now: Instant) -> bool {
+    /// A request sent at `sent_at` failed in a way that says the host is not well. True when this opened the breaker.
+    pub fn failed(&mut self, now: Instant, sent_at: Instant) -> bool {
         let open = |lasted| State::Open { until: now + lasted, lasted };
         match self.state {
             State::Closed { failures } if failures + 1 < self.settings.threshold => {
@@ -86,7 +86,9 @@ impl Breaker {
                 self.state = open(self.settings.first_open);
                 true
             }
-            State::HalfOpen { lasted } => {
+            // One that was sent before it opened says nothing new.
+            State::HalfOpen { since, .. } if sent_at < since => false,
+            State::HalfOpen { lasted, .. } => {
                 self.state = open((lasted * 2).min(self.settings.longest_open));
                 true
             }
@@ -97,7 +99,7 @@ impl Breaker {
 
     /// The probe ended without telling anything (it was never sent).
     pub fn withdrawn(&mut self, now: Instant) {
-        if let State::HalfOpen { lasted } = self.state {
+        if let State::HalfOpen { lasted, .. } = self.state {
             self.state = State::Open { until: now, lasted };
         }
     }
@@ -133,18 +135,19 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut breaker = Breaker::new(SETTINGS);
-        assert!(!breaker.failed(at(0)) && !breaker.failed(at(0)));
+        assert!(!breaker.failed(at(0), at(0)) && !breaker.failed(at(0), at(0)));
         breaker.succeeded();
-        assert!(!breaker.failed(at(1)) && !breaker.failed(at(1)));
-        assert!(breaker.failed(at(1)), "the third in a row");
+        assert!(!breaker.failed(at(1), at(1)) && !breaker.failed(at(1), at(1)));
+        assert!(breaker.failed(at(1), at(1)), "the third in a row");
         assert_eq!((breaker.allows(at(10), 8), breaker.opens_at(at(10))), (0, Some(at(11))));
         assert_eq!(breaker.allows(at(11), 8), 1);
         breaker.sent(at(11));
+        assert!(!breaker.failed(at(11), at(0)), "a late answer is no probe");
         assert_eq!(breaker.allows(at(11), 8), 0, "while the probe is under way");
-        assert!(breaker.failed(at(12)));
+        assert!(breaker.failed(at(12), at(12)));
         assert_eq!(breaker.opens_at(at(12)), Some(at(32)), "twice as long");
         breaker.sent(at(32));
-        assert!(breaker.failed(at(32)));
+        assert!(breaker.failed(at(32), at(32)));
         assert_eq!(breaker.opens_at(at(32)), Some(at(62)), "but no longer than the longest");
         breaker.sent(at(62));
         breaker.succeeded();
@@ -155,10 +158,10 @@ mod tests {
     fn late_failures_do_not_prolong_it_and_a_withdrawn_probe_is_no_answer() {
         let start = Instant::now();
         let mut breaker = Breaker::new(SETTINGS);
-        let opened = (0..3).filter(|_| breaker.failed(start)).count();
+        let opened = (0..3).filter(|_| breaker.failed(start, start)).count();
         assert_eq!(opened, 1);
         let until = breaker.opens_at(start);
-        assert!(!breaker.failed(start + Duration::from_secs(5)));
+        assert!(!breaker.failed(start + Duration::from_secs(5), start + Duration::from_secs(5)));
         assert_eq!(breaker.opens_at(start), until);
         let later = start + Duration::from_secs(10);
         breaker.sent(later);

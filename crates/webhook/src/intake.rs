@@ -178,16 +178,12 @@ impl Intake {
     /// # Errors
     /// [`Definite::VanishGuarded`]; [`Definite::Configuration`] for a kind that has no tombstones; the outbox's.
     pub async fn delete_vanished(&mut self, allow: bool) -> Result<()> {
-        let Some(scope) = self.scope() else {
-            return Err(Error::new(Definite::Configuration)
-                .with("flag", "--complete")
-                .with("kind", self.kind)
-                .with("reason", "give --source, and a kind of which something can vanish"));
-        };
+        let scope = self.complete_scope()?;
         if self.report.refused > 0 {
             return Err(Error::new(Definite::VanishGuarded)
                 .with("refused_rows", self.report.refused)
-                .with("reason", "rows could not be read, so it is not known what vanished"));
+                .with("reason", "rows were refused, so it is not known what vanished")
+                .advise("Correct the refused rows at their source and send the whole snapshot again."));
         }
         let (vanished, known) = self.vanished(&scope).await?;
         let count = vanished.len();
@@ -224,12 +220,18 @@ impl Intake {
         self.report
     }
 
-    fn scope(&self) -> Option<String> {
-        self.kind.tombstone_kind()?;
-        match (self.kind, self.options.source.as_deref()) {
-            (Kind::OvsVideos, _) => Some(identity::scope(self.kind, "ovs")),
-            (_, Some(source)) => Some(identity::scope(self.kind, source)),
-            (_, None) => None,
+    /// The set that a complete snapshot is compared with. Ask before anything is read.
+    ///
+    /// # Errors
+    /// [`Definite::Configuration`] when the source is not given, or nothing of the kind can vanish.
+    pub fn complete_scope(&self) -> Result<String> {
+        match (self.kind, self.kind.tombstone_kind(), self.options.source.as_deref()) {
+            (Kind::OvsVideos, Some(_), _) => Ok(identity::scope(self.kind, "ovs")),
+            (_, Some(_), Some(source)) => Ok(identity::scope(self.kind, source)),
+            (_, None, _) | (_, Some(_), None) => Err(Error::new(Definite::Configuration)
+                .with("flag", "--complete")
+                .with("kind", self.kind)
+                .with("reason", "give --source, and a kind of which something can vanish")),
         }
     }
 

@@ -50,6 +50,21 @@ const _: () = {
     assert!(is_well_named(GATE_RATIO) && is_well_named(RECOVERED_EVENTS_TOTAL));
 };
 
+/// Shows every series at 0 from the start: one that is born with its first event is not seen to grow.
+pub(crate) fn show_zero() {
+    for kind in crate::payload::Kind::ALL.map(crate::payload::Kind::word) {
+        for class in ["delivered", "transient", "permanent", "needs_person"] {
+            metrics::counter!(ATTEMPT_REQUESTS_TOTAL, "kind" => kind, "class" => class).increment(0);
+        }
+        for state in [State::Delivered, State::Dead] {
+            metrics::counter!(SETTLED_EVENTS_TOTAL, "kind" => kind, "state" => state.word()).increment(0);
+        }
+    }
+    metrics::counter!(RECOVERED_EVENTS_TOTAL).increment(0);
+    breaker(false);
+    gate("*", false);
+}
+
 /// An attempt ended.
 pub(crate) fn attempted(kind: &str, class: &'static str, took: Duration) {
     metrics::counter!(ATTEMPT_REQUESTS_TOTAL, "kind" => kind.to_owned(), "class" => class)

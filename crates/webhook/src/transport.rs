@@ -110,7 +110,7 @@ impl Transport for HttpTransport {
     async fn send(&self, request: Request) -> Result<Answer> {
         self.rules
             .check(&request.url)
-            .map_err(|refused| Error::new(Definite::EgressRefused).because(refused))?;
+            .map_err(|refused| Error::new(Definite::EgressRefused).with("rule", refused))?;
         let mut builder = self
             .client
             .request(request.method, request.url)
@@ -158,10 +158,10 @@ async fn read(
 
 /// Why there is no answer, told by types along the chain of causes and never by texts.
 fn failure(error: reqwest::Error) -> Error {
-    let kind: crate::error::Failure = if let Some(refused) = find::<Refused>(&error) {
-        tracing::debug!(%refused, "a host is refused");
-        Definite::EgressRefused.into()
-    } else if find::<Unknown>(&error).is_some() {
+    if let Some(refused) = find::<Refused>(&error) {
+        return Error::new(Definite::EgressRefused).with("rule", refused);
+    }
+    let kind: crate::error::Failure = if find::<Unknown>(&error).is_some() {
         Transient::HostUnknown.into()
     } else if find::<rustls::Error>(&error).is_some_and(is_distrust) {
         Definite::TlsUntrusted.into()

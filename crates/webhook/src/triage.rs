@@ -86,7 +86,8 @@ pub fn read(answer: &Answer, route: &str, body_bytes: usize) -> Verdict {
         400 | 422 => failed(refused(answer)),
         401 | 403 | 407 => failed(Error::new(Definite::Forbidden).with("route", route)),
         404 | 410 => failed(Error::new(Definite::RouteMissing).with("route", route)),
-        405 if answer.allow.is_some() && !answer.allows_post() => Verdict::Ask,
+        // Without an Allow, which a gateway may strip, nothing is known: it is asked.
+        405 if !answer.allows_post() => Verdict::Ask,
         408 | 425 => failed(Error::new(Transient::ReceiverNotReady)),
         413 => failed(Error::new(Definite::PayloadTooLarge).with("body_bytes", body_bytes)),
         429 => failed(Error::new(Transient::Throttled)),
@@ -96,23 +97,27 @@ pub fn read(answer: &Answer, route: &str, body_bytes: usize) -> Verdict {
 }
 
 /// What the answer to the signed, malformed body says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Probe {
     /// Secret and route are right.
     Healthy,
     /// The same 405 as before: secret or route.
     Refused,
-    /// Weather.
-    Unclear,
+    /// Something else: weather, a gateway, another address.
+    Failed(Error),
 }
 
 /// Reads the answer to the signed, malformed body.
 #[must_use]
-pub fn read_probe(answer: &Answer) -> Probe {
-    match answer.status {
-        400 => Probe::Healthy,
-        405 if !answer.allows_post() => Probe::Refused,
-        _other => Probe::Unclear,
+pub fn read_probe(answer: &Answer, route: &str) -> Probe {
+    if answer.status == 400 {
+        return Probe::Healthy;
+    }
+    match read(answer, route, 1) {
+        Verdict::Ask => Probe::Refused,
+        Verdict::Failed(error) => Probe::Failed(error),
+        // Malformed JSON that is taken: this is not the receiver we know.
+        Verdict::Delivered => Probe::Failed(Error::new(Transient::TriageInterrupted)),
     }
 }
 
@@ -189,7 +194,6 @@ mod tests {
             (403, None, Definite::Forbidden.into()),
             (404, None, Definite::RouteMissing.into()),
             (405, Some("POST"), Definite::RequestRefused.into()),
-            (405, None, Definite::RequestRefused.into()),
             (408, None, Transient::ReceiverNotReady.into()),
             (410, None, Definite::RouteMissing.into()),
             (413, None, Definite::PayloadTooLarge.into()),
@@ -207,9 +211,18 @@ mod tests {
     #[test]
     fn two_questions_tell_the_cases_of_405_apart() {
         let handler = || answer(405, Some("GET, OPTIONS"), "");
-        assert_eq!(read_probe(&answer(400, Some("POST"), "Invalid JSON format")), Probe::Healthy);
-        assert_eq!(read_probe(&handler()), Probe::Refused);
-        assert_eq!(read_probe(&answer(502, None, "")), Probe::Unclear);
+        let healthy = answer(400, Some("POST, OPTIONS"), "Invalid JSON format");
+        assert!(matches!(read_probe(&healthy, "/r/"), Probe::Healthy));
+        assert!(matches!(read_probe(&handler(), "/r/"), Probe::Refused));
+        assert!(matches!(read_probe(&answer(405, None, ""), "/r/"), Probe::Refused));
+        let failure = |status| match read_probe(&answer(status, None, ""), "/r/") {
+            Probe::Failed(error) => error.failure(),
+            other @ (Probe::Healthy | Probe::Refused) => panic!("{other:?}"),
+        };
+        assert_eq!(failure(502), Transient::ReceiverFailing.into());
+        assert_eq!(failure(301), Definite::Redirected.into());
+        assert_eq!(failure(403), Definite::Forbidden.into());
+        assert_eq!(failure(200), Transient::TriageInterrupted.into());
         let get = |status, allow| read_get(&answer(status, allow, ""), "/r/").failure();
         assert_eq!(get(404, Some("GET, OPTIONS")), Definite::RouteMissing.into());
         assert_eq!(get(405, Some("POST")), Definite::SecretWrong.into());
@@ -234,7 +247,7 @@ mod tests {
             status in any::<u16>(), allow in prop::option::of(".{0,40}"), body in any::<Vec<u8>>(),
         ) {
             let answer = Answer { status, allow: allow.as_deref().map(parse_allow), body, ..Answer::default() };
-            let _ = (read(&answer, "/r/", 0), read_probe(&answer), read_get(&answer, "/r/"));
+            let _ = (read(&answer, "/r/", 0), read_probe(&answer, "/r/"), read_get(&answer, "/r/"));
         }
     }
 }

@@ -69,11 +69,7 @@ pub(super) async fn deliver(
         settled_by_others(&own, origin, reporter, &mut summary).await?;
     }
     let exit = exit_of(&summary, until);
-    let outcome = match exit {
-        Exit::Done => "done",
-        Exit::Transient | Exit::Stopped => "retry",
-        Exit::Definite | Exit::Configuration => "blocked",
-    };
+    let outcome = super::outcome(exit);
     Ok((DeliveryDocument { outcome, summary }, exit))
 }
 

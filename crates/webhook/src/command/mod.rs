@@ -116,6 +116,15 @@ impl Work {
     }
 }
 
+/// The word of an exit code in a document.
+fn outcome(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Done => "done",
+        Exit::Transient | Exit::Stopped => "retry",
+        Exit::Definite | Exit::Configuration => "blocked",
+    }
+}
+
 /// A name for this run, by which its messages are told from others.
 fn run_id() -> String {
     uuid::Uuid::now_v7().to_string()

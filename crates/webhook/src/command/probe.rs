@@ -52,12 +52,12 @@ pub(super) async fn execute(work: &Work, arguments: &Probe) -> Result<Exit> {
     }
     let (mut routes, mut exits) = (Vec::new(), Vec::new());
     for (route, kinds) in kinds {
-        let found = attempter.ask(route, target.working_secret()).await;
+        let found = attempter.ask(route, &target.secrets()).await;
         let (result, class, sentence) = match found {
             Ok(Found::Healthy) => {
                 ("healthy".to_owned(), None, "The secret is right and the route is there".to_owned())
             }
-            Ok(Found::Secret(position)) => (
+            Ok(Found::Secret(_, position)) => (
                 "healthy".to_owned(),
                 None,
                 format!("The route is there; the receiver knows our secret number {}", position + 1),
@@ -71,11 +71,7 @@ pub(super) async fn execute(work: &Work, arguments: &Probe) -> Result<Exit> {
         routes.push(Route { route, kinds, result, class, sentence });
     }
     let exit = Exit::worst(exits);
-    let outcome = match exit {
-        Exit::Done => "done",
-        Exit::Transient | Exit::Stopped => "retry",
-        Exit::Definite | Exit::Configuration => "blocked",
-    };
+    let outcome = super::outcome(exit);
     let document = ProbeDocument { outcome, base_url: target.base().to_string(), routes };
     work.print(&document, |document| {
         let lines: Vec<String> = document

@@ -70,7 +70,7 @@ pub(super) async fn replay(work: &Work, arguments: &Replay) -> Result<Exit> {
     }
     let exit = Exit::worst(exits);
     reporter.finish(exit);
-    document.outcome = if exit == Exit::Done { "done" } else { "blocked" };
+    document.outcome = super::outcome(exit);
     work.print(&document, text);
     Ok(exit)
 }

@@ -55,6 +55,9 @@ pub(super) async fn execute(work: &Work, arguments: &Send) -> Result<Exit> {
         &origin,
         work.context.clock.as_ref(),
     )?;
+    if arguments.complete {
+        intake.complete_scope()?;
+    }
     let read = read(work, arguments, &outbox, &mut intake).await;
     // What was read before a line that is none is in the outbox, as the advice says.
     intake.finish().await?;
@@ -90,11 +93,7 @@ pub(super) async fn execute(work: &Work, arguments: &Send) -> Result<Exit> {
     }
     reporter.finish(exit);
     failpoints::hit(failpoints::REPORT);
-    let outcome = match exit {
-        Exit::Done => "done",
-        Exit::Transient | Exit::Stopped => "retry",
-        Exit::Definite | Exit::Configuration => "blocked",
-    };
+    let outcome = super::outcome(exit);
     work.print(&SendDocument { outcome, report, guarded, delivery }, text);
     Ok(exit)
 }

@@ -29,6 +29,7 @@ pub(super) fn parse(text: &str, now_ms: i64) -> Result<i64> {
     let fits = (1970..=9999).contains(&year)
         && (1..=12).contains(&month)
         && (1..=31).contains(&day)
+        && day <= days(year, month + 1, 1) - days(year, month, 1)
         && (0.0..24.0).contains(&hours)
         && (0.0..60.0).contains(&minutes)
         && (0.0..61.0).contains(&seconds);
@@ -55,6 +56,7 @@ fn age_ms(text: &str) -> Option<i64> {
 /// Days since 1970-01-01 of a date of the Gregorian calendar (the months counted from March, so that the leap day is
 /// the last one).
 fn days(year: i64, month: i64, day: i64) -> i64 {
+    let (year, month) = if month > 12 { (year + 1, month - 12) } else { (year, month) };
     let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
     let era = year.div_euclid(400);
     let of_era = year.rem_euclid(400);
@@ -92,7 +94,7 @@ mod tests {
         assert_eq!(parse("90m", now).unwrap(), now - 5_400_000);
         assert_eq!(parse("3d", now).unwrap(), now - 259_200_000);
         assert_eq!(show(1_795_500_000_000), "2026-11-24T06:00:00Z");
-        for wrong in ["", "yesterday", "2026-13-01", "2026-11-24T25:00:00Z", "-3d", "3w"] {
+        for wrong in ["", "yesterday", "2026-13-01", "2026-02-30", "2026-11-24T25:00:00Z", "-3d", "3w"] {
             assert!(parse(wrong, now).is_err(), "{wrong}");
         }
     }

@@ -52,8 +52,8 @@ impl HostState {
     }
 
     /// The host did not.
-    pub(super) fn failed(&mut self, now: Instant) {
-        if self.breaker.failed(now) {
+    pub(super) fn failed(&mut self, now: Instant, sent_at: Instant) {
+        if self.breaker.failed(now, sent_at) {
             metrics::breaker(true);
             let seconds = self.wait(now).unwrap_or_default().as_secs_f64();
             tracing::warn!(seconds, "the receiver is not well; requests are held back");

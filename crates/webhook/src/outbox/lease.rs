@@ -7,7 +7,8 @@ use ol_chassis::process::Identity;
 use super::clock::whole_milliseconds;
 use super::database::{Outbox, Pool, execute, fetch, transaction};
 use super::settle::{lock_entity, promote, supersede_or_requeue};
-use crate::error::{Result, Transient};
+use crate::error::{Definite, Error, Result, Transient};
+use crate::policy::sentence;
 
 /// A message in a worker's hands.
 #[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
@@ -56,9 +57,11 @@ const CLAIM_TAIL: &str = ")
     RETURNING sequence, id, target, kind, entity, identity, body, content_hash, attempts, total_attempts,
         accepted_at_ms, batch_id, batch_index, batch_total";
 const OWNERS: &str = "SELECT DISTINCT lease_owner FROM webhook_message WHERE state = 'leased'";
-const LOST: &str = "SELECT id, target, entity, sequence, total_attempts, content_hash
+const LOST: &str = "SELECT id, target, entity, sequence, total_attempts, content_hash, attempts
     FROM webhook_message WHERE state = 'leased' AND (lease_owner = $1 OR ($2 = 1 AND lease_until_ms < $3
       AND lease_owner <> $4)) ORDER BY target, entity LIMIT 500";
+const GIVE_UP: &str = "UPDATE webhook_message SET state = 'dead', settled_at_ms = $2, class = 'permanent',
+    reason = $3, sentence = $4 WHERE sequence = $1 AND state = 'queued'";
 const LOG_LOST: &str = "INSERT INTO webhook_attempt
     (id, number, started_at_ms, milliseconds, worker, class, reason, sentence, body_sha256, response_truncated)
     VALUES ($1, $2, $3, 0, $4, 'transient', $5, $6, $7, 0) ON CONFLICT DO NOTHING";
@@ -133,11 +136,12 @@ impl Outbox {
     }
 
     /// Takes back what workers hold that are known to have ended, and what was held for longer than
-    /// its lease; says how many. The attempt is logged as lost: whether it arrived is not known.
+    /// its lease; says how many. The attempt is logged as lost: whether it arrived is not known. A message that was
+    /// lost with its `most_attempts`th worker is given up: it may be what kills them.
     ///
     /// # Errors
     /// The database's.
-    pub async fn recover(&self, owner: &Identity) -> Result<u64> {
+    pub async fn recover(&self, owner: &Identity, most_attempts: u32) -> Result<u64> {
         let owners =
             fetch!(self, (Option<String>,), OWNERS).map_err(|error| self.failed(error))?;
         let ended: Vec<String> = owners
@@ -147,34 +151,55 @@ impl Outbox {
             .collect();
         let mut recovered = 0;
         for name in &ended {
-            recovered += self.take_back(name, false, owner).await?;
+            recovered += self.take_back(name, false, owner, most_attempts).await?;
         }
-        recovered += self.take_back("", true, owner).await?;
+        recovered += self.take_back("", true, owner, most_attempts).await?;
         execute!(self, STRANDED).map_err(|error| self.failed(error))?;
         Ok(recovered)
     }
 
-    async fn take_back(&self, of: &str, expired: bool, owner: &Identity) -> Result<u64> {
+    async fn take_back(
+        &self,
+        of: &str,
+        expired: bool,
+        owner: &Identity,
+        most_attempts: u32,
+    ) -> Result<u64> {
         let owner = owner.to_string();
         let reason = Transient::WorkerLost;
         let mut recovered = 0;
         loop {
             let now_ms = self.now_ms();
-            let count = transaction!(self, |connection| {
-                let lost: Vec<(String, String, String, i64, i64, String)> = sqlx::query_as(LOST)
+            let (count, looked_at) = transaction!(self, |connection| {
+                let lost: Vec<(String, String, String, i64, i64, String, i64)> = sqlx::query_as(LOST)
                     .bind(of)
                     .bind(i64::from(expired))
                     .bind(now_ms)
                     .bind(&owner)
                     .fetch_all(&mut *connection)
                     .await?;
-                for (id, target, entity, sequence, number, hash) in &lost {
+                let mut count = 0u64;
+                for (id, target, entity, sequence, number, hash, attempts) in &lost {
                     lock_entity!(self, connection, target, entity);
                     let was_lost = supersede_or_requeue!(
                         connection, target, entity, *sequence, *number, now_ms, now_ms
                     );
                     if !was_lost {
                         continue;
+                    }
+                    count += 1;
+                    if *attempts >= i64::from(most_attempts) {
+                        let error = Error::new(Definite::GivenUp)
+                            .with("attempts", attempts)
+                            .with("last", reason.headline());
+                        sqlx::query(GIVE_UP)
+                            .bind(*sequence)
+                            .bind(now_ms)
+                            .bind(error.failure().word())
+                            .bind(sentence(&error))
+                            .execute(&mut *connection)
+                            .await?;
+                        promote!(connection, target, entity, now_ms);
                     }
                     sqlx::query(LOG_LOST)
                         .bind(id)
@@ -187,10 +212,10 @@ impl Outbox {
                         .execute(&mut *connection)
                         .await?;
                 }
-                lost.len()
+                (count, lost.len())
             })?;
-            recovered += u64::try_from(count).unwrap_or(u64::MAX);
-            if count < 500 {
+            recovered += count;
+            if looked_at < 500 {
                 return Ok(recovered);
             }
         }

@@ -35,6 +35,10 @@ pub(super) fn failure(error: &sqlx::Error) -> Failure {
     let sqlx::Error::Database(database) = error else {
         return match error {
             sqlx::Error::Tls(_) | sqlx::Error::Configuration(_) => Definite::OutboxRefused.into(),
+            sqlx::Error::ColumnDecode { .. }
+            | sqlx::Error::Decode(_)
+            | sqlx::Error::ColumnNotFound(_)
+            | sqlx::Error::TypeNotFound { .. } => Definite::OutboxForeign.into(),
             _other => Transient::OutboxUnreachable.into(),
         };
     };

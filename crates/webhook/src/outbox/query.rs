@@ -135,7 +135,7 @@ fn as_text<S: serde::Serializer>(
 }
 
 const COLUMNS: &str = "SELECT sequence, id, target, kind, entity, identity, version, state, attempts, class, reason,
-    status, sentence, batch_id, length(body) + 0 AS body_bytes, content_hash, created_at_ms, due_at_ms, settled_at_ms
+    status, sentence, batch_id, CAST(length(body) AS BIGINT) AS body_bytes, content_hash, created_at_ms, due_at_ms, settled_at_ms
     FROM webhook_message";
 const LIST: &str = " WHERE sequence > $1 AND ($2 = '' OR state = $2) AND ($3 = '' OR kind = $3)
     AND ($4 = '' OR class = $4) AND ($5 = '' OR reason = $5) AND ($6 = '' OR batch_id = $6)

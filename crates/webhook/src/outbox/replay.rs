@@ -39,6 +39,9 @@ const REQUEUE: &str = "UPDATE webhook_message SET attempts = 0, origin = $3, not
             WHERE active.target = webhook_message.target AND active.entity = webhook_message.entity
               AND active.state IN ('queued', 'leased')) THEN 'waiting' ELSE 'queued' END
     WHERE id = $1 AND state NOT IN ('waiting', 'queued', 'leased')";
+/// A message that is queued is due now.
+const HURRY: &str = "UPDATE webhook_message SET due_at_ms = $2, origin = $3
+    WHERE id = $1 AND state = 'queued'";
 const REMEMBER: &str = "UPDATE webhook_entity SET latest_hash = $4
     WHERE target = $1 AND entity = $2 AND latest_id = $3";
 const DROP: &str = "UPDATE webhook_message SET state = 'dropped', settled_at_ms = $2, sentence = $3
@@ -47,7 +50,7 @@ const DROP: &str = "UPDATE webhook_message SET state = 'dropped', settled_at_ms 
 type Found = Option<(String, String, String, i64, String)>;
 
 impl Outbox {
-    /// Puts a settled message back into the queue, under its id; `origin` is the run that answers for it.
+    /// Puts a settled message back into the queue, under its id, and makes a queued one due; `origin` is the run that answers for it.
     ///
     /// # Errors
     /// The database's.
@@ -66,8 +69,11 @@ impl Outbox {
                         .bind(id)
                         .fetch_one(&mut *connection)
                         .await?;
-                    let unsettled = [State::Waiting, State::Queued, State::Leased];
-                    if unsettled.iter().any(|known| known.word() == state) {
+                    let unsettled = [State::Waiting, State::Leased];
+                    if state == State::Queued.word() {
+                        sqlx::query(HURRY).bind(id).bind(now_ms).bind(origin).execute(&mut *connection).await?;
+                        Replayed::Queued
+                    } else if unsettled.iter().any(|known| known.word() == state) {
                         Replayed::Unsettled
                     } else if newest.is_some_and(|newest| newest > version) && !force {
                         Replayed::Overtaken

@@ -160,9 +160,11 @@ const DEAD: &str = "UPDATE webhook_message SET state = 'dead', settled_at_ms = $
 const NOTE: &str = "UPDATE webhook_message
     SET class = $2, reason = $3, sentence = $4, status = $5, not_before_ms = $6
     WHERE sequence = $1";
-const UNCOUNT: &str = "UPDATE webhook_message
-    SET attempts = attempts - 1, total_attempts = total_attempts - 1
+/// The count over all replays stays: it is the fencing token and must not come twice.
+const UNCOUNT: &str = "UPDATE webhook_message SET attempts = attempts - 1
     WHERE sequence = $1 AND total_attempts = $2 AND state IN ('queued', 'superseded')";
+/// Whether this worker recorded this attempt before, in a transaction whose answer was lost.
+const IS_RECORDED: &str = "SELECT count(*) FROM webhook_attempt WHERE id = $1 AND number = $2 AND worker = $3";
 /// The same content may be sent again: it did not arrive.
 pub(super) const FORGET: &str = "UPDATE webhook_entity SET latest_hash = NULL
     WHERE target = $1 AND entity = $2 AND latest_id = $3";
@@ -267,6 +269,15 @@ impl Outbox {
                         }
                         is_ours
                     }
+                };
+                let is_ours = is_ours || {
+                    let recorded: i64 = sqlx::query_scalar(IS_RECORDED)
+                        .bind(&message.id)
+                        .bind(token)
+                        .bind(worker)
+                        .fetch_one(&mut *connection)
+                        .await?;
+                    recorded > 0
                 };
                 if let Some(flag) = ours.get_mut(*index) {
                     *flag = is_ours;
