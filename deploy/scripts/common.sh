@@ -91,20 +91,23 @@ install_base() {
   hash -r
 }
 
-# install_readers: the Python environment that judges the lake and runs Dagster.
+# install_readers: the Python environment that judges the lake and runs Dagster, and the one of the receiver that is
+# built like MIT Learn, whose Django is its own.
 install_readers() {
   "$OL_ROOT/deploy/scripts/install.sh" python venv "$OL_ROOT"/tests/{readers,dagster}/requirements.txt
+  "$OL_ROOT/deploy/scripts/install.sh" python venv-receivers "$OL_ROOT/tests/receivers/requirements.txt"
 }
 
 # What tests are built and run with: failpoints compiled into the programs under test, all targets, so that every
 # dependency is built once.
-TEST_BUILD=(--locked --workspace --features ol-ingest/failpoints)
+TEST_BUILD=(--locked --workspace --features ol-ingest/failpoints,ol-webhook/failpoints)
 
 # build_tests: the test binaries and the programs under test, whose places it exports.
 build_tests() {
   (cd "$OL_ROOT" && cargo build --quiet --all-targets "${TEST_BUILD[@]}")
-  export OL_PYTHON="$OL_CACHE/venv/bin/python"
+  export OL_PYTHON="$OL_CACHE/venv/bin/python" OL_RECEIVERS_PYTHON="$OL_CACHE/venv-receivers/bin/python"
   export OL_INGEST_BINARY="$CARGO_TARGET_DIR/debug/ol-ingest" C4GEN_BINARY="$CARGO_TARGET_DIR/debug/c4gen"
+  export OL_WEBHOOK_BINARY="$CARGO_TARGET_DIR/debug/ol-webhook"
 }
 
 # quietly LOG COMMAND…: keeps the output in LOG, shows its end only when the command fails.

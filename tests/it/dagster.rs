@@ -14,6 +14,7 @@ fn dagster_hears_of_every_table_check_and_failure() {
         .env("DAGSTER_HOME", folder.path())
         .env("DAGSTER_DISABLE_TELEMETRY", "1")
         .env("OL_INGEST_BINARY", binary("ol-ingest"))
+        .env("OL_WEBHOOK_BINARY", binary("ol-webhook"))
         .env("OL_PIPES_CONFORMANCE", example("conformance"))
         .env("OL_TEST_SOURCE_URL", database.url())
         .env("OL_TEST_PASSWORD", database.server().password())

@@ -1,4 +1,4 @@
-//! One binary, one file per behaviour: what `ol-ingest` promises to those outside, on real servers.
+//! One binary, one file per behaviour: what our programs promise to those outside, on real servers.
 //!
 //! Each test spawns the real binary; the lake is judged by `PyIceberg` and `DuckDB`, never by our own reader. What needs
 //! shared test data that this machine lacks says so in a line and proves nothing.
@@ -22,4 +22,5 @@ mod session;
 mod sizes;
 mod unchanged;
 mod unsupported;
+mod webhook;
 mod zoo;

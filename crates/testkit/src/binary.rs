@@ -58,7 +58,8 @@ fn built(arguments: &[&str], product: &Path) -> PathBuf {
     };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--workspace", "--features", "ol-ingest/failpoints"])
+        .args(["build", "--quiet", "--workspace"])
+        .args(["--features", "ol-ingest/failpoints,ol-webhook/failpoints"])
         .args(["--profile", profile])
         .args(arguments)
         .arg("--target-dir")

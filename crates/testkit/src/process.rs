@@ -1,8 +1,9 @@
 //! Child processes with an end: every one has a time limit, and what it used is known.
 
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 pub struct Step {
     command: Command,
     limit: Duration,
+    input: Option<Vec<u8>>,
 }
 
 impl Step {
@@ -21,7 +23,7 @@ impl Step {
     pub fn new(program: impl AsRef<Path>) -> Self {
         let mut command = Command::new(program.as_ref());
         command.stdin(Stdio::null());
-        Self { command, limit: Duration::from_secs(600) }
+        Self { command, limit: Duration::from_secs(600), input: None }
     }
 
     /// Adds one argument.
@@ -62,6 +64,20 @@ impl Step {
         self
     }
 
+    /// Gives the child these bytes on its standard input.
+    #[must_use]
+    pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.input = Some(bytes.into());
+        self
+    }
+
+    /// Keeps the child's standard input open, without a byte, for as long as the child is waited for.
+    #[must_use]
+    pub fn open_input(mut self) -> Self {
+        self.command.stdin(Stdio::piped());
+        self
+    }
+
     /// Replaces the time limit.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
@@ -72,12 +88,20 @@ impl Step {
     /// Starts the command without waiting for it.
     pub fn start(mut self) -> Running {
         let shown = format!("{:?}", self.command.get_program());
+        if self.input.is_some() {
+            self.command.stdin(Stdio::piped());
+        }
         let mut child = self
             .command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{shown} could not be started: {error}"));
+        if let Some(bytes) = self.input {
+            let mut input = child.stdin.take().expect("stdin is a pipe");
+            // A child that does not read to the end is no failure of the test.
+            thread::spawn(move || input.write_all(&bytes));
+        }
         let stdout = drained(child.stdout.take().expect("stdout is a pipe"));
         let stderr = drained(child.stderr.take().expect("stderr is a pipe"));
         Running {
@@ -102,8 +126,8 @@ impl Step {
 pub struct Running {
     child: Child,
     shown: String,
-    stdout: Option<JoinHandle<Vec<u8>>>,
-    stderr: Option<JoinHandle<Vec<u8>>>,
+    stdout: Option<Drained>,
+    stderr: Option<Drained>,
     started: Instant,
     limit: Duration,
     peak_bytes: u64,
@@ -113,6 +137,31 @@ impl Running {
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it has written on standard output so far.
+    pub fn said(&self) -> String {
+        self.stdout.as_ref().map(Drained::so_far).unwrap_or_default()
+    }
+
+    /// Waits for a whole first line on standard output.
+    #[track_caller]
+    pub fn first_line(&mut self, limit: Duration) -> String {
+        let started = Instant::now();
+        loop {
+            if let Some((line, _)) = self.said().split_once('\n') {
+                return line.to_owned();
+            }
+            let ended = self.look().is_some();
+            assert!(
+                !ended && started.elapsed() < limit,
+                "{} did not write a line; it said: {}{}",
+                self.shown,
+                self.said(),
+                self.stderr.as_ref().map(Drained::so_far).unwrap_or_default()
+            );
+            thread::sleep(LOOK_EVERY);
+        }
     }
 
     /// Sends a signal by name (`KILL`, `TERM`, …).
@@ -247,17 +296,38 @@ fn end_of(said: &str) -> &str {
     said.get(start..).unwrap_or(said)
 }
 
-fn drained(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
-    thread::spawn(move || {
-        let mut said = Vec::new();
-        // A child that is killed while it writes leaves what it had written.
-        let _ = pipe.read_to_end(&mut said);
-        said
-    })
+/// What is read from a pipe by a thread of its own.
+#[derive(Debug)]
+struct Drained {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    thread: JoinHandle<()>,
 }
 
-fn text(handle: JoinHandle<Vec<u8>>) -> String {
-    String::from_utf8_lossy(&handle.join().expect("a reader of a pipe does not panic")).into_owned()
+impl Drained {
+    fn so_far(&self) -> String {
+        let bytes = self.bytes.lock().expect("a reader of a pipe does not panic");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+fn drained(mut pipe: impl Read + Send + 'static) -> Drained {
+    let bytes = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&bytes);
+    let thread = thread::spawn(move || {
+        let mut part = [0; 65_536];
+        // A child that is killed while it writes leaves what it had written.
+        while let Ok(count @ 1..) = pipe.read(&mut part) {
+            let mut kept = kept.lock().expect("nobody panics while looking");
+            kept.extend_from_slice(part.get(..count).unwrap_or_default());
+        }
+    });
+    Drained { bytes, thread }
+}
+
+fn text(drained: Drained) -> String {
+    drained.thread.join().expect("a reader of a pipe does not panic");
+    let bytes = drained.bytes.lock().expect("a reader of a pipe does not panic");
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// `VmHWM` of a process: the most resident memory it has had.

@@ -91,6 +91,18 @@ impl Readers {
             .clone()
     }
 
+    /// The Python interpreter of `tests/receivers`, which has Django: the variable `OL_RECEIVERS_PYTHON`, or a virtual
+    /// environment `venv-receivers` beside the other one.
+    pub fn receivers_python() -> PathBuf {
+        static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+        PYTHON
+            .get_or_init(|| match std::env::var_os("OL_RECEIVERS_PYTHON") {
+                Some(path) => path.into(),
+                None => environment("venv-receivers", &["tests/receivers/requirements.txt"]),
+            })
+            .clone()
+    }
+
     /// A Python program of `tests/readers`.
     pub fn program(name: &str) -> Step {
         Step::new(Self::python())
@@ -146,26 +158,26 @@ impl Readers {
     }
 }
 
-/// Makes or brings up to date the environment that `make test` uses, with the project's own set-up script.
 fn virtual_environment() -> PathBuf {
+    environment("venv", &["tests/readers/requirements.txt", "tests/dagster/requirements.txt"])
+}
+
+/// Makes or brings up to date an environment that `make test` uses, with the project's own set-up script.
+fn environment(name: &str, requirements: &[&str]) -> PathBuf {
     let root = workspace_root();
     let done = Step::new(root.join("deploy/scripts/install.sh"))
-        .args([
-            "python",
-            "venv",
-            "tests/readers/requirements.txt",
-            "tests/dagster/requirements.txt",
-        ])
+        .args(["python", name])
+        .args(requirements)
         .folder(&root)
         .run();
     assert!(
         done.status.success(),
-        "the readers' packages cannot be installed: {}{}",
+        "the packages of {name} cannot be installed: {}{}",
         done.stdout,
         done.stderr
     );
     let cache = std::env::var_os("OL_CACHE")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/ol-flows")));
-    cache.expect("HOME or OL_CACHE says where the cache is").join("venv/bin/python")
+    cache.expect("HOME or OL_CACHE says where the cache is").join(name).join("bin/python")
 }
