@@ -10,7 +10,7 @@ N ?= 20
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: ## load a demo application database into an Iceberg lake, query it, draw the architecture
+demo: ## load a demo application database into an Iceberg lake, query it, tell MIT Learn, draw the architecture
 	@deploy/demo/run.sh
 
 clean-demo: ## stop and remove all that the demo made
@@ -25,7 +25,7 @@ check: ## formats, lints and licences only
 bench: ## measure against the COPY floor and dlt; writes tests/bench/runs/latest.json
 	@tests/bench/run.sh
 
-kill: ## kill ol-ingest at random points: make kill SOURCE=postgres N=20
+kill: ## kill a program again and again: make kill SOURCE=postgres|webhook N=20
 	@deploy/scripts/kill.sh "$(SOURCE)" "$(N)"
 
 site: ## draw the architecture site into .ol/site

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The demonstration behind `make demo`: a real application database lands in an Iceberg lake, and everything it takes
-# is installed, built and started here. A second run finds all that and takes seconds.
+# is installed, built and started here; then MIT Learn (a receiver that behaves like it) is told of the courses. A second
+# run finds all that and takes seconds.
 #
 #   OL_DEMO_SCALE   size of the demo database, 1 is about 1.5 million rows (default 1)
 #   OL_DEMO_PROFILE release (default), or debug: with the programs of the tests, which a test run builds anyway
@@ -18,6 +19,7 @@ INVENTORY="$DEMO/inventory"
 PYTHON="$OL_CACHE/venv/bin/python"
 PROFILE="${OL_DEMO_PROFILE:-release}"
 INGEST="$CARGO_TARGET_DIR/$PROFILE/ol-ingest"
+WEBHOOK="$CARGO_TARGET_DIR/$PROFILE/ol-webhook"
 C4GEN="$CARGO_TARGET_DIR/$PROFILE/c4gen"
 STARTED=$(now_milliseconds)
 
@@ -28,7 +30,7 @@ install() {
 
 build() {
   case $PROFILE in
-    release) (cd "$OL_ROOT" && cargo build --release --locked -p ol-ingest -p c4gen --bins) ;;
+    release) (cd "$OL_ROOT" && cargo build --release --locked -p ol-ingest -p ol-webhook -p c4gen --bins) ;;
     debug) build_tests ;;
     *) fail "OL_DEMO_PROFILE is '$PROFILE' and can be release or debug" ;;
   esac
@@ -75,9 +77,61 @@ shown() {
 
 queries() { show queries "$OL_CATALOG" "ol_warehouse_${OL_ENV}_raw"; }
 
+# The receiver of the demo behaves like MIT Learn, and refuses one course until it is mended.
+start_receiver() {
+  local line
+  export MIT_LEARN_WEBHOOK_SECRET="demo-secret-$RANDOM$RANDOM" OL_OUTBOX="sqlite:$DEMO/outbox.db"
+  export OL_WEBHOOK__DELIVERY__RATE_PER_SECOND=0 OL_WEBHOOK__DELIVERY__CONCURRENCY=8
+  rm -f "$DEMO"/outbox.db* "$DEMO"/received.jsonl
+  POISONED=$("$PYTHON" "$OL_ROOT/deploy/demo/show.py" course "$OL_CATALOG" "ol_warehouse_${OL_ENV}_raw")
+  "$WEBHOOK" listen --address 127.0.0.1:0 --output json --journal "$DEMO/received.jsonl" \
+    --fault "reject:$POISONED" >"$DEMO/receiver.json" 2>"$DEMO/receiver.log" &
+  RECEIVER=$!
+  for _ in $(seq 100); do
+    line=$(head -n 1 "$DEMO/receiver.json")
+    [ -n "$line" ] && break
+    kill -0 "$RECEIVER" 2>/dev/null || fail "The receiver did not start: $(cat "$DEMO/receiver.log")"
+    sleep 0.1
+  done
+  MIT_LEARN_BASE_URL="http://$(sed -n 's/.*"address":"\([^"]*\)".*/\1/p' <<<"$line")"
+  export MIT_LEARN_BASE_URL
+  say "  A receiver like MIT Learn at $MIT_LEARN_BASE_URL, which will refuse $POISONED"
+}
+
+stop_receiver() {
+  [ -n "${RECEIVER:-}" ] && kill "$RECEIVER" 2>/dev/null && wait "$RECEIVER" 2>/dev/null
+  RECEIVER=''
+}
+
+# Live course runs, in the fields of the payload; the archive's hash is made up, as the demo has no archives.
+NOTICES="SELECT courseware_id AS course_id, courseware_id AS course_readable_id,
+  'mitxonline/openedx/raw_data/course_xml/' || courseware_id || '/' || lpad(to_hex(id), 64, '0') || '.xml.tar.gz'
+    AS content_path
+FROM raw__mitxonline__app__postgres__courses_courserun WHERE live"
+
+# notices CODE: sends and delivers, and demands the exit code.
+notices() {
+  local code=0
+  "$WEBHOOK" send --kind content_files --source mitxonline --query "$NOTICES" --deliver --output json \
+    >"$DEMO/send.json" 2>>"$DEMO/receiver.log" || code=$?
+  [ "$code" = "$1" ] || { cat "$DEMO/send.json" >&2; return 1; }
+  show send "$DEMO/send.json"
+}
+
+dead_letters() { "$WEBHOOK" list --state dead; }
+
+replay() {
+  curl -sS --fail -X DELETE -o /dev/null "$MIT_LEARN_BASE_URL/__control__/faults"
+  "$WEBHOOK" replay --filter class=permanent --deliver
+  stop_receiver
+  show received "$DEMO/received.jsonl"
+}
+
 site() {
   (cd "$OL_ROOT" && "$C4GEN" build --out "$DEMO/site")
 }
+
+trap stop_receiver EXIT
 
 # Loads are seen best into an empty lake.
 rm -rf "$DEMO/lake"
@@ -85,7 +139,7 @@ mkdir -p "$DEMO/lake"
 export OL_LOG="${OL_LOG:-warn}" OL_ENV=dev OL_CATALOG="sqlite:$DEMO/lake/catalog.db" OL_WAREHOUSE="$DEMO/lake/warehouse"
 
 step "Install what is missing" install
-step "Build ol-ingest and c4gen" build
+step "Build ol-ingest, ol-webhook and c4gen" build
 step "Start the source" start_source
 step "discover: what is in the database" discover
 step "plan: how each column lands" shown plan
@@ -93,6 +147,11 @@ step "run: load it into the lake" shown run
 step "run again: nothing has changed" shown run again
 step "verify: source against lake" shown verify
 step "Query the lake with DuckDB" queries
+step "Start a receiver like MIT Learn" start_receiver
+step "send: one notice a live course run" notices 2
+step "send again: unchanged is skipped" notices 0
+step "list: the dead letter, with its reason" dead_letters
+step "replay: once the receiver is mended" replay
 step "Draw the architecture site" site
 
 heading "Done in $(seconds_since "$STARTED") s"
@@ -100,6 +159,7 @@ step_summary
 cat <<SUMMARY
 
 The lake:    ${DEMO#"$OL_ROOT"/}/lake (catalog.db and warehouse/)
+The outbox:  ${DEMO#"$OL_ROOT"/}/outbox.db (OL_OUTBOX=sqlite:PATH ol-webhook list)
 The site:    open ${DEMO#"$OL_ROOT"/}/site/index.html in a browser
 The source:  still running on port $PG_PORT; \`make clean-demo\` stops it and removes all of this
 SUMMARY

@@ -1,6 +1,6 @@
 """Tables a person can read, made of the JSON documents of `ol-ingest` and of the lake itself.
 
-Usage: show.py plan FILE | run FILE | again FILE | verify FILE | queries CATALOG NAMESPACE
+Usage: show.py plan|run|again|verify|send|received FILE | queries CATALOG NAMESPACE | course CATALOG NAMESPACE
 """
 
 import collections
@@ -149,11 +149,7 @@ def show_again(document: dict) -> int:
 
 def show_queries(catalog: str, namespace: str) -> int:
     """Three questions to the lake, asked in DuckDB."""
-    sys.path.insert(0, str(READERS))
-    sys.dont_write_bytecode = True
-    from lake import Lake
-
-    lake = Lake(catalog, namespace)
+    lake = open_lake(catalog, namespace)
     scans = {short(name): f"iceberg_scan('{place}')" for name, place in lake.locations().items()}
     for title, query in QUERIES:
         answer = lake.connection().execute(query.format_map(scans))
@@ -164,13 +160,58 @@ def show_queries(catalog: str, namespace: str) -> int:
     return 0
 
 
+def open_lake(catalog: str, namespace: str):
+    """The lake, for DuckDB."""
+    sys.path.insert(0, str(READERS))
+    sys.dont_write_bytecode = True
+    from lake import Lake
+
+    return Lake(catalog, namespace)
+
+
+def show_course(catalog: str, namespace: str) -> int:
+    """The id of one live course run, for the receiver to refuse."""
+    lake = open_lake(catalog, namespace)
+    place = lake.locations()[PREFIX + "courses_courserun"]
+    query = f"SELECT courseware_id FROM iceberg_scan('{place}') WHERE live ORDER BY id LIMIT 1 OFFSET 3"
+    print(lake.connection().execute(query).fetchone()[0])
+    return 0
+
+
+def show_send(document: dict) -> int:
+    """What was put into the outbox and what was delivered."""
+    delivery = document["delivery"]
+    print(
+        f"  {document['rows']:,} rows: {document['accepted']:,} accepted, {document['unchanged']:,} unchanged;"
+        f" {delivery['delivered']:,} delivered, {delivery['dead']} dead, {delivery['left']} left"
+    )
+    return 0
+
+
+def show_received(journal: pathlib.Path) -> int:
+    """What the receiver saw: signatures, duplicates, answers."""
+    requests = [json.loads(line) for line in journal.read_text().splitlines()]
+    taken = [request for request in requests if request["status"] == 200]
+    courses = {request["entity"] for request in taken}
+    print(
+        f"  The receiver took {len(taken):,} notices of {len(courses):,} courses, each under one id;"
+        f" {sum(request['signature_valid'] for request in requests):,} of {len(requests):,} requests were signed right"
+    )
+    return 0 if len(taken) == len(courses) else 2
+
+
 def main() -> int:
     """Shows one document; the exit code is 2 when it tells of a failure."""
     what, *rest = sys.argv[1:]
     if what == "queries":
         return show_queries(*rest)
+    if what == "course":
+        return show_course(*rest)
+    if what == "received":
+        return show_received(pathlib.Path(rest[0]))
     document = json.loads(pathlib.Path(rest[0]).read_text())
-    return {"plan": show_plan, "run": show_run, "again": show_again, "verify": show_verify}[what](document)
+    shows = {"plan": show_plan, "run": show_run, "again": show_again, "verify": show_verify, "send": show_send}
+    return shows[what](document)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,21 @@
 #!/usr/bin/env bash
-# Kills ol-ingest at N random moments of a load from SOURCE and demands after each that the lake opens, shows the old or
-# the new table, and that the next run completes. Prints one JSON line; `seed` repeats the same moments (OL_SEED).
+# Kills a program at N moments and demands after it that nothing is lost. Prints one JSON line; `seed` repeats the same
+# moments (OL_SEED).
 #
-# Usage: kill.sh postgres N
+# Usage: kill.sh SOURCE N
+#   postgres  ol-ingest at random moments of a load: the lake opens, shows the old or the new table, and the next run
+#             completes
+#   webhook   ol-webhook between any two steps of send, record and acknowledge, and at random moments: every message
+#             arrives, no entity goes back, what arrives twice arrives under the same id
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 SOURCE=${1:-postgres} KILLS=${2:-20}
-[ "$SOURCE" = postgres ] || fail "There is no source '$SOURCE' to kill a load from; SOURCE=postgres"
+case $SOURCE in
+  postgres) TEST=kill::kills_at_random_moments_lose_and_double_nothing ;;
+  webhook) TEST=webhook::kill::kills_between_any_two_steps_lose_nothing_and_reorder_nothing ;;
+  *) fail "There is no '$SOURCE' to kill; SOURCE=postgres or SOURCE=webhook" ;;
+esac
 [[ "$KILLS" =~ ^[1-9][0-9]*$ ]] || fail "N is the number of kills, not '$KILLS'"
 
 cd "$OL_ROOT"
@@ -18,8 +26,8 @@ cd "$OL_ROOT"
 } >&2
 LOG="$OL_CACHE/log/kill.log"
 mkdir -p "$(dirname "$LOG")"
-if ! OL_KILLS="$KILLS" cargo test --quiet "${TEST_BUILD[@]}" --test it -- \
-  --exact kill::kills_at_random_moments_lose_and_double_nothing --nocapture >"$LOG" 2>&1; then
+if ! OL_KILLS="$KILLS" OL_WEBHOOK_KILLS="$KILLS" cargo test --quiet "${TEST_BUILD[@]}" --test it -- \
+  --exact "$TEST" --nocapture >"$LOG" 2>&1; then
   tail -n 40 "$LOG" >&2
   exit 2
 fi

@@ -6,6 +6,7 @@ figure says little.
 """
 
 import os
+import signal
 import statistics
 import subprocess
 import time
@@ -31,27 +32,48 @@ class Measured:
 
 
 class Failed(Exception):
-    """A measured command ended with another code than 0."""
+    """A measured command ended with another code than it should have, or did another thing."""
 
 
-def measure(command, environment=None, output=None) -> Measured:
-    """Runs `command` to its end with stdout in the file `output` (default: thrown away); stderr goes to a log.
+class Started:
+    """A command under way, with stdout in the file `output` (default: thrown away) and stderr in a log.
 
-    Raises Failed with the end of what it said when its exit code is not 0.
+    Two commands at a time need logs of different names.
     """
-    log = os.path.join(os.environ["OL_BENCH_FOLDER"], "command.log")
-    with open(output or os.devnull, "wb") as stdout, open(log, "wb") as stderr:
-        started = time.monotonic()
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env={**os.environ, **(environment or {})}
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.monotonic() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        with open(log, errors="replace") as said:
-            raise Failed(f"{os.path.basename(command[0])} ended with {process.returncode}:\n{said.read()[-3000:]}")
-    return Measured(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+
+    def __init__(self, command, environment=None, output=None, log="command.log"):
+        self.command = command
+        self.log = os.path.join(os.environ["OL_BENCH_FOLDER"], log)
+        with open(output or os.devnull, "wb") as stdout, open(self.log, "wb") as stderr:
+            self.started = time.monotonic()
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                env={**os.environ, **(environment or {})},
+            )
+
+    def finish(self, code: int = 0) -> Measured:
+        """Waits for its end. Raises Failed with the end of what it said when its exit code is another than `code`."""
+        _, status, usage = os.wait4(self.process.pid, 0)
+        wall = time.monotonic() - self.started
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        if self.process.returncode != code:
+            with open(self.log, errors="replace") as said:
+                name = os.path.basename(self.command[0])
+                raise Failed(f"{name} ended with {self.process.returncode}, not {code}:\n{said.read()[-3000:]}")
+        return Measured(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+
+    def stop(self, code: int = 0) -> Measured:
+        """Asks it to end, and waits for that."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.finish(code)
+
+
+def measure(command, environment=None, output=None, code: int = 0) -> Measured:
+    """Runs `command` to its end. Raises Failed as `Started.finish` does."""
+    return Started(command, environment, output).finish(code)
 
 
 def median(runs) -> Measured:
@@ -63,6 +85,13 @@ def median(runs) -> Measured:
         runs[0].rows,
         int(statistics.median(run.output_bytes for run in runs)),
     )
+
+
+def median_ratios(runs, floors):
+    """The medians of wall clock and of processor time, each run divided by the floor measured just before it."""
+    walls = [run.wall_seconds / floor.wall_seconds for run, floor in zip(runs, floors)]
+    processors = [run.cpu_seconds / floor.cpu_seconds for run, floor in zip(runs, floors)]
+    return round(statistics.median(walls), 3), round(statistics.median(processors), 3)
 
 
 def folder_bytes(folder: str, ending: str) -> int:

@@ -168,7 +168,7 @@ pub struct Send {
     /// Send what is unchanged all the same
     #[arg(long)]
     pub force: bool,
-    /// Then deliver what is in the outbox
+    /// Then deliver what was put into the outbox, and nothing else that is in it
     #[arg(long)]
     pub deliver: bool,
 }
@@ -269,7 +269,7 @@ pub struct Replay {
     /// Also what was overtaken by newer messages, and what was delivered
     #[arg(long)]
     pub force: bool,
-    /// Then deliver what is in the outbox
+    /// Then deliver these messages, and nothing else that is in the outbox
     #[arg(long)]
     pub deliver: bool,
 }

@@ -6,6 +6,8 @@ mod kill;
 mod lake;
 mod million;
 mod python;
+mod receivers;
 mod rotation;
+mod transport;
 mod trouble;
 mod workers;

@@ -157,6 +157,10 @@ impl Delivery {
                 }
             } else if !self.buffer.is_empty() {
                 wake = wake.min(self.host.wait(clock.monotonic()).unwrap_or(wake));
+            } else if let Some(until) = self.dry_until {
+                // A slow answer does not keep messages that came meanwhile.
+                let wait = until.saturating_duration_since(clock.monotonic());
+                wake = if wait.is_zero() { wake } else { wake.min(wait) };
             }
             tokio::select! {
                 Some(done) = self.attempts.join_next() => self.finish(done)?,

@@ -58,12 +58,20 @@ pub(super) fn content_files(payload: &Value) -> bool {
 
 /// Checks a payload of `learning_resources`, a route that Learn has not got.
 ///
-/// Asks for what the sender's docstring calls the minimum of a resource, and refuses in the form
-/// that Django REST framework would.
+/// Asks for what the sender's docstring calls the minimum of a resource, or for the marker behind the
+/// parts of a batch, and refuses in the form that Django REST framework would.
 pub(super) fn learning_resources(payload: &Value) -> Result<(), Errors> {
-    let resources = match object(payload)?.get("resources") {
+    let fields = object(payload)?;
+    let resources = match fields.get("resources") {
         Some(Value::Array(resources)) => resources,
-        None => return Err(error("resources", REQUIRED)),
+        None => {
+            let Some(marker) = fields.get("prune") else { return Err(error("resources", REQUIRED)) };
+            let errors = required(marker, ["etl_source", "batch_id", "batch_total"]);
+            if errors.is_empty() {
+                return Ok(());
+            }
+            return Err(Errors::from_iter([("prune".to_owned(), Value::Object(errors))]));
+        }
         Some(other) => {
             let kind = python::type_name(other);
             return Err(error(
@@ -72,7 +80,8 @@ pub(super) fn learning_resources(payload: &Value) -> Result<(), Errors> {
             ));
         }
     };
-    let checked: Vec<Errors> = resources.iter().map(resource).collect();
+    let check = |resource| required(resource, ["readable_id", "etl_source", "resource_type"]);
+    let checked: Vec<Errors> = resources.iter().map(check).collect();
     if checked.iter().all(Map::is_empty) {
         return Ok(());
     }
@@ -80,13 +89,14 @@ pub(super) fn learning_resources(payload: &Value) -> Result<(), Errors> {
     Err(Errors::from_iter([("resources".to_owned(), Value::Array(all))]))
 }
 
-fn resource(resource: &Value) -> Errors {
+/// What an object lacks of these fields.
+fn required<const N: usize>(value: &Value, names: [&str; N]) -> Errors {
     let mut errors = Errors::new();
-    let fields = match object(resource) {
+    let fields = match object(value) {
         Ok(fields) => fields,
         Err(errors) => return errors,
     };
-    for name in ["readable_id", "etl_source", "resource_type"] {
+    for name in names {
         match fields.get(name).map(|value| text(value, TextRules::default())) {
             Some(Ok(_)) => {}
             Some(Err(messages)) => insert(&mut errors, name, messages),

@@ -9,7 +9,7 @@ use std::thread;
 pub(super) const CHUNKED: &str =
     "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
 
-/// A server that handles every connection by one function, in a thread of its own; it ends with the test binary.
+/// A server that remembers what came.
 pub(super) struct Loopback {
     pub(super) address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
@@ -26,25 +26,34 @@ impl Loopback {
         address: &str,
         answer: impl Fn(TcpStream, &str) + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(address)?;
-        let server = Self { address: listener.local_addr()?, heads: Arc::default() };
-        let (heads, answer) = (Arc::clone(&server.heads), Arc::new(answer));
-        thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let (heads, answer) = (Arc::clone(&heads), Arc::clone(&answer));
-                thread::spawn(move || {
-                    let place = {
-                        let mut heads = heads.lock().unwrap();
-                        heads.push(String::new());
-                        heads.len() - 1
-                    };
-                    let head = read_request(&stream);
-                    heads.lock().unwrap()[place].clone_from(&head);
-                    answer(stream, &head);
-                });
-            }
-        });
-        Ok(server)
+        Self::remembering(address, move |stream, head| {
+            read_body(&stream, head);
+            answer(stream, head);
+        })
+    }
+
+    /// Leaves what comes after the head of a request to the function.
+    pub(super) fn relaying(relay: impl Fn(TcpStream, &str) + Send + Sync + 'static) -> Self {
+        Self::remembering("127.0.0.1:0", relay).unwrap()
+    }
+
+    fn remembering(
+        address: &str,
+        handle: impl Fn(TcpStream, &str) + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
+        let heads: Arc<Mutex<Vec<String>>> = Arc::default();
+        let kept = Arc::clone(&heads);
+        let address = listen(address, move |stream| {
+            let place = {
+                let mut heads = kept.lock().unwrap();
+                heads.push(String::new());
+                heads.len() - 1
+            };
+            let head = read_head(&stream);
+            kept.lock().unwrap()[place].clone_from(&head);
+            handle(stream, &head);
+        })?;
+        Ok(Self { address, heads })
     }
 
     /// Takes every request, as MIT Learn does.
@@ -60,6 +69,23 @@ impl Loopback {
     pub(super) fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
     }
+}
+
+/// Handles every connection by a function, in a thread of its own, until the test binary ends.
+pub(super) fn listen(
+    address: &str,
+    handle: impl Fn(TcpStream) + Send + Sync + 'static,
+) -> std::io::Result<SocketAddr> {
+    let listener = TcpListener::bind(address)?;
+    let address = listener.local_addr()?;
+    let handle = Arc::new(handle);
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let handle = Arc::clone(&handle);
+            thread::spawn(move || handle(stream));
+        }
+    });
+    Ok(address)
 }
 
 /// Writes a whole answer and closes.
@@ -85,8 +111,8 @@ pub(super) fn join(one: &TcpStream, other: &TcpStream) {
     });
 }
 
-/// Reads a request to the end of its body; its head, or what there was of it.
-fn read_request(mut stream: &TcpStream) -> String {
+/// Reads a byte at a time, so that nothing of what follows is taken; the head, or what there was of it.
+fn read_head(mut stream: &TcpStream) -> String {
     let mut bytes = Vec::new();
     let mut byte = [0];
     while !bytes.ends_with(b"\r\n\r\n") {
@@ -95,13 +121,19 @@ fn read_request(mut stream: &TcpStream) -> String {
             _ => break,
         }
     }
-    let head = String::from_utf8_lossy(&bytes).into_owned();
-    let length = head
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .and_then(|(_, value)| value.trim().parse().ok());
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn read_body(mut stream: &TcpStream, head: &str) {
+    let length = header(head, "content-length").and_then(|text| text.parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
+    // A client that dies has told all it will tell.
     let _ = stream.read_exact(&mut body);
-    head
+}
+
+/// The value of a header.
+pub(super) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let fields = head.lines().filter_map(|line| line.split_once(':'));
+    let mut values = fields.filter(|(field, _)| field.eq_ignore_ascii_case(name));
+    values.next().map(|(_, value)| value.trim())
 }

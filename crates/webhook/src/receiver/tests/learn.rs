@@ -77,6 +77,16 @@ async fn the_route_that_learn_has_not_got_can_be_switched_on() {
     for (body, status, answer) in [
         (r#"{"resources":[]}"#.to_owned(), 200, "Webhook received"),
         (format!(r#"{{"resources":[{full},{full}]}}"#), 200, "Webhook received"),
+        (
+            r#"{"prune":{"etl_source":"oll","batch_id":"a","batch_total":3}}"#.to_owned(),
+            200,
+            "Webhook received",
+        ),
+        (
+            r#"{"prune":{"etl_source":"oll","batch_id":"a"}}"#.to_owned(),
+            400,
+            r#"{"prune":{"batch_total":["This field is required."]},"#,
+        ),
         ("{".to_owned(), 400, "Invalid JSON format"),
         ("{}".to_owned(), 400, r#"{"resources":["This field is required."],"#),
         ("[]".to_owned(), 400, "Expected a dictionary, but got list."),
