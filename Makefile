@@ -4,8 +4,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SOURCE ?= postgres
 N ?= 20
+SECONDS_EACH ?= 20
 
-.PHONY: help demo clean-demo test check bench kill site install
+.PHONY: help demo clean-demo test check bench kill fuzz site install
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +28,9 @@ bench: ## measure against the COPY floor and dlt; writes tests/bench/runs/latest
 
 kill: ## kill a program again and again: make kill SOURCE=postgres|webhook N=20
 	@deploy/scripts/kill.sh "$(SOURCE)" "$(N)"
+
+fuzz: ## feed foreign bytes to the readers of ol-webhook: make fuzz SECONDS_EACH=20
+	@deploy/scripts/fuzz.sh "$(SECONDS_EACH)"
 
 site: ## draw the architecture site into .ol/site
 	@deploy/scripts/site.sh

@@ -114,7 +114,7 @@ notices() {
   local code=0
   "$WEBHOOK" send --kind content_files --source mitxonline --query "$NOTICES" --deliver --output json \
     >"$DEMO/send.json" 2>>"$DEMO/receiver.log" || code=$?
-  [ "$code" = "$1" ] || { cat "$DEMO/send.json" >&2; return 1; }
+  [ "$code" = "$1" ] || fail "send ended with $code instead of $1: $(cat "$DEMO/send.json")"
   show send "$DEMO/send.json"
 }
 
@@ -123,6 +123,9 @@ dead_letters() { "$WEBHOOK" list --state dead; }
 replay() {
   curl -sS --fail -X DELETE -o /dev/null "$MIT_LEARN_BASE_URL/__control__/faults"
   "$WEBHOOK" replay --filter class=permanent --deliver
+}
+
+received() {
   stop_receiver
   show received "$DEMO/received.jsonl"
 }
@@ -149,9 +152,10 @@ step "verify: source against lake" shown verify
 step "Query the lake with DuckDB" queries
 step "Start a receiver like MIT Learn" start_receiver
 step "send: one notice a live course run" notices 2
-step "send again: unchanged is skipped" notices 0
 step "list: the dead letter, with its reason" dead_letters
 step "replay: once the receiver is mended" replay
+step "send again: unchanged is skipped" notices 0
+step "What the receiver saw" received
 step "Draw the architecture site" site
 
 heading "Done in $(seconds_since "$STARTED") s"

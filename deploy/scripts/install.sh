@@ -3,6 +3,7 @@
 # Idempotent and silent when nothing is missing; never asks a question; runs as root or through sudo.
 #
 #   install.sh base                     Debian packages and the Rust toolchain
+#   install.sh debian PACKAGE PROBE     one Debian package more; PROBE is a command or file of it that is used
 #   install.sh python NAME FILE…        a Python environment $OL_CACHE/NAME from pinned requirement files
 #   install.sh tool CRATE VERSION       a cargo binary in $OL_CACHE/bin
 #
@@ -26,11 +27,9 @@ provided() {
   esac
 }
 
-debian_packages() {
-  local missing=() package probe
-  while read -r package probe; do
-    provided "$package" "$probe" || missing+=("$package")
-  done <<'PACKAGES'
+# base_packages: what is needed always, a package and its probe a line.
+base_packages() {
+  cat <<'PACKAGES'
 build-essential cc
 ca-certificates /etc/ssl/certs/ca-certificates.crt
 curl curl
@@ -43,6 +42,14 @@ python3 python3
 python3-venv /usr/lib/python3*/ensurepip/__init__.py
 util-linux setpriv
 PACKAGES
+}
+
+# debian_packages: installs those of the standard input whose probes fail.
+debian_packages() {
+  local missing=() package probe
+  while read -r package probe; do
+    provided "$package" "$probe" || missing+=("$package")
+  done
   [ ${#missing[@]} -eq 0 ] && return 0
   command -v apt-get >/dev/null 2>&1 ||
     fail "These Debian packages are missing and there is no apt-get: ${missing[*]}"
@@ -149,9 +156,10 @@ flock 9
 
 case ${1:-} in
   base)
-    debian_packages
+    debian_packages < <(base_packages)
     rust_toolchain
     ;;
+  debian) shift && debian_packages <<<"$1 $2" ;;
   python) shift && python_environment "$@" ;;
   tool) shift && cargo_tool "$@" ;;
   *) sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 3 ;;

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The measurements behind `make bench`: installs what they need, starts a private Postgres with the data, runs bench.py.
 #
-#   OL_BENCH_SCALE        scale factor of TPC-H's lineitem, 1 is 6 million rows (default 1)
+#   OL_BENCH_ONLY         only cases whose names begin so; `webhook` needs no Postgres (default: all)
+#   OL_BENCH_SCALE        scale factor: 1 is 6 million rows of TPC-H's lineitem, 50,000 webhooks (default 1)
 #   OL_BENCH_REPETITIONS  interleaved repetitions of floor and ours, at least 3 (default 3)
 #   OL_BENCH_PEERS        0 leaves dlt out (default 1)
 #   OL_BENCH_FLAT         1 loads lineitem at ten times the scale too, to see that memory stays flat (default 0)
@@ -16,21 +17,28 @@ export OL_BENCH_FOLDER="$OL_CACHE/bench"
 export OL_BENCH_SCALE="$SCALE"
 mkdir -p "$OL_BENCH_FOLDER"
 
+# measured PREFIX: whether a case whose name begins so is asked for.
+measured() { [[ "$1" == "${OL_BENCH_ONLY:-}"* || "${OL_BENCH_ONLY:-}" == "$1"* ]]; }
+
+needs_postgres() { measured postgres || measured noop; }
+
 stop() {
   local code=$?
   postgres_stop "$OL_BENCH_FOLDER/postgres"
-  rm -rf "$OL_BENCH_FOLDER/lake" "$OL_BENCH_FOLDER/csv" "$OL_BENCH_FOLDER/peer"
+  rm -rf "$OL_BENCH_FOLDER/lake" "$OL_BENCH_FOLDER/csv" "$OL_BENCH_FOLDER/peer" "$OL_BENCH_FOLDER/webhook"
   exit "$code"
 }
 
 install() {
   install_base
+  ! measured webhook || "$OL_ROOT/deploy/scripts/install.sh" debian wrk wrk
+  needs_postgres || return 0
   "$OL_ROOT/deploy/scripts/install.sh" tool tpchgen-cli "$TPCHGEN_VERSION"
   [ "${OL_BENCH_PEERS:-1}" = 0 ] ||
     "$OL_ROOT/deploy/scripts/install.sh" python venv-bench "$OL_ROOT/tests/bench/requirements.txt"
 }
 
-build() { (cd "$OL_ROOT" && cargo build --release --locked -p ol-ingest -p c4gen --bins); }
+build() { (cd "$OL_ROOT" && cargo build --release --locked -p ol-ingest -p ol-webhook -p c4gen --bins); }
 
 # load DATABASE SCALE WIDE-ROWS: makes the database once; a change of what goes in makes it anew.
 load() {
@@ -62,6 +70,7 @@ trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 step "Install what is missing" install
-step "Build ol-ingest" build
-step "Make the data (scale $SCALE)" source_data
+step "Build ol-ingest and ol-webhook" build
+unset PGPORT # a server of ours, or none
+! needs_postgres || step "Make the data (scale $SCALE)" source_data
 step "Measure" python3 "$OL_ROOT/tests/bench/bench.py" --release "$CARGO_TARGET_DIR/release"

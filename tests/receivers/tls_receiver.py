@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A receiver behind TLS on loopback, for the tests of our sender: what comes over an encrypted connection, and how.
 
-    tls_receiver.py --secret SECRET --journal FILE --certificate FILE [--client-authority FILE] [--tls 1.2|1.3] [--http2]
+    tls_receiver.py --secret SECRET --journal FILE --certificate FILE [--client-authority FILE] [--tls VERSION] [--http2]
 
 HTTP/1.1 by the standard library; with `--http2`, hypercorn, which lets the client choose between HTTP/2 and 1.1 (ALPN).
 Prints `{"port": N}` when it is ready, takes every request that it understands, and journals it as a line before the

@@ -248,6 +248,8 @@ impl From<ol_lake::Error> for Error {
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error as _;
+
     use super::*;
 
     #[test]

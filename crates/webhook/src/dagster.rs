@@ -57,6 +57,16 @@ impl Reporter {
 
     /// Rows were refused before anything was sent.
     pub fn refused(&self, report: &IntakeReport) {
+        if report.still_dead > 0 {
+            let text = format!(
+                "{} payloads say what the receiver refused before; see `ol-webhook list --state dead`",
+                report.still_dead
+            );
+            self.say(Level::Error, &text);
+            let mut state = self.lock();
+            state.dead += report.still_dead;
+            state.note(Class::Permanent, text);
+        }
         if report.refused == 0 {
             return;
         }

@@ -39,6 +39,8 @@ pub struct IntakeReport {
     pub accepted: u64,
     /// Rows whose entity's latest message says the same.
     pub unchanged: u64,
+    /// Rows that say what the receiver refused for good: their dead letters stand.
+    pub still_dead: u64,
     /// Older messages that will not be sent, as newer ones took their place.
     pub superseded: u64,
     /// Messages that say that something vanished.
@@ -293,6 +295,10 @@ impl Intake {
                     if is_delivered && self.report.unchanged_ids.len() < NAMED {
                         self.report.unchanged_ids.push(id);
                     }
+                }
+                Accepted::StillDead { id } => {
+                    self.report.still_dead += 1;
+                    tracing::warn!(id, "the receiver refused the same content before; it is not sent again");
                 }
                 Accepted::Message { id, superseded } => {
                     new += 1;

@@ -76,7 +76,10 @@ impl Schedule {
             Jitter::Full => chance,
         };
         let asked = retry_after.unwrap_or_default().min(self.longest_retry_after);
-        let wait = base.mul_f64(factor.clamp(0.0, 2.0)).max(asked);
+        // Beyond what a duration holds is for ever: `Duration::mul_f64` would panic.
+        let wait = Duration::try_from_secs_f64(base.as_secs_f64() * factor.clamp(0.0, 2.0))
+            .unwrap_or(Duration::MAX)
+            .max(asked);
         if age.saturating_add(wait) > self.deadline { Next::PastDeadline } else { Next::After(wait) }
     }
 
@@ -144,6 +147,16 @@ mod tests {
         let schedule = schedule(Jitter::None);
         assert_eq!(schedule.next(1, seconds(86_395), None, 0.0), Next::After(seconds(5)));
         assert_eq!(schedule.next(1, seconds(86_396), None, 0.0), Next::PastDeadline);
+    }
+
+    #[test]
+    fn a_wait_that_no_duration_holds_is_past_every_deadline_but_the_last() {
+        for jitter in [Jitter::None, Jitter::Some] {
+            let schedule = Schedule { waits: vec![Duration::MAX], ..schedule(jitter) };
+            assert_eq!(schedule.next(1, Duration::ZERO, None, 0.75), Next::PastDeadline);
+            let schedule = Schedule { deadline: Duration::MAX, ..schedule };
+            assert_eq!(schedule.next(1, Duration::ZERO, None, 0.75), Next::After(Duration::MAX));
+        }
     }
 
     #[test]

@@ -85,6 +85,11 @@ impl HttpTransport {
             let pem = ol_chassis::fs::read(settings.tls.ca_file.as_ref())?;
             let certificates = reqwest::Certificate::from_pem_bundle(&pem)
                 .map_err(unusable("webhook.tls.ca_file"))?;
+            if certificates.is_empty() {
+                return Err(Error::new(Definite::Configuration)
+                    .with("key", "webhook.tls.ca_file")
+                    .with("reason", "there is no certificate in it"));
+            }
             for certificate in certificates {
                 builder = builder.add_root_certificate(certificate);
             }
@@ -96,9 +101,8 @@ impl HttpTransport {
             builder = builder.identity(identity);
         }
         if !settings.egress.proxy.is_empty() {
-            let proxy =
-                Proxy::all(&settings.egress.proxy).map_err(unusable("webhook.egress.proxy"))?;
-            builder = builder.proxy(proxy);
+            let proxy = proxy(&settings.egress.proxy)?;
+            builder = builder.proxy(Proxy::all(proxy).map_err(unusable("webhook.egress.proxy"))?);
         }
         let client = builder.build().map_err(unusable("webhook.tls"))?;
         Ok(Self { client, rules, response_bytes: settings.outbox.response_bytes, clock })
@@ -122,6 +126,16 @@ impl Transport for HttpTransport {
         let response = builder.send().await.map_err(failure)?;
         read(response, self.response_bytes, self.clock.now()).await
     }
+}
+
+/// The address of a proxy. What the client does not know it would pass over in silence, and call the receiver itself.
+fn proxy(address: &str) -> Result<Url> {
+    let is_known = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    Url::parse(address).ok().filter(is_known).ok_or_else(|| {
+        Error::new(Definite::Configuration)
+            .with("key", "webhook.egress.proxy")
+            .with("reason", "it is not http://HOST:PORT")
+    })
 }
 
 async fn read(
@@ -178,18 +192,16 @@ fn failure(error: reqwest::Error) -> Error {
     Error::new(kind).because(error.without_url())
 }
 
-/// The first error of a type along the chain, also inside an `io::Error`, which hides what it holds.
+/// The first error of a type along the chain. An `io::Error` hides what it holds, and holds others of its kind: it
+/// names as its source what comes after that.
 fn find<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e E> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<E>() {
             return Some(found);
         }
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if let Some(found) = inner.and_then(|inner| inner.downcast_ref::<E>()) {
-            return Some(found);
-        }
-        next = inner.and_then(StdError::source).or_else(|| error.source());
+        let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = held.map(|held| held as &(dyn StdError + 'static)).or_else(|| error.source());
     }
     None
 }

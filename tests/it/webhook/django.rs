@@ -39,8 +39,7 @@ const fn failure(
     Failure { status: Some(status), reason, class, told }
 }
 
-const SECRET_WRONG: Failure =
-    failure(405, "secret_wrong", "needs_person", "The secret is wrong");
+const SECRET_WRONG: Failure = failure(405, "secret_wrong", "needs_person", "The secret is wrong");
 const ROUTE_MISSING: Failure =
     failure(405, "route_missing", "needs_person", "The route is missing");
 const PAYLOAD_REFUSED: Failure =
@@ -98,8 +97,7 @@ with sqlite3.connect(sys.argv[1]) as outbox:
 
 /// What was asked and answered: `POST 200`.
 fn exchanges(requests: &[Value]) -> Vec<String> {
-    let exchange =
-        |request: &Value| format!("{} {}", text(request, "method"), request["status"]);
+    let exchange = |request: &Value| format!("{} {}", text(request, "method"), request["status"]);
     requests.iter().map(exchange).collect()
 }
 
@@ -471,11 +469,12 @@ fn a_receiver_that_asks_for_patience_gets_it_in_seconds_and_by_date() {
         let [first, second] = shown["attempts_made"].as_array().unwrap().as_slice() else {
             panic!("{shown:#}");
         };
-        let waited = second["started_at_ms"].as_i64().unwrap()
-            - first["started_at_ms"].as_i64().unwrap();
+        let waited =
+            second["started_at_ms"].as_i64().unwrap() - first["started_at_ms"].as_i64().unwrap();
         assert!(waited >= 1000, "{form}: {waited} ms");
         assert_eq!(second["status"], 200);
-        let named = receiver.requests().iter().filter(|one| one["webhook_id"] == id.as_str()).count();
+        let named =
+            receiver.requests().iter().filter(|one| one["webhook_id"] == id.as_str()).count();
         assert_eq!(named, 2);
     }
 }
@@ -499,7 +498,10 @@ fn what_was_accepted_without_an_answer_is_sent_again_under_its_id_and_signed_ane
         assert_ne!(first["headers"][anew], second["headers"][anew], "{anew}");
     }
     for request in &requests {
-        assert_eq!((&request["signature_valid"], &request["standard_valid"]), (&json!(true), &json!(true)));
+        assert_eq!(
+            (&request["signature_valid"], &request["standard_valid"]),
+            (&json!(true), &json!(true))
+        );
     }
     let shown = show(&sender, text(&sent["messages"][0], "id"));
     let [lost, _] = shown["attempts_made"].as_array().unwrap().as_slice() else { panic!() };
@@ -542,12 +544,8 @@ fn a_redirect_is_not_followed() {
     for (number, status) in (1..).zip([301, 302, 303, 307, 308]) {
         faults(&receiver, &[&format!("status:{status}:1")]);
         let id = accept(&sender, "content_files", &course(number, 1));
-        let expected = failure(
-            status,
-            "redirected",
-            "needs_person",
-            "The receiver points to another address",
-        );
+        let expected =
+            failure(status, "redirected", "needs_person", "The receiver points to another address");
         fails(&sender, &receiver, &id, expected, &[&format!("POST {status}")]);
         arrives(&sender, &receiver, &id);
     }
@@ -565,7 +563,12 @@ fn what_stands_before_the_receiver_is_told_by_status() {
         failure(404, "route_missing", "needs_person", "The route is missing"),
         failure(408, "receiver_not_ready", "transient", "The receiver was not ready"),
         failure(410, "route_missing", "needs_person", "The route is missing"),
-        failure(413, "payload_too_large", "permanent", "The body is larger than the receiver takes"),
+        failure(
+            413,
+            "payload_too_large",
+            "permanent",
+            "The body is larger than the receiver takes",
+        ),
         failure(418, "request_refused", "permanent", "The receiver refused the request"),
         failure(425, "receiver_not_ready", "transient", "The receiver was not ready"),
         failure(502, "receiver_failing", "transient", "The receiver fails"),
@@ -586,7 +589,8 @@ fn what_stands_before_the_receiver_is_told_by_status() {
 fn a_kind_that_is_off_says_why_and_asks_nobody() {
     let receiver = Receiver::django(&[]);
     let sender = Sender::to(&receiver.base_url);
-    let arguments = ["send", "--kind", "learning_resources", "--source", "oll", "--lines", "-", "--deliver"];
+    let arguments =
+        ["send", "--kind", "learning_resources", "--source", "oll", "--lines", "-", "--deliver"];
     let step = sender.step(arguments).input(library_course(1).to_string());
     let finished = told_no_secret(step.run()).expect_code(2);
     for words in ["switched off", "MIT Learn has no route", ENABLED] {
@@ -598,7 +602,8 @@ fn a_kind_that_is_off_says_why_and_asks_nobody() {
 /// A sender of batches of two records, to a receiver that takes them.
 fn batches() -> (Receiver, Sender) {
     let receiver = Receiver::django(&["--with-learning-resources"]);
-    let sender = Sender::to(&receiver.base_url).with(ENABLED, "true").with("OL_WEBHOOK__BATCH_COUNT", "2");
+    let sender =
+        Sender::to(&receiver.base_url).with(ENABLED, "true").with("OL_WEBHOOK__BATCH_COUNT", "2");
     (receiver, sender)
 }
 
@@ -613,17 +618,24 @@ fn records(request: &Value) -> Vec<String> {
 fn a_batch_arrives_in_its_order_with_the_marker_behind_it() {
     let (receiver, sender) = batches();
     let input = lines((1..=5).map(library_course));
-    let sent = sender.send_lines("learning_resources", &input, &["--source", "oll", "--deliver"], 2);
+    let sent =
+        sender.send_lines("learning_resources", &input, &["--source", "oll", "--deliver"], 2);
     assert_eq!(sent["accepted"], 4, "three parts and the marker");
     let requests = receiver.requests();
     assert_eq!(exchanges(&requests), ["POST 200", "POST 200", "POST 200", "POST 400"]);
     let arrived: Vec<Vec<String>> = requests.iter().map(records).collect();
-    assert_eq!(arrived, [vec!["MITx+1", "MITx+2"], vec!["MITx+3", "MITx+4"], vec!["MITx+5"], vec![]]);
+    assert_eq!(
+        arrived,
+        [vec!["MITx+1", "MITx+2"], vec!["MITx+3", "MITx+4"], vec!["MITx+5"], vec![]]
+    );
 
     // This Django knows no marker; MIT Learn has not even the route.
     let marker: Value = serde_json::from_slice(&body_of(&requests[3])).unwrap();
     let batch = &sender.list("delivered")[0]["batch_id"];
-    assert_eq!(marker, json!({"prune": {"etl_source": "oll", "batch_id": batch, "batch_total": 3}}));
+    assert_eq!(
+        marker,
+        json!({"prune": {"etl_source": "oll", "batch_id": batch, "batch_total": 3}})
+    );
     let [letter] = &sender.list("dead")[..] else { panic!("more than the marker is dead") };
     is_told(letter, FIELDS_REFUSED);
     faults(&receiver, &["status:200:1"]);
@@ -632,7 +644,8 @@ fn a_batch_arrives_in_its_order_with_the_marker_behind_it() {
     assert_eq!(replay["delivery"]["delivered"], 1);
     assert_eq!(receiver.requests().last().unwrap()["webhook_id"], id.as_str());
 
-    let again = sender.send_lines("learning_resources", &input, &["--source", "oll", "--deliver"], 0);
+    let again =
+        sender.send_lines("learning_resources", &input, &["--source", "oll", "--deliver"], 0);
     assert_eq!((&again["accepted"], &again["unchanged"]), (&json!(0), &json!(5)));
     assert_eq!(receiver.requests().len(), 5);
 }
@@ -642,7 +655,8 @@ fn the_marker_is_not_sent_while_a_part_is_dead() {
     let (receiver, sender) = batches();
     faults(&receiver, &["status:418:1"]);
     let input = lines((1..=5).map(library_course));
-    let sent = sender.send_lines("learning_resources", &input, &["--source", "oll", "--deliver"], 2);
+    let sent =
+        sender.send_lines("learning_resources", &input, &["--source", "oll", "--deliver"], 2);
     assert_eq!(sent["delivery"]["delivered"], 2);
     assert_eq!(exchanges(&receiver.requests()), ["POST 418", "POST 200", "POST 200"]);
     let dead = sender.list("dead");
@@ -664,7 +678,8 @@ fn the_marker_is_not_sent_while_a_part_is_dead() {
 #[track_caller]
 fn probed(sender: &Sender, flags: &[&str], code: i32) -> (Vec<(String, String)>, Value) {
     let document = sender.run(["probe"].iter().chain(flags).copied(), code);
-    let outcome = [(0, "done"), (1, "retry"), (2, "blocked")].into_iter().find(|known| known.0 == code);
+    let outcome =
+        [(0, "done"), (1, "retry"), (2, "blocked")].into_iter().find(|known| known.0 == code);
     assert_eq!(document["outcome"], outcome.unwrap().1);
     let pair = |route: &Value| (text(route, "route").to_owned(), text(route, "result").to_owned());
     (document["routes"].as_array().unwrap().iter().map(pair).collect(), document)
@@ -793,7 +808,10 @@ fn a_probe_tells_weather_and_gateways() {
         assert!(sentence.contains("(runbook: webhook-"), "{sentence}");
     }
     let asked = harmless(&receiver);
-    assert!(asked.iter().all(|request| request.starts_with(&format!("POST {CONTENT_FILES} "))), "{asked:?}");
+    assert!(
+        asked.iter().all(|request| request.starts_with(&format!("POST {CONTENT_FILES} "))),
+        "{asked:?}"
+    );
 
     let address = receiver.base_url.clone();
     drop(receiver);
@@ -878,7 +896,11 @@ fn every_body_is_what_python_writes_and_both_signatures_hold() {
         assert_eq!(sent, body, "{kind}:\n{}\n{}", shown(sent), shown(body));
         assert_eq!(request["signature_valid"], true, "{kind}");
         assert_eq!(request["standard_valid"], true, "{kind}: {}", request["standard_refusal"]);
-        assert_eq!((&request["status"], &request["effect"]), (&json!(200), &json!(effect)), "{kind}");
+        assert_eq!(
+            (&request["status"], &request["effect"]),
+            (&json!(200), &json!(effect)),
+            "{kind}"
+        );
     }
 }
 
@@ -889,9 +911,25 @@ fn flags_make_the_same_bodies_as_objects() {
     let object: Value = serde_json::from_str(MITXONLINE).unwrap();
     let (id, path) = (text(&object, "course_id"), text(&object, "content_path"));
     let by_flags: [&[&str]; 4] = [
-        &["--kind", "content_files", "--source", "mitxonline", "--course-id", id, "--content-path", path],
+        &[
+            "--kind",
+            "content_files",
+            "--source",
+            "mitxonline",
+            "--course-id",
+            id,
+            "--content-path",
+            path,
+        ],
         &["--kind", "content_files", "--source", "canvas", "--payload", CANVAS],
-        &["--kind", "content_files/delete", "--source", "mitxonline", "--course-id", "course-v1:MITx+6.00x"],
+        &[
+            "--kind",
+            "content_files/delete",
+            "--source",
+            "mitxonline",
+            "--course-id",
+            "course-v1:MITx+6.00x",
+        ],
         &["--kind", "ovs_videos/delete", "--video-id", "vid_abc123"],
     ];
     for flags in by_flags {
@@ -946,8 +984,7 @@ fn what_is_unchanged_is_not_sent_and_what_is_newer_takes_its_place() {
 #[test]
 fn a_delete_waits_for_the_upsert_that_is_under_way() {
     let mut receiver = Receiver::django(&["--resource", "canvas=2198-15.S20"]);
-    let sender =
-        Sender::to(&receiver.base_url).with("OL_WEBHOOK__DELIVERY__POLL_SECONDS", "0.05");
+    let sender = Sender::to(&receiver.base_url).with("OL_WEBHOOK__DELIVERY__POLL_SECONDS", "0.05");
     let mut forever = sender.step(["deliver", "--forever"]).start();
     receiver.running.signal("STOP");
     for (count, (kind, line)) in (1..).zip([("ovs_videos", VIDEO), ("content_files", CANVAS)]) {

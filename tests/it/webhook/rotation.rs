@@ -180,11 +180,16 @@ fn a_rotation_by_the_book_fails_nothing_however_long_it_takes() {
 
 #[test]
 fn while_the_receiver_still_has_the_previous_secret_messages_arrive_by_it_with_a_warning() {
-    let mut sides = Sides::new(NEXT, &[ONE_AT_A_TIME, ("MIT_LEARN_WEBHOOK_SECRET_PREVIOUS", SECRET)]);
+    let mut sides =
+        Sides::new(NEXT, &[ONE_AT_A_TIME, ("MIT_LEARN_WEBHOOK_SECRET_PREVIOUS", SECRET)]);
     sides.send(3);
     let finished = told_neither_secret(sides.step(["deliver"]).run()).expect_code(0);
     let warning = "the receiver knows another of our secrets";
-    assert!(finished.stderr.contains("WARN") && finished.stderr.contains(warning), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("WARN") && finished.stderr.contains(warning),
+        "{}",
+        finished.stderr
+    );
     let delivery = finished.json();
     assert_eq!((&delivery["delivered"], &delivery["dead"]), (&json!(3), &json!(0)));
     let requests = sides.receiver.requests();
@@ -221,7 +226,10 @@ fn a_wrong_secret_costs_one_message_and_leaves_the_others_untouched() {
     assert_eq!(exchanges(&sides.receiver.requests()), ["POST 405", "PROBE 405", "GET 405"]);
     let dead = sides.sender.list("dead");
     let [letter] = &dead[..] else { panic!("{dead:#?}") };
-    assert_eq!((&letter["class"], &letter["reason"]), (&json!("needs_person"), &json!("secret_wrong")));
+    assert_eq!(
+        (&letter["class"], &letter["reason"]),
+        (&json!("needs_person"), &json!("secret_wrong"))
+    );
     assert_eq!(text(letter, "entity"), "content_files/mitxonline/course-v1:MITx+0");
     let queued = sides.sender.list("queued");
     assert_eq!(queued.len(), 9);

@@ -23,6 +23,8 @@ use super::common::{SECRET, Sender, course, requests};
 const CA_FILE: &str = "OL_WEBHOOK__TLS__CA_FILE";
 const CLIENT_FILE: &str = "OL_WEBHOOK__TLS__CLIENT_CERTIFICATE_FILE";
 const PROXY: &str = "OL_WEBHOOK__EGRESS__PROXY";
+/// Everything that we and the libraries have to say; a bare `trace` would keep the libraries quiet.
+const LOG_EVERYTHING: &str = "trace,ol_webhook=trace";
 const ALLOW_PRIVATE: &str = "OL_WEBHOOK__EGRESS__ALLOW_PRIVATE";
 
 /// A sender that makes one request at a time and tries again in an hour.

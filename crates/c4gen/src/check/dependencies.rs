@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn a_forbidden_dependency_and_an_unknown_package_are_found() {
         let packages = [
-            package("ol-chassis", &["c4model"]),
+            package("ol-chassis", &[]),
             package("ol-testkit", &[]),
             package(
                 "ol-ingest",

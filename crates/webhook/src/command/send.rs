@@ -74,7 +74,7 @@ pub(super) async fn execute(work: &Work, arguments: &Send) -> Result<Exit> {
     }
     let report = intake.report();
     let mut exits = Vec::new();
-    if report.refused > 0 || guarded.is_some() {
+    if report.refused + report.still_dead > 0 || guarded.is_some() {
         exits.push(Exit::Definite);
     }
     let reporter = Reporter::new(work.pipes.clone());
@@ -171,14 +171,15 @@ fn quoted(table: &str) -> String {
 fn text(document: &SendDocument) -> String {
     let report = &document.report;
     let mut text = format!(
-        "{}: {} rows, {} accepted, {} unchanged, {} superseded, {} tombstones, {} refused\n",
+        "{}: {} rows, {} accepted, {} unchanged, {} superseded, {} tombstones, {} refused, {} dead still\n",
         document.outcome,
         count(report.rows),
         count(report.accepted),
         count(report.unchanged),
         count(report.superseded),
         count(report.tombstones),
-        count(report.refused)
+        count(report.refused),
+        count(report.still_dead)
     );
     for (word, rows) in [("refused", &report.refusals), ("warning", &report.warnings)] {
         for row in rows {

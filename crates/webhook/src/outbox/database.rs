@@ -18,6 +18,22 @@ pub struct Outbox {
     clock: OutboxClock,
     /// Which outbox this is, for ever: part of every message's id.
     pub(super) instance: String,
+    /// Calls of the database that are under way, for a simulation that must not let time pass meanwhile.
+    #[cfg(test)]
+    under_way: Arc<std::sync::atomic::AtomicUsize>,
+}
+
+/// A call of the database is under way as long as this lives.
+pub(super) struct Call {
+    #[cfg(test)]
+    under_way: Arc<std::sync::atomic::AtomicUsize>,
+}
+
+#[cfg(test)]
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.under_way.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -33,6 +49,7 @@ pub(super) const TRIES: u32 = 8;
 /// (a deadlock) is run again, so the body must not change anything outside it.
 macro_rules! transaction {
     ($outbox:expr, |$connection:ident| $body:block) => {{
+        let _call = $outbox.call();
         let mut tries = 0;
         loop {
             tries += 1;
@@ -69,26 +86,28 @@ macro_rules! transaction {
 
 /// Runs one statement on either database.
 macro_rules! execute {
-    ($outbox:expr, $statement:expr $(, $parameter:expr)* $(,)?) => {
+    ($outbox:expr, $statement:expr $(, $parameter:expr)* $(,)?) => {{
+        let _call = $outbox.call();
         match &$outbox.pool {
             $crate::outbox::database::Pool::Sqlite(pool) => sqlx::query($statement)$(.bind($parameter))*
                 .execute(pool).await.map(|done| done.rows_affected()),
             $crate::outbox::database::Pool::Postgres(pool) => sqlx::query($statement)$(.bind($parameter))*
                 .execute(pool).await.map(|done| done.rows_affected()),
         }
-    };
+    }};
 }
 
 /// Reads rows of one statement on either database.
 macro_rules! fetch {
-    ($outbox:expr, $row:ty, $statement:expr $(, $parameter:expr)* $(,)?) => {
+    ($outbox:expr, $row:ty, $statement:expr $(, $parameter:expr)* $(,)?) => {{
+        let _call = $outbox.call();
         match &$outbox.pool {
             $crate::outbox::database::Pool::Sqlite(pool) =>
                 sqlx::query_as::<_, $row>($statement)$(.bind($parameter))*.fetch_all(pool).await,
             $crate::outbox::database::Pool::Postgres(pool) =>
                 sqlx::query_as::<_, $row>($statement)$(.bind($parameter))*.fetch_all(pool).await,
         }
-    };
+    }};
 }
 
 pub(super) use {execute, fetch, transaction};
@@ -115,13 +134,35 @@ impl Outbox {
                     .with("reason", "it is none of sqlite:PATH and postgres://…"));
             }
         };
-        let mut outbox =
-            Self { pool, clock: OutboxClock::of_machine(Arc::clone(&clock)), instance: String::new() };
+        let mut outbox = Self {
+            pool,
+            clock: OutboxClock::of_machine(Arc::clone(&clock)),
+            instance: String::new(),
+            #[cfg(test)]
+            under_way: Arc::default(),
+        };
         outbox.prepare().await.map_err(|error| error.with("outbox", address))?;
         if let Some(server_ms) = outbox.server_time().await? {
             outbox.clock = OutboxClock::anchored(clock, server_ms);
         }
         Ok(outbox)
+    }
+
+    /// Says that a call of the database is under way.
+    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "a simulation counts calls"))]
+    pub(super) fn call(&self) -> Call {
+        #[cfg(test)]
+        self.under_way.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        Call {
+            #[cfg(test)]
+            under_way: Arc::clone(&self.under_way),
+        }
+    }
+
+    /// Whether a call of the database is under way.
+    #[cfg(test)]
+    pub(crate) fn is_busy(&self) -> bool {
+        self.under_way.load(std::sync::atomic::Ordering::SeqCst) > 0
     }
 
     /// Milliseconds since 1970 by the clock of the outbox.

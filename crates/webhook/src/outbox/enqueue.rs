@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::State;
 use super::database::{Outbox, transaction};
 use crate::error::Result;
 use crate::signature::hex;
@@ -56,6 +57,12 @@ pub enum Accepted {
         /// Older messages of its entity that will not be sent.
         superseded: u64,
     },
+    /// The entity's latest message says the same, and the receiver refused it for good: it is a dead letter, and
+    /// sending it again would change nothing.
+    StillDead {
+        /// That message.
+        id: String,
+    },
     /// The entity's latest message says the same.
     Unchanged {
         /// That message.
@@ -69,7 +76,8 @@ pub enum Accepted {
 const TOUCH: &str = "INSERT INTO webhook_entity (target, entity, scope, identity, version, present)
     VALUES ($1, $2, $3, $4, 0, 0)
     ON CONFLICT (target, entity) DO UPDATE SET scope = excluded.scope, identity = excluded.identity
-    RETURNING version, latest_hash, latest_id";
+    RETURNING version, latest_hash, latest_id, delivered_hash";
+const STATE: &str = "SELECT state FROM webhook_message WHERE id = $1";
 /// A message that is on its way becomes this run's own, and is tried now, unless the receiver asked for patience.
 const ADOPT: &str = "UPDATE webhook_message SET origin = $2,
         due_at_ms = CASE WHEN coalesce(not_before_ms, 0) > $3 THEN not_before_ms ELSE $3 END
@@ -88,6 +96,9 @@ const INSERT: &str = "INSERT INTO webhook_message
 const REMEMBER: &str = "UPDATE webhook_entity
     SET version = $3, present = $4, latest_id = $5, latest_hash = $6
     WHERE target = $1 AND entity = $2";
+
+/// What is known of an entity: its version, the hash and the id of its latest message, the hash of what arrived.
+type Known = (i64, Option<String>, Option<String>, Option<String>);
 
 impl Outbox {
     /// Puts messages into the outbox, in their order for each entity. When this returns they are
@@ -129,7 +140,7 @@ impl Outbox {
             }
             let mut accepted = Vec::with_capacity(drafts.len());
             for draft in drafts {
-                let (version, hash, latest): (i64, Option<String>, Option<String>) = sqlx::query_as(TOUCH)
+                let (version, hash, latest, arrived): Known = sqlx::query_as(TOUCH)
                     .bind(&draft.target)
                     .bind(&draft.entity)
                     .bind(&draft.scope)
@@ -138,15 +149,21 @@ impl Outbox {
                     .await?;
                 let is_same = hash.as_deref() == Some(draft.content_hash.as_str());
                 if let (false, true, Some(id)) = (force, is_same, latest) {
-                    let mut is_delivered = true;
-                    if !origin.is_empty() {
+                    let state: Option<String> =
+                        sqlx::query_scalar(STATE).bind(&id).fetch_optional(&mut *connection).await?;
+                    if state.as_deref() == Some(State::Dead.word()) {
+                        accepted.push(Accepted::StillDead { id });
+                        continue;
+                    }
+                    let mut is_delivered = arrived == hash;
+                    if !origin.is_empty() && state.as_deref() != Some(State::Delivered.word()) {
                         let adopted = sqlx::query(ADOPT)
                             .bind(&id)
                             .bind(origin)
                             .bind(now_ms)
                             .execute(&mut *connection)
                             .await?;
-                        is_delivered = adopted.rows_affected() == 0;
+                        is_delivered &= adopted.rows_affected() == 0;
                     }
                     accepted.push(Accepted::Unchanged { id, is_delivered });
                     continue;

@@ -19,7 +19,10 @@
 //! cannot be taken back.
 //!
 //! **Unchanged is skipped.** An entity remembers the content hash of the latest message it accepted.
-//! A message that dies or is dropped takes its hash along, so that the same content can be sent again.
+//! A message
+//! that is dropped, or dies of something that can be mended without it, takes its hash along: the same content can be sent
+//! again. What the receiver refused for good is not sent again by itself: it is said to be dead still, until someone replays
+//! or forces it.
 //!
 //! **Nothing is lost.** A message is accepted when the transaction that holds it is durable (SQLite:
 //! WAL with `synchronous = FULL`). A lease that runs out, or whose worker is known to have died, gives

@@ -6,8 +6,8 @@
 
 use super::database::{Outbox, transaction};
 use super::lease::Leased;
-use crate::error::{Error, Result};
-use crate::policy::{policy, sentence};
+use crate::error::{Definite, Error, Result};
+use crate::policy::{Class, policy, sentence};
 
 /// What an attempt came to, for the outbox.
 #[derive(Debug)]
@@ -173,6 +173,13 @@ const LOG: &str = "INSERT INTO webhook_attempt
      response, response_truncated, next_at_ms)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
 
+/// Whether the receiver refused what the message says, so that the same content would be refused again. Whatever else
+/// a message died of may be mended without its content changing.
+fn is_refusal(error: &Error) -> bool {
+    let failure = error.failure();
+    policy(failure).class == Class::Permanent && failure != Definite::GivenUp.into()
+}
+
 impl Outbox {
     /// Records the results of attempts by `worker`. Says of each whether the message was still ours.
     ///
@@ -228,13 +235,15 @@ impl Outbox {
                             .bind(sentence(error))
                             .fetch_optional(&mut *connection)
                             .await?;
-                        if version.is_some() {
+                        if version.is_some() && !is_refusal(error) {
                             sqlx::query(FORGET)
                                 .bind(target)
                                 .bind(entity)
                                 .bind(&message.id)
                                 .execute(&mut *connection)
                                 .await?;
+                        }
+                        if version.is_some() {
                             promote!(connection, target, entity, now_ms);
                         }
                         version.is_some()

@@ -63,7 +63,7 @@ impl Case {
         let accepted = self.outbox.enqueue(&[draft(entity, content)], false, "").await.unwrap();
         match accepted.into_iter().next().unwrap() {
             Accepted::Message { id, .. } => Some(id),
-            Accepted::Unchanged { .. } => None,
+            Accepted::Unchanged { .. } | Accepted::StillDead { .. } => None,
         }
     }
 
@@ -144,8 +144,12 @@ fn unchanged_is_skipped_and_what_died_or_was_dropped_may_come_again() {
         };
         assert_ne!(forced, first, "another message, another id");
         let leased = case.claim_one().await;
-        case.settle(leased, dead()).await;
+        case.settle(leased, Outcome::Dead { error: Error::new(Definite::SecretWrong) }).await;
         let again = case.put("v", "1").await.unwrap();
+        let leased = case.claim_one().await;
+        case.settle(leased, dead()).await;
+        let still = case.outbox.enqueue(&[draft("v", "1")], false, "").await.unwrap();
+        assert_eq!(still, [Accepted::StillDead { id: again.clone() }], "it would be refused again");
         case.outbox.drop_message(&again, "test").await.unwrap();
         assert!(case.put("v", "1").await.is_some());
     });
@@ -239,7 +243,9 @@ fn a_batch_is_sent_in_order_and_its_end_only_when_all_parts_arrived() {
             .into_iter()
             .filter_map(|accepted| match accepted {
                 Accepted::Message { id, superseded: 0 } => Some(id),
-                Accepted::Message { .. } | Accepted::Unchanged { .. } => None,
+                Accepted::Message { .. }
+                | Accepted::Unchanged { .. }
+                | Accepted::StillDead { .. } => None,
             })
             .collect();
         let [one, two, three, end] = ids.as_slice() else { unreachable!("{ids:?}") };

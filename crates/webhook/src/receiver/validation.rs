@@ -65,7 +65,9 @@ pub(super) fn learning_resources(payload: &Value) -> Result<(), Errors> {
     let resources = match fields.get("resources") {
         Some(Value::Array(resources)) => resources,
         None => {
-            let Some(marker) = fields.get("prune") else { return Err(error("resources", REQUIRED)) };
+            let Some(marker) = fields.get("prune") else {
+                return Err(error("resources", REQUIRED));
+            };
             let errors = required(marker, ["etl_source", "batch_id", "batch_total"]);
             if errors.is_empty() {
                 return Ok(());

@@ -10,6 +10,7 @@ const SETTINGS: &str = "
 default_ca = authority
 [authority]
 database = index.txt
+rand_serial = yes
 new_certs_dir = .
 default_md = sha256
 policy = policy
@@ -64,7 +65,7 @@ impl Authority {
              -subj /CN={section}-of-test"
         ));
         self.openssl(&format!(
-            "ca -batch -notext -rand_serial -config settings.cnf -cert ca.pem -keyfile ca.key \
+            "ca -batch -notext -config settings.cnf -cert ca.pem -keyfile ca.key \
              -in leaf.csr -out leaf.pem -extensions {section} {validity}"
         ));
         let pem = self.read("leaf.pem") + &self.read("leaf.key");
