@@ -29,7 +29,6 @@ build() {
   install_base
   HOST=$(rustc -vV | sed -n 's/^host: //p')
   "$OL_ROOT/deploy/scripts/install.sh" tool cargo-fuzz "$CARGO_FUZZ_VERSION"
-  # --dev would be slow and the default has no checks of overflow; the profile says what is wanted.
   (cd "$FUZZ" && RUSTC_BOOTSTRAP=1 quietly "$OL_CACHE/log/fuzz-build.log" \
     cargo fuzz build --fuzz-dir . --target "$HOST" --target-dir "$BUILT" --sanitizer "$(sanitizer)")
 }

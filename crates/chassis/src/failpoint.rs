@@ -35,6 +35,7 @@ fn kill_if_armed(name: &str) {
     });
     let Some((point, left)) = armed else { return };
     if point == name && left.fetch_sub(1, Ordering::SeqCst) == 1 {
-        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        let _ =
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     }
 }

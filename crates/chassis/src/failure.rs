@@ -222,6 +222,7 @@ mod tests {
         assert_eq!(crate::error::chain(&error), "It rains (place: Boston): clouds");
         assert_eq!((error.failure(), Kind::ALL.len()), (Kind::Rain, 1));
         assert_eq!(error.again().fact("place"), Some("Boston"));
+        assert_eq!(error.advise("Wait").own_advice(), Some("Wait"));
         assert_eq!(super::snake_case("HeavyRain"), "heavy_rain");
         assert_eq!(Kind::Rain.word(), "rain");
     }
@@ -229,6 +230,9 @@ mod tests {
     #[test]
     fn advice_is_filled_with_facts_and_a_value_is_no_placeholder() {
         let facts = |key: &str| (key == "place").then_some("{umbrella}");
-        assert_eq!(fill("Stay in {place}; take {umbrella}.", facts), "Stay in {umbrella}; take the umbrella.");
+        assert_eq!(
+            fill("Stay in {place}; take {umbrella}.", facts),
+            "Stay in {umbrella}; take the umbrella."
+        );
     }
 }

@@ -16,8 +16,8 @@ use crate::error::{Definite, Error, Result, Transient};
 use crate::failpoints;
 use crate::outbox::Leased;
 use crate::payload::Kind;
-use crate::signature::hex;
 use crate::policy::policy;
+use crate::signature::hex;
 use crate::target::{Learn, Secrets};
 use crate::transport::Transport;
 use crate::triage::{self, Answer, Probe, Verdict};
@@ -101,9 +101,10 @@ impl Attempter {
         fence: Fence,
         kept: &mut Option<Answer>,
     ) -> Result<()> {
-        let kind: Kind = message.kind.parse().map_err(|_unknown| {
-            Error::new(Definite::Defect).with("kind", &message.kind)
-        })?;
+        let kind: Kind = message
+            .kind
+            .parse()
+            .map_err(|_unknown| Error::new(Definite::Defect).with("kind", &message.kind))?;
         let route = kind.route();
         let secrets = self.target.secrets();
         match self.post(route, &message.id, &body, (&secrets, secrets.working()), kept).await? {
@@ -139,10 +140,10 @@ impl Attempter {
         kept: &mut Option<Answer>,
     ) -> Result<Verdict> {
         let mut request = self.target.post(route, id, body.clone(), secret, self.now_seconds());
-        if self.trace_header {
-            if let Some(context) = ol_chassis::telemetry::traceparent() {
-                request.headers.push(("traceparent", context));
-            }
+        if self.trace_header
+            && let Some(context) = ol_chassis::telemetry::traceparent()
+        {
+            request.headers.push(("traceparent", context));
         }
         failpoints::hit(failpoints::SIGNED);
         let answer = self.transport.send(request).await?;

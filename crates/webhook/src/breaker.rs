@@ -30,10 +30,18 @@ pub struct BreakerSettings {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum State {
-    Closed { failures: u32 },
-    Open { until: Instant, lasted: Duration },
+    Closed {
+        failures: u32,
+    },
+    Open {
+        until: Instant,
+        lasted: Duration,
+    },
     /// One request is under way, since then.
-    HalfOpen { lasted: Duration, since: Instant },
+    HalfOpen {
+        lasted: Duration,
+        since: Instant,
+    },
 }
 
 /// The breaker of one host.
@@ -62,10 +70,10 @@ impl Breaker {
 
     /// A request is about to be sent; an open breaker whose time has come is half open from now on.
     pub fn sent(&mut self, now: Instant) {
-        if let State::Open { until, lasted } = self.state {
-            if until <= now {
-                self.state = State::HalfOpen { lasted, since: now };
-            }
+        if let State::Open { until, lasted } = self.state
+            && until <= now
+        {
+            self.state = State::HalfOpen { lasted, since: now };
         }
     }
 

@@ -232,10 +232,14 @@ impl FromStr for FilterPair {
                     .ok_or("class is transient, permanent or needs_person")?,
             ),
             "reason" => Self::Reason(value.to_owned()),
-            "kind" => Self::Kind(value.parse().map_err(|error: crate::payload::UnknownKind| error.to_string())?),
+            "kind" => Self::Kind(
+                value.parse().map_err(|error: crate::payload::UnknownKind| error.to_string())?,
+            ),
             "entity" => Self::Entity(value.to_owned()),
             "batch" => Self::Batch(value.to_owned()),
-            _other => return Err("the keys are state, class, reason, kind, entity and batch".to_owned()),
+            _other => {
+                return Err("the keys are state, class, reason, kind, entity and batch".to_owned());
+            }
         })
     }
 }

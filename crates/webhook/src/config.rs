@@ -211,7 +211,8 @@ impl Webhook {
             ("outbox.settled_days", self.outbox.settled_days),
             ("outbox.dead_days", self.outbox.dead_days),
         ];
-        let waits = self.schedule.waits_seconds.iter().map(|wait| ("schedule.waits_seconds", *wait));
+        let waits =
+            self.schedule.waits_seconds.iter().map(|wait| ("schedule.waits_seconds", *wait));
         for (key, value) in not_negative.into_iter().chain(waits) {
             if !(0.0..=1e9).contains(&value) {
                 return refuse(key, "must be from 0 to 1,000,000,000");

@@ -95,7 +95,8 @@ impl Reporter {
         if message.state == MessageState::Delivered.word() {
             self.delivered(&Delivered::stored(message, attempts));
         } else if message.state == MessageState::Dead.word() {
-            let class = Class::ALL.into_iter().find(|class| message.class.as_deref() == Some(class.word()));
+            let class =
+                Class::ALL.into_iter().find(|class| message.class.as_deref() == Some(class.word()));
             let mut state = self.lock();
             state.dead += 1;
             let sentence = message.sentence.clone().unwrap_or_default();
@@ -116,11 +117,11 @@ impl Reporter {
             return;
         }
         let mut state = self.lock();
-        if let ([asset_key], Exit::Done) = (self.pipes.context().asset_keys.as_slice(), exit) {
-            if state.delivered + state.unchanged > 0 {
-                let materialization = state.whole(asset_key.clone());
-                self.sent(self.pipes.report_materialization(&materialization));
-            }
+        if let ([asset_key], Exit::Done) = (self.pipes.context().asset_keys.as_slice(), exit)
+            && state.delivered + state.unchanged > 0
+        {
+            let materialization = state.whole(asset_key.clone());
+            self.sent(self.pipes.report_materialization(&materialization));
         }
         if exit != Exit::Done {
             let (class, sentence) = state.worst.take().unwrap_or_else(|| of_exit(exit));
@@ -190,7 +191,9 @@ impl Observer for Reporter {
 
     fn died(&self, dead: &Dead) {
         let mut state = self.lock();
-        state.told.insert(dead.id.clone());
+        if self.pipes.is_active() {
+            state.told.insert(dead.id.clone());
+        }
         state.dead += 1;
         state.note(dead.class, dead.sentence.clone());
         drop(state);
@@ -237,8 +240,11 @@ impl State {
             data_type: data_type.to_owned(),
             ..TableColumn::default()
         };
-        let columns =
-            vec![column("entity", "string"), column("message_id", "string"), column("attempts", "int")];
+        let columns = vec![
+            column("entity", "string"),
+            column("message_id", "string"),
+            column("attempts", "int"),
+        ];
         let mut metadata = BTreeMap::from([
             ("delivered".to_owned(), Metadata::from(self.delivered)),
             ("unchanged".to_owned(), Metadata::from(self.unchanged)),

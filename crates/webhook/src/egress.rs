@@ -55,11 +55,7 @@ pub struct Unknown(pub String);
 impl Rules {
     /// The rules for a target at `base`, which declares its own host.
     #[must_use]
-    pub fn new(
-        base: &Url,
-        environment: Environment,
-        settings: &crate::config::Egress,
-    ) -> Self {
+    pub fn new(base: &Url, environment: Environment, settings: &crate::config::Egress) -> Self {
         let is_development = matches!(environment, Environment::Dev | Environment::Ci);
         let mut hosts: Vec<String> =
             settings.allowed_hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
@@ -258,20 +254,43 @@ mod tests {
     fn private_addresses_are_refused_in_every_spelling() {
         let rules = rules("https://api.learn.mit.edu", Environment::Production, false);
         for address in [
-            "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
-            "0.0.0.0", "224.0.0.1", "255.255.255.255", "198.18.0.1", "192.0.0.8", "240.0.0.1", "::1",
-            "::", "fe80::1", "fc00::1", "fd12::1", "ff02::1", "::ffff:10.0.0.1", "::ffff:127.0.0.1",
-            "64:ff9b::a00:1", "2002:a00:1::", "2001:db8::1", "2001::1",
+            "127.0.0.1",
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "198.18.0.1",
+            "192.0.0.8",
+            "240.0.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "fd12::1",
+            "ff02::1",
+            "::ffff:10.0.0.1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:a00:1::",
+            "2001:db8::1",
+            "2001::1",
         ] {
             assert!(!rules.allows(address.parse().unwrap()), "{address}");
         }
-        for address in ["8.8.8.8", "18.9.22.69", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"] {
+        for address in
+            ["8.8.8.8", "18.9.22.69", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+        {
             assert!(rules.allows(address.parse().unwrap()), "{address}");
         }
     }
 
     #[test]
-    fn a_name_that_leads_to_private_addresses_only_is_refused_and_a_mixed_one_is_pinned_to_the_public() {
+    fn a_name_that_leads_to_private_addresses_only_is_refused_and_a_mixed_one_is_pinned_to_the_public()
+     {
         let rules = rules("https://api.learn.mit.edu", Environment::Production, false);
         let at = |text: &str| SocketAddr::new(text.parse().unwrap(), 0);
         let refused = vet(&rules, "x", vec![at("10.0.0.1")]).unwrap_err();

@@ -19,7 +19,8 @@ use crate::failpoints;
 use crate::metrics;
 use crate::outbox::{Accepted, Draft, Outbox, Place};
 use crate::payload::{
-    BuildOptions, ChunkLimit, Kind, Payload, Problem, Value, build, build_batch, identity, tombstone,
+    BuildOptions, ChunkLimit, Kind, Payload, Problem, Value, build, build_batch, identity,
+    tombstone,
 };
 use crate::target::Learn;
 
@@ -127,7 +128,11 @@ impl Intake {
     ///
     /// # Errors
     /// The outbox's.
-    pub async fn offer(&mut self, row: u64, value: std::result::Result<Value, String>) -> Result<()> {
+    pub async fn offer(
+        &mut self,
+        row: u64,
+        value: std::result::Result<Value, String>,
+    ) -> Result<()> {
         self.report.rows += 1;
         let value = match value {
             Ok(value) => value,
@@ -143,9 +148,10 @@ impl Intake {
         };
         if self.kind == Kind::LearningResources {
             // They are one batch, whose end is known at the end.
-            match value {
-                Value::Array(resources) => self.resources.extend(resources),
-                other => self.resources.push(other),
+            if let Value::Array(resources) = value {
+                self.resources.extend(resources);
+            } else {
+                self.resources.push(value);
             }
             return Ok(());
         }
@@ -185,7 +191,9 @@ impl Intake {
             return Err(Error::new(Definite::VanishGuarded)
                 .with("refused_rows", self.report.refused)
                 .with("reason", "rows were refused, so it is not known what vanished")
-                .advise("Correct the refused rows at their source and send the whole snapshot again."));
+                .advise(
+                    "Correct the refused rows at their source and send the whole snapshot again.",
+                ));
         }
         let (vanished, known) = self.vanished(&scope).await?;
         let count = vanished.len();
@@ -244,7 +252,8 @@ impl Intake {
             let Some((last, _)) = page.last() else { return Ok((vanished, known)) };
             after.clone_from(last);
             known += page.len();
-            let gone = page.into_iter().filter(|(entity, _)| !self.seen.contains(&seen_key(entity)));
+            let gone =
+                page.into_iter().filter(|(entity, _)| !self.seen.contains(&seen_key(entity)));
             vanished.extend(gone.map(|(_, name)| name));
         }
     }
@@ -262,7 +271,8 @@ impl Intake {
         };
         self.warn(1, &batch.warnings);
         let entity = identity::entity(self.kind, &source, "");
-        if !self.force && self.outbox.is_latest_batch(Learn::NAME, &entity, &batch.batch_id).await? {
+        if !self.force && self.outbox.is_latest_batch(Learn::NAME, &entity, &batch.batch_id).await?
+        {
             self.report.unchanged += self.report.rows;
             return Ok(());
         }
@@ -277,8 +287,10 @@ impl Intake {
     }
 
     async fn flush(&mut self) -> Result<()> {
-        let drafts: Vec<Draft> =
-            std::mem::take(&mut self.pending).into_iter().map(|payload| draft(payload, None)).collect();
+        let drafts: Vec<Draft> = std::mem::take(&mut self.pending)
+            .into_iter()
+            .map(|payload| draft(payload, None))
+            .collect();
         self.enqueue(&drafts).await
     }
 
@@ -298,12 +310,17 @@ impl Intake {
                 }
                 Accepted::StillDead { id } => {
                     self.report.still_dead += 1;
-                    tracing::warn!(id, "the receiver refused the same content before; it is not sent again");
+                    tracing::warn!(
+                        id,
+                        "the receiver refused the same content before; it is not sent again"
+                    );
                 }
                 Accepted::Message { id, superseded } => {
                     new += 1;
                     self.report.superseded += superseded;
-                    if let (true, Ok(kind)) = (self.report.messages.len() < NAMED, draft.kind.parse()) {
+                    if let (true, Ok(kind)) =
+                        (self.report.messages.len() < NAMED, draft.kind.parse())
+                    {
                         let entity = draft.entity.clone();
                         self.report.messages.push(NewMessage { id, kind, entity });
                     }

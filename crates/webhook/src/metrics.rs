@@ -54,10 +54,12 @@ const _: () = {
 pub(crate) fn show_zero() {
     for kind in crate::payload::Kind::ALL.map(crate::payload::Kind::word) {
         for class in ["delivered", "transient", "permanent", "needs_person"] {
-            metrics::counter!(ATTEMPT_REQUESTS_TOTAL, "kind" => kind, "class" => class).increment(0);
+            metrics::counter!(ATTEMPT_REQUESTS_TOTAL, "kind" => kind, "class" => class)
+                .increment(0);
         }
         for state in [State::Delivered, State::Dead] {
-            metrics::counter!(SETTLED_EVENTS_TOTAL, "kind" => kind, "state" => state.word()).increment(0);
+            metrics::counter!(SETTLED_EVENTS_TOTAL, "kind" => kind, "state" => state.word())
+                .increment(0);
         }
     }
     metrics::counter!(RECOVERED_EVENTS_TOTAL).increment(0);
@@ -121,6 +123,42 @@ fn float(number: i64) -> f64 {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::ALL;
+
+    fn deployed(path: &str) -> String {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy");
+        std::fs::read_to_string(root.join(path)).unwrap()
+    }
+
+    /// The metrics of this crate that a text names, without what Prometheus adds to a histogram's name.
+    fn named(text: &str) -> Vec<&str> {
+        let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+        text.split(|letter| !is_name(letter))
+            .filter(|word| word.starts_with("webhook_"))
+            .map(|word| {
+                let ends = ["_bucket", "_count", "_sum"];
+                ends.iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn alerts_and_dashboard_ask_for_metrics_that_exist_and_alerts_name_runbooks() {
+        let (alerts, dashboard) =
+            (deployed("alerts/webhook.yml"), deployed("grafana/webhook.json"));
+        for name in named(&alerts).into_iter().chain(named(&dashboard)) {
+            assert!(ALL.contains(&name), "{name} is no metric of ours");
+        }
+        for metric in ALL {
+            assert!(named(&dashboard).contains(metric), "the dashboard does not show {metric}");
+        }
+        let runbooks: Vec<&str> =
+            alerts.lines().filter_map(|line| line.trim().strip_prefix("runbook: ")).collect();
+        assert_eq!(runbooks.len(), alerts.matches("- alert:").count());
+        for runbook in runbooks {
+            let path = runbook.trim_matches('"').strip_prefix("deploy/").unwrap();
+            assert!(deployed(path).contains("## What to do"), "{runbook}");
+        }
+    }
 
     #[test]
     fn every_metric_is_explained_and_none_is_stale() {

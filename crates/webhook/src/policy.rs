@@ -239,13 +239,15 @@ fn weather(kind: Transient) -> Policy {
             "Wait; if it lasts, check the spelling of the host in MIT_LEARN_BASE_URL and the name \
              service.",
         ),
-        Transient::HostUnreachable => {
-            host("Wait; if it lasts, check that the receiver runs and that the network lets us through.")
-        }
+        Transient::HostUnreachable => host(
+            "Wait; if it lasts, check that the receiver runs and that the network lets us through.",
+        ),
         Transient::ConnectionLost => {
             host("Wait; if it lasts, look for what cuts connections before the receiver.")
         }
-        Transient::TimedOut => host("Wait; if it lasts, tell the receiver's owner that it is slow."),
+        Transient::TimedOut => {
+            host("Wait; if it lasts, tell the receiver's owner that it is slow.")
+        }
         Transient::Throttled => transient(
             "webhook-receiver-down",
             "Wait; if it lasts, lower webhook.delivery.rate_per_second.",
@@ -330,7 +332,11 @@ mod tests {
             let retriable = matches!(policy.exit, Exit::Transient | Exit::Stopped);
             assert_eq!(retriable, matches!(failure, Failure::Transient(_)), "{failure:?}");
             assert_eq!(policy.class == Class::Transient, retriable, "{failure:?}");
-            assert_eq!(policy.gate != Gate::Open, policy.class == Class::NeedsPerson, "{failure:?}");
+            assert_eq!(
+                policy.gate != Gate::Open,
+                policy.class == Class::NeedsPerson,
+                "{failure:?}"
+            );
             assert!(!policy.counts_against_host || policy.retry, "{failure:?}");
         }
     }

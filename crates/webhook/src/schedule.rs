@@ -56,7 +56,12 @@ pub enum Next {
 impl Schedule {
     /// The waits `first`, `first × factor`, … none longer than `longest`, for `attempts` attempts.
     #[must_use]
-    pub fn exponential(first: Duration, factor: f64, longest: Duration, attempts: u32) -> Vec<Duration> {
+    pub fn exponential(
+        first: Duration,
+        factor: f64,
+        longest: Duration,
+        attempts: u32,
+    ) -> Vec<Duration> {
         let wait = |number: u32| {
             let seconds = first.as_secs_f64() * factor.powf(f64::from(number));
             Duration::try_from_secs_f64(seconds).unwrap_or(longest).min(longest)
@@ -67,7 +72,13 @@ impl Schedule {
     /// What follows the failure of attempt `attempt` (1 is the first), `age` after the message was
     /// put into the outbox. `chance` is drawn from `[0, 1)`.
     #[must_use]
-    pub fn next(&self, attempt: u32, age: Duration, retry_after: Option<Duration>, chance: f64) -> Next {
+    pub fn next(
+        &self,
+        attempt: u32,
+        age: Duration,
+        retry_after: Option<Duration>,
+        chance: f64,
+    ) -> Next {
         let index = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
         let Some(base) = self.waits.get(index) else { return Next::OutOfAttempts };
         let factor = match self.jitter {
@@ -80,7 +91,11 @@ impl Schedule {
         let wait = Duration::try_from_secs_f64(base.as_secs_f64() * factor.clamp(0.0, 2.0))
             .unwrap_or(Duration::MAX)
             .max(asked);
-        if age.saturating_add(wait) > self.deadline { Next::PastDeadline } else { Next::After(wait) }
+        if age.saturating_add(wait) > self.deadline {
+            Next::PastDeadline
+        } else {
+            Next::After(wait)
+        }
     }
 
     /// The most attempts a message gets.
@@ -128,7 +143,10 @@ mod tests {
     fn the_list_is_followed_to_its_end() {
         let schedule = schedule(Jitter::None);
         let next = |attempt| schedule.next(attempt, Duration::ZERO, None, 0.5);
-        assert_eq!([1, 2, 3, 4].map(next), [5, 300, 1800, 7200].map(|wait| Next::After(seconds(wait))));
+        assert_eq!(
+            [1, 2, 3, 4].map(next),
+            [5, 300, 1800, 7200].map(|wait| Next::After(seconds(wait)))
+        );
         assert_eq!(next(5), Next::OutOfAttempts);
         assert_eq!(schedule.most_attempts(), 5);
     }
@@ -163,7 +181,9 @@ mod tests {
     fn exponential_waits_grow_to_their_limit() {
         let waits = Schedule::exponential(seconds(2), 3.0, seconds(60), 6);
         assert_eq!(waits, [2, 6, 18, 54, 60].map(seconds));
-        assert!(Schedule::exponential(seconds(2), 1e300, seconds(60), 3) == [seconds(2), seconds(60)]);
+        assert!(
+            Schedule::exponential(seconds(2), 1e300, seconds(60), 3) == [seconds(2), seconds(60)]
+        );
     }
 
     #[test]

@@ -180,9 +180,8 @@ pub fn check(
     body: &[u8],
     now_seconds: u64,
 ) -> Result<Vec<(&'static str, usize)>, Refusal> {
-    let find = |name: &str| {
-        headers.iter().find(|(given, _)| given == name).map(|(_, value)| value.trim())
-    };
+    let find =
+        |name: &str| headers.iter().find(|(given, _)| given == name).map(|(_, value)| value.trim());
     let mut held = Vec::new();
     if let Some(signature) = find(LEGACY_HEADER) {
         held.push(("legacy", keyring.check_legacy(signature, body)?));

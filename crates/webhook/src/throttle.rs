@@ -73,7 +73,11 @@ mod tests {
         assert_eq!(throttle.wait(), Duration::from_millis(500));
         assert_eq!(throttle.allows(start + Duration::from_millis(1500), 10), 3);
         throttle.took(3);
-        assert_eq!(throttle.allows(start + Duration::from_secs(3600), 10), 4, "no more than the burst");
+        assert_eq!(
+            throttle.allows(start + Duration::from_secs(3600), 10),
+            4,
+            "no more than the burst"
+        );
     }
 
     #[test]

@@ -96,8 +96,8 @@ impl HttpTransport {
         }
         if !settings.tls.client_certificate_file.is_empty() {
             let pem = ol_chassis::fs::read(settings.tls.client_certificate_file.as_ref())?;
-            let identity =
-                Identity::from_pem(&pem).map_err(unusable("webhook.tls.client_certificate_file"))?;
+            let identity = Identity::from_pem(&pem)
+                .map_err(unusable("webhook.tls.client_certificate_file"))?;
             builder = builder.identity(identity);
         }
         if !settings.egress.proxy.is_empty() {
@@ -147,9 +147,8 @@ async fn read(
         response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
     };
     // The receiver's own clock, where it tells it, so that a date is counted by one clock.
-    let sent_at = header("date")
-        .and_then(|date| httpdate::parse_http_date(&date).ok())
-        .unwrap_or(now);
+    let sent_at =
+        header("date").and_then(|date| httpdate::parse_http_date(&date).ok()).unwrap_or(now);
     let mut answer = Answer {
         status: response.status().as_u16(),
         allow: header("allow").as_deref().map(parse_allow),
@@ -207,6 +206,7 @@ fn find<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Optio
 }
 
 /// Whether one side does not believe the other, which time does not mend.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the other kinds of this open enum are weather")]
 fn is_distrust(error: &rustls::Error) -> bool {
     use rustls::AlertDescription as Alert;
     match error {

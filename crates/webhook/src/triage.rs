@@ -228,13 +228,17 @@ mod tests {
         assert_eq!(get(405, Some("POST")), Definite::SecretWrong.into());
         assert_eq!(get(200, None), Transient::TriageInterrupted.into());
         assert_eq!(payload_refused(10).failure(), Definite::PayloadRefused.into());
-        assert_eq!(payload_refused(LARGEST_BODY_BYTES + 1).failure(), Definite::PayloadTooLarge.into());
+        assert_eq!(
+            payload_refused(LARGEST_BODY_BYTES + 1).failure(),
+            Definite::PayloadTooLarge.into()
+        );
     }
 
     #[test]
     fn refused_fields_are_named_and_their_values_are_not() {
         let body = r#"{"key":["secret value"],"sources":["x"],"error_type":"ValidationError"}"#;
-        let Verdict::Failed(error) = read(&answer(400, Some("POST, OPTIONS"), body), "/r/", 1) else {
+        let Verdict::Failed(error) = read(&answer(400, Some("POST, OPTIONS"), body), "/r/", 1)
+        else {
             panic!("a 400 is a failure");
         };
         assert_eq!(error.fact("fields"), Some("key, sources"));

@@ -4,22 +4,11 @@
 
 #![no_main]
 
-use std::cell::RefCell;
-
 use libfuzzer_sys::fuzz_target;
-use ol_fuzz::payload::python::{encode, rewrite};
-use ol_fuzz::payload::{
-    BuildOptions, ChunkLimit, Kind, MAXIMUM_BODY_BYTES, Payload, Problem, Severity, Value, build,
-    build_batch, identity, parse, tombstone,
-};
-use ol_fuzz::receiver::{Receiver, python_json};
-use ol_fuzz::signature::LEGACY_HEADER;
-use ol_fuzz::{OVS_HOST, keyring};
-
-thread_local! {
-    static RECEIVER: RefCell<Receiver> =
-        RefCell::new(Receiver::new(keyring("supersecret").unwrap()));
-}
+use ol_fuzz::payload::python::encode;
+use ol_fuzz::payload::{Value, parse};
+use ol_fuzz::payloads::build_all;
+use ol_fuzz::receiver::python_json;
 
 fuzz_target!(|bytes: &[u8]| {
     let (source, document) = configured(bytes);
@@ -38,21 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
     if !has_giant(&value) {
         assert!(is_same(&value, &python.expect("what we take the receiver can read")));
     }
-    let options = BuildOptions {
-        source: source.map(str::to_owned),
-        now_seconds: 1_700_000_000.25,
-        ovs_allowed_hosts: vec![OVS_HOST.to_owned()],
-    };
-    for kind in Kind::ALL {
-        match build(kind, value.clone(), &options) {
-            Ok(payload) => built(kind, &payload, &options),
-            Err(problems) => refused(&problems),
-        }
-    }
-    if let Some(items) = value.as_array().or_else(|| value.get("resources")?.as_array()) {
-        let first = items.first().and_then(|item| item.get("etl_source")?.as_str());
-        batch(source.or(first).unwrap_or("oll"), items.to_vec());
-    }
+    build_all(&value, source);
 });
 
 fn configured(bytes: &[u8]) -> (Option<&str>, &[u8]) {
@@ -113,73 +88,5 @@ fn is_same(ours: &Value, theirs: &serde_json::Value) -> bool {
                 && pairs.all(|((a, one), (b, other))| a == b && is_same(one, other))
         }
         _ => false,
-    }
-}
-
-fn built(kind: Kind, payload: &Payload, options: &BuildOptions) {
-    assert_eq!((payload.kind, payload.is_tombstone), (kind, kind.is_tombstone()));
-    assert_eq!(payload.scope, identity::scope(kind, &payload.source));
-    assert!(payload.entity.starts_with(&payload.scope));
-    assert!(payload.body.len() <= MAXIMUM_BODY_BYTES);
-    assert!(payload.content_hash.len() == 64);
-    assert!(payload.warnings.iter().all(|problem| problem.severity == Severity::Warning));
-    one_line_each(&payload.warnings);
-    let body = parse(&payload.body).expect("a body is JSON");
-    assert_eq!(rewrite(&payload.body).unwrap(), payload.body);
-
-    // What was built is built again from itself.
-    let again = build(kind, body, options).expect("a body is a payload");
-    assert_eq!(again.body, payload.body);
-    assert_eq!(again.content_hash, payload.content_hash);
-
-    match tombstone(&payload.scope, &payload.identity) {
-        Ok(gone) => {
-            assert!(gone.is_tombstone && kind != Kind::LearningResources);
-            assert_eq!(gone.entity, payload.entity);
-            assert!(!payload.is_tombstone || gone.body == payload.body);
-        }
-        Err(problems) => {
-            assert!(!payload.is_tombstone);
-            refused(&problems);
-        }
-    }
-    let told = RECEIVER.with_borrow(|receiver| {
-        let signature = keyring("supersecret").unwrap().legacy(0, &payload.body).unwrap();
-        let headers = [(LEGACY_HEADER.to_owned(), signature)];
-        receiver.ask("POST", kind.route(), &headers, &payload.body).unwrap()
-    });
-    assert_eq!(told.status, 200, "{kind}: {}", String::from_utf8_lossy(&told.body));
-}
-
-fn refused(problems: &[Problem]) {
-    assert!(problems.iter().any(|problem| problem.severity == Severity::Refusal));
-    one_line_each(problems);
-}
-
-fn one_line_each(problems: &[Problem]) {
-    for problem in problems {
-        assert!(problem.field.chars().count() <= 101, "{problem}");
-        assert!(!problem.to_string().chars().any(char::is_control), "{problem}");
-    }
-}
-
-/// Nothing is lost between parts, and each is within its limit.
-fn batch(source: &str, items: Vec<Value>) {
-    let limit = ChunkLimit { count: 2, bytes: 2048 };
-    let count = items.len();
-    match build_batch(source, items, limit) {
-        Ok(batch) => {
-            let mut sent = 0;
-            for part in &batch.parts {
-                assert!(part.body.len() <= limit.bytes);
-                let body = parse(&part.body).unwrap();
-                let resources = body.get("resources").unwrap().as_array().unwrap().len();
-                assert!((1..=limit.count).contains(&resources));
-                sent += resources;
-            }
-            assert_eq!(sent, count);
-            one_line_each(&batch.warnings);
-        }
-        Err(problems) => refused(&problems),
     }
 }

@@ -59,18 +59,15 @@ impl Sender {
 
     /// Runs a command, demands its exit code and that it shows no secret, and returns its document.
     #[track_caller]
-    pub(crate) fn run<'a>(
-        &self,
-        arguments: impl IntoIterator<Item = &'a str>,
-        code: i32,
-    ) -> Value {
+    pub(crate) fn run<'a>(&self, arguments: impl IntoIterator<Item = &'a str>, code: i32) -> Value {
         told_no_secret(self.step(arguments).run()).expect_code(code).json()
     }
 
     /// Puts JSON lines of a kind into the outbox.
     #[track_caller]
     pub(crate) fn send_lines(&self, kind: &str, lines: &str, flags: &[&str], code: i32) -> Value {
-        let arguments = ["send", "--kind", kind, "--lines", "-"].into_iter().chain(flags.iter().copied());
+        let arguments =
+            ["send", "--kind", kind, "--lines", "-"].into_iter().chain(flags.iter().copied());
         let step = self.step(arguments).input(lines);
         told_no_secret(step.run()).expect_code(code).json()
     }

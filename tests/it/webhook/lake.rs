@@ -30,7 +30,10 @@ fn a_query_over_the_lake_is_sent_and_what_has_not_changed_is_not() {
     };
     let flags = ["--source", "mitxonline", "--query", query.as_str(), "--deliver"];
     let document = send("content_files", &flags, 0).json();
-    assert_eq!((&document["accepted"], &document["delivery"]["delivered"]), (&20.into(), &20.into()));
+    assert_eq!(
+        (&document["accepted"], &document["delivery"]["delivered"]),
+        (&20.into(), &20.into())
+    );
     let again = send("content_files", &flags, 0).json();
     assert_eq!((&again["accepted"], &again["unchanged"]), (&0.into(), &20.into()));
     assert_eq!(receiver.requests().len(), 20);
@@ -41,8 +44,7 @@ fn a_query_over_the_lake_is_sent_and_what_has_not_changed_is_not() {
     assert_eq!(document["delivery"]["delivered"], 1, "{document:#}");
     // A table as it is has other columns than the payload: refused by name, and nothing is sent.
     let table = format!("{}.{runs}", case.lake.namespace());
-    let finished =
-        send("content_files", &["--source", "mitxonline", "--table", table.as_str()], 2);
+    let finished = send("content_files", &["--source", "mitxonline", "--table", table.as_str()], 2);
     assert_eq!(finished.json()["refused"], 40);
     let finished = send("content_files", &["--query", "SELECT * FROM no_such_table"], 2);
     expect_told(&finished, &["the lake cannot be read", "no_such_table", "OL_CATALOG"]);

@@ -37,13 +37,14 @@ fn a_million_messages_are_started_on_listed_and_delivered_in_bounded_memory() {
     let dead = told_no_secret(sender.step(["list", "--state", "dead"]).run()).expect_code(0);
     assert_eq!(dead.json()["messages"].as_array().map(Vec::len), Some(0));
     // The receiver stops after 4,000 requests; the delivery finds it gone and ends.
-    let delivered = told_no_secret(
-        sender.step(["deliver"]).env("OL_WEBHOOK__BREAKER__THRESHOLD", "1").run(),
-    )
-    .expect_code(1);
+    let delivered =
+        told_no_secret(sender.step(["deliver"]).env("OL_WEBHOOK__BREAKER__THRESHOLD", "1").run())
+            .expect_code(1);
     let document = delivered.json();
     assert!(document["delivered"].as_u64().unwrap() >= 3_900, "{document:#}");
-    for (what, finished) in [("list", &listed), ("list --state dead", &dead), ("deliver", &delivered)] {
+    for (what, finished) in
+        [("list", &listed), ("list --state dead", &dead), ("deliver", &delivered)]
+    {
         eprintln!(
             "{what}: {:.2} s, {:.1} MiB",
             finished.seconds,

@@ -50,7 +50,19 @@ fn document(random: &mut Random, depth: u64, into: &mut String) {
 
 fn text(random: &mut Random, into: &mut String) {
     const ODD: &[&str] = &[
-        "a", "é", "𝔘", "\\u0000", "\\n", "\\/", "/", "\u{7f}", "\u{2028}", "\\ud83d\\ude00", "\\\"", "\\\\", "日本",
+        "a",
+        "é",
+        "𝔘",
+        "\\u0000",
+        "\\n",
+        "\\/",
+        "/",
+        "\u{7f}",
+        "\u{2028}",
+        "\\ud83d\\ude00",
+        "\\\"",
+        "\\\\",
+        "日本",
     ];
     into.push('"');
     for _ in 0..random.below(6) {
@@ -79,7 +91,9 @@ fn bodies_are_what_cpython_writes() {
                 compared += 1;
             }
             // A float that Python reads as infinity is no JSON when it writes it.
-            Err(_) => assert!(theirs.contains("Infinity") || theirs.starts_with('!'), "{line}: {theirs}"),
+            Err(_) => {
+                assert!(theirs.contains("Infinity") || theirs.starts_with('!'), "{line}: {theirs}")
+            }
         }
     }
     eprintln!("{compared} documents are equal in CPython");

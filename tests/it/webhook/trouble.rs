@@ -22,10 +22,8 @@ fn a_full_disk_is_told_and_nothing_is_lost() {
     let mut sender = Sender::to(&receiver.base_url);
     let disk = sender.folder.path().join("disk");
     std::fs::create_dir(&disk).unwrap();
-    let mounted = Step::new("/bin/mount")
-        .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
-        .arg(&disk)
-        .run();
+    let mounted =
+        Step::new("/bin/mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&disk).run();
     assert_eq!(mounted.code(), 0, "a small disk can be mounted (run as root): {}", mounted.stderr);
     sender.outbox = format!("sqlite:{}", disk.join("outbox.db").display());
     sender.send_lines("content_files", &course(1, 1), &[], 0);
@@ -33,10 +31,7 @@ fn a_full_disk_is_told_and_nothing_is_lost() {
     let step = sender.step(["send", "--kind", "content_files", "--lines", "-"]).input(many);
     fails(step, 2, &["the disk is full", "free space"]);
     // Room again: what was accepted is there, and is delivered.
-    let grown = Step::new("/bin/mount")
-        .args(["-o", "remount,size=64m", "tmpfs"])
-        .arg(&disk)
-        .run();
+    let grown = Step::new("/bin/mount").args(["-o", "remount,size=64m", "tmpfs"]).arg(&disk).run();
     let delivered = (grown.code() == 0).then(|| sender.run(["deliver"], 0));
     let unmounted = Step::new("/bin/umount").args(["-l"]).arg(&disk).run();
     assert_eq!((grown.code(), unmounted.code()), (0, 0));
@@ -122,7 +117,9 @@ fn an_outbox_that_may_not_be_written_is_told() {
 fn what_is_not_set_or_wrong_is_named() {
     let sender = Sender::to("http://127.0.0.1:1");
     let bare = || {
-        Step::new(binary("ol-webhook")).folder(sender.folder.path()).env("OL_OUTBOX", &sender.outbox)
+        Step::new(binary("ol-webhook"))
+            .folder(sender.folder.path())
+            .env("OL_OUTBOX", &sender.outbox)
     };
     fails(bare().arg("deliver"), 3, &["MIT_LEARN_BASE_URL"]);
     let base = || bare().env("MIT_LEARN_BASE_URL", "http://127.0.0.1:1");

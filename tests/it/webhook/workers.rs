@@ -31,8 +31,7 @@ fn four_workers_deliver_each_message_once_and_in_order() {
     let receiver = Receiver::ours(&["--fault", "delay:0.003"]);
     let mut sender = Sender::to(&receiver.base_url);
     sender.outbox = database.url();
-    let workers: Vec<_> =
-        (0..4).map(|_| sender.step(["deliver", "--forever"]).start()).collect();
+    let workers: Vec<_> = (0..4).map(|_| sender.step(["deliver", "--forever"]).start()).collect();
     for version in 1..=3 {
         let lines: String = (0..COURSES).fold(String::new(), |mut lines, number| {
             writeln!(lines, "{}", course(number, version)).unwrap();

@@ -29,7 +29,9 @@ pub(super) async fn execute(work: &Work, arguments: Listen) -> Result<Exit> {
     if work.json {
         ol_chassis::cli::print(&json!({ "address": address }).to_string());
     } else {
-        ol_chassis::cli::print(&format!("Listening at http://{address}, as MIT Learn would; Ctrl-C ends it"));
+        ol_chassis::cli::print(&format!(
+            "Listening at http://{address}, as MIT Learn would; Ctrl-C ends it"
+        ));
     }
     let summary = receiver.serve(work.context.shutdown.clone()).await?;
     work.print(&summary, |summary| {

@@ -42,7 +42,11 @@ struct Work {
 ///
 /// # Errors
 /// What ended the process before there was a report.
-pub async fn execute(cli: Cli, context: Context, pipes: Pipes) -> std::result::Result<Exit, Failure> {
+pub async fn execute(
+    cli: Cli,
+    context: Context,
+    pipes: Pipes,
+) -> std::result::Result<Exit, Failure> {
     let ended = Box::pin(dispatch(cli, context, pipes.clone())).await;
     let exception = match &ended {
         Ok(Exit::Done) => None,

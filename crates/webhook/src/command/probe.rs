@@ -54,13 +54,18 @@ pub(super) async fn execute(work: &Work, arguments: &Probe) -> Result<Exit> {
     for (route, kinds) in kinds {
         let found = attempter.ask(route, &target.secrets()).await;
         let (result, class, sentence) = match found {
-            Ok(Found::Healthy) => {
-                ("healthy".to_owned(), None, "The secret is right and the route is there".to_owned())
-            }
+            Ok(Found::Healthy) => (
+                "healthy".to_owned(),
+                None,
+                "The secret is right and the route is there".to_owned(),
+            ),
             Ok(Found::Secret(_, position)) => (
                 "healthy".to_owned(),
                 None,
-                format!("The route is there; the receiver knows our secret number {}", position + 1),
+                format!(
+                    "The route is there; the receiver knows our secret number {}",
+                    position + 1
+                ),
             ),
             Ok(Found::Failed(error)) | Err(error) => {
                 let policy = policy(error.failure());

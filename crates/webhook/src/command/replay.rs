@@ -58,7 +58,8 @@ pub(super) async fn replay(work: &Work, arguments: &Replay) -> Result<Exit> {
         }
     }
     let mut exits = Vec::new();
-    if document.count("missing") > 0 || (document.count("queued") == 0 && !arguments.ids.is_empty()) {
+    if document.count("missing") > 0 || (document.count("queued") == 0 && !arguments.ids.is_empty())
+    {
         exits.push(Exit::Definite);
     }
     let reporter = Reporter::new(work.pipes.clone());
@@ -95,12 +96,15 @@ pub(super) async fn drop_messages(work: &Work, arguments: &Drop) -> Result<Exit>
 fn text(document: &ReplayDocument) -> String {
     let counts: Vec<String> =
         document.counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
-    let in_all = if counts.is_empty() { "no message selected".to_owned() } else { counts.join(", ") };
+    let in_all =
+        if counts.is_empty() { "no message selected".to_owned() } else { counts.join(", ") };
     let mut text = format!("{}: {in_all}\n", document.outcome);
     for (id, replayed) in &document.messages {
         let why = match replayed {
             Replayed::Queued => "will be sent",
-            Replayed::Overtaken => "left alone: a newer message of its entity was accepted (--force)",
+            Replayed::Overtaken => {
+                "left alone: a newer message of its entity was accepted (--force)"
+            }
             Replayed::Unsettled => "is on its way",
             Replayed::Dropped => "taken away",
             Replayed::Leased => "left alone: a worker has it just now",

@@ -63,14 +63,14 @@ pub(super) async fn execute(work: &Work, arguments: &Send) -> Result<Exit> {
     intake.finish().await?;
     read?;
     let mut guarded = None;
-    if arguments.complete {
-        if let Err(error) = intake.delete_vanished(arguments.allow_vanish).await {
-            if error.failure() != Definite::VanishGuarded.into() {
-                return Err(error);
-            }
-            tracing::error!(%error, "nothing that vanished is deleted");
-            guarded = Some(sentence(&error));
+    if arguments.complete
+        && let Err(error) = intake.delete_vanished(arguments.allow_vanish).await
+    {
+        if error.failure() != Definite::VanishGuarded.into() {
+            return Err(error);
         }
+        tracing::error!(%error, "nothing that vanished is deleted");
+        guarded = Some(sentence(&error));
     }
     let report = intake.report();
     let mut exits = Vec::new();
@@ -108,8 +108,10 @@ async fn read(work: &Work, arguments: &Send, outbox: &Outbox, intake: &mut Intak
         arguments.query.is_some(),
     ];
     if named.iter().filter(|is_named| **is_named).count() > 1 {
-        return Err(Error::new(Definite::Configuration)
-            .with("reason", "flags of a payload, --lines, --table and --query are four inputs; give one"));
+        return Err(Error::new(Definite::Configuration).with(
+            "reason",
+            "flags of a payload, --lines, --table and --query are four inputs; give one",
+        ));
     }
     if let Some(value) = one {
         return intake.offer(1, Ok(value)).await;
@@ -214,9 +216,8 @@ struct DiffDocument {
 /// Compares the body of a payload with a golden one.
 pub(super) fn diff(work: &Work, arguments: &Diff) -> Result<Exit> {
     let golden = ol_chassis::fs::read(&arguments.golden)?;
-    let input = input::from_flags(&arguments.input, arguments.kind)?.ok_or_else(|| {
-        Error::new(Definite::Configuration).with("reason", "no payload is given")
-    })?;
+    let input = input::from_flags(&arguments.input, arguments.kind)?
+        .ok_or_else(|| Error::new(Definite::Configuration).with("reason", "no payload is given"))?;
     let options = intake::options(
         &work.settings,
         arguments.input.source.as_deref(),

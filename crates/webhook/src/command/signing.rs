@@ -9,9 +9,7 @@ use serde::Serialize;
 use super::{Work, read_body};
 use crate::cli::{Check, Sign};
 use crate::error::{Definite, Error, Result};
-use crate::signature::{
-    self, ID_HEADER, LEGACY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER,
-};
+use crate::signature::{self, ID_HEADER, LEGACY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER};
 use crate::target::SecretPlace;
 
 /// The headers, for machines.

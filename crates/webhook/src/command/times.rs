@@ -16,7 +16,8 @@ pub(super) fn parse(text: &str, now_ms: i64) -> Result<i64> {
     }
     let (date, time) = text.split_once(['T', ' ']).unwrap_or((text, "00:00:00"));
     let mut parts = date.splitn(3, '-').map(str::parse::<i64>);
-    let (Some(Ok(year)), Some(Ok(month)), Some(Ok(day))) = (parts.next(), parts.next(), parts.next())
+    let (Some(Ok(year)), Some(Ok(month)), Some(Ok(day))) =
+        (parts.next(), parts.next(), parts.next())
     else {
         return Err(wrong());
     };
@@ -94,7 +95,9 @@ mod tests {
         assert_eq!(parse("90m", now).unwrap(), now - 5_400_000);
         assert_eq!(parse("3d", now).unwrap(), now - 259_200_000);
         assert_eq!(show(1_795_500_000_000), "2026-11-24T06:00:00Z");
-        for wrong in ["", "yesterday", "2026-13-01", "2026-02-30", "2026-11-24T25:00:00Z", "-3d", "3w"] {
+        for wrong in
+            ["", "yesterday", "2026-13-01", "2026-02-30", "2026-11-24T25:00:00Z", "-3d", "3w"]
+        {
             assert!(parse(wrong, now).is_err(), "{wrong}");
         }
     }

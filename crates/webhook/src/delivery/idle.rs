@@ -34,11 +34,8 @@ impl Delivery {
             Duration::from_millis(wait_ms.try_into().unwrap_or_default())
         });
         let held = self.host.wait(now).unwrap_or_default();
-        let next = if self.buffer.is_empty() {
-            until_due.map(|wait| wait.max(held))
-        } else {
-            Some(held)
-        };
+        let next =
+            if self.buffer.is_empty() { until_due.map(|wait| wait.max(held)) } else { Some(held) };
         self.dry_until = None;
         match (self.until, next) {
             (Until::Idle(patience), None) => self.await_others(now, patience, poll).await,
@@ -133,7 +130,10 @@ impl Delivery {
         let most = self.schedule.most_attempts();
         let recovered = outbox.recover(&self.identity, most).await?;
         if recovered > 0 {
-            tracing::warn!(recovered, "workers had died with messages in their hands; they are sent again");
+            tracing::warn!(
+                recovered,
+                "workers had died with messages in their hands; they are sent again"
+            );
             metrics::recovered(recovered);
             self.dry_until = None;
         }

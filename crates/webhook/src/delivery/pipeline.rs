@@ -41,6 +41,11 @@ struct Finished {
     attempted: Attempted,
 }
 
+/// Messages that were claimed, and until when they may be sent.
+type Claimed = (Vec<Leased>, Fence);
+/// Results that were recorded, and of each whether the message was still ours.
+type Settled = (Vec<Settlement>, Vec<bool>);
+
 /// A delivery under way.
 pub(super) struct Delivery {
     pub(super) courier: Courier,
@@ -65,8 +70,8 @@ pub(super) struct Delivery {
     summary: Summary,
     bar: Bar,
     attempts: JoinSet<Finished>,
-    claiming: Option<JoinHandle<Result<(Vec<Leased>, Fence)>>>,
-    settling: Option<JoinHandle<Result<(Vec<Settlement>, Vec<bool>)>>>,
+    claiming: Option<JoinHandle<Result<Claimed>>>,
+    settling: Option<JoinHandle<Result<Settled>>>,
     largest_body: usize,
     outbox_failures: u32,
 }
@@ -279,7 +284,7 @@ impl Delivery {
         }));
     }
 
-    fn claimed(&mut self, claimed: Result<(Vec<Leased>, Fence)>) -> Result<()> {
+    fn claimed(&mut self, claimed: Result<Claimed>) -> Result<()> {
         let (claimed, fence) = match claimed {
             Ok(claimed) => claimed,
             Err(error) => return self.tolerate(error).map(|_| ()),
@@ -342,7 +347,11 @@ impl Delivery {
         if matches!(outcome, Outcome::Delivered)
             && serde_json::from_slice::<serde::de::IgnoredAny>(&answer.body).is_err()
         {
-            tracing::warn!(id = message.id, status = answer.status, "delivered, and the answer is not JSON");
+            tracing::warn!(
+                id = message.id,
+                status = answer.status,
+                "delivered, and the answer is not JSON"
+            );
         }
         self.results.push(Settlement {
             message,
@@ -439,7 +448,7 @@ impl Delivery {
         }));
     }
 
-    fn settled(&mut self, settled: Result<(Vec<Settlement>, Vec<bool>)>) -> Result<()> {
+    fn settled(&mut self, settled: Result<Settled>) -> Result<()> {
         let (results, ours) = settled?;
         failpoints::hit(failpoints::RECORDED);
         let now_ms = self.courier.outbox.now_ms();
@@ -447,7 +456,10 @@ impl Delivery {
         self.dry_until = None;
         for (result, is_ours) in results.iter().zip(ours) {
             if !is_ours {
-                tracing::warn!(id = result.message.id, "the lease had run out; the result does not count");
+                tracing::warn!(
+                    id = result.message.id,
+                    "the lease had run out; the result does not count"
+                );
                 self.summary.fenced += 1;
                 continue;
             }

@@ -311,7 +311,8 @@ impl World {
             done.store(1, Ordering::SeqCst);
             summary
         };
-        let (summary, (), ()) = tokio::join!(delivery, self.clock.drive(&self.outbox, &done), meanwhile(self));
+        let (summary, (), ()) =
+            tokio::join!(delivery, self.clock.drive(&self.outbox, &done), meanwhile(self));
         summary
     }
 

@@ -84,12 +84,12 @@ fn of_lake(error: ol_lake::Error) -> Error {
 
 /// `DataFusion`'s errors tell of plans and names; one of ours inside is told as it is.
 fn of_query(error: DataFusionError) -> Error {
-    match error {
-        DataFusionError::External(inner) => match inner.downcast::<ol_lake::Error>() {
-            Ok(lake) => of_lake(*lake),
-            Err(other) => Error::new(Definite::LakeUnreadable).because(other),
-        },
-        other => Error::new(Definite::LakeUnreadable).because(other),
+    let DataFusionError::External(inner) = error else {
+        return Error::new(Definite::LakeUnreadable).because(error);
+    };
+    match inner.downcast::<ol_lake::Error>() {
+        Ok(lake) => of_lake(*lake),
+        Err(other) => Error::new(Definite::LakeUnreadable).because(other),
     }
 }
 
@@ -227,16 +227,18 @@ fn payload(batch: &RecordBatch, row: usize, kind: Kind) -> std::result::Result<V
     let mut fields = Vec::with_capacity(batch.num_columns());
     for (field, column) in schema.fields().iter().zip(batch.columns()) {
         let value = value(column, row).map_err(|reason| format!("{}: {reason}", field.name()))?;
-        match value {
-            Value::String(text) if is_whole => return object(text.as_bytes(), kind),
-            Value::Null => {}
-            value => fields.push((field.name().clone(), value)),
+        if let (Value::String(text), true) = (&value, is_whole) {
+            return object(text.as_bytes(), kind);
+        }
+        if !value.is_null() {
+            fields.push((field.name().clone(), value));
         }
     }
     Ok(Value::Object(fields))
 }
 
 /// A cell. What has no JSON form of its own is text, as Arrow writes it: dates and times in RFC 3339.
+#[expect(clippy::wildcard_enum_match_arm, reason = "every other type is text, as Arrow writes it")]
 fn value(array: &ArrayRef, row: usize) -> std::result::Result<Value, String> {
     if array.is_null(row) {
         return Ok(Value::Null);
@@ -269,9 +271,10 @@ fn value(array: &ArrayRef, row: usize) -> std::result::Result<Value, String> {
         DataType::LargeList(_) => list(&array.as_list::<i64>().value(row)),
         DataType::Struct(fields) => {
             let columns = array.as_struct().columns();
-            let pairs = fields.iter().zip(columns).map(|(field, column)| {
-                Ok((field.name().clone(), value(column, row)?))
-            });
+            let pairs = fields
+                .iter()
+                .zip(columns)
+                .map(|(field, column)| Ok((field.name().clone(), value(column, row)?)));
             pairs.collect::<std::result::Result<_, String>>().map(Value::Object)
         }
         _other => text().map(Value::String),
@@ -279,5 +282,8 @@ fn value(array: &ArrayRef, row: usize) -> std::result::Result<Value, String> {
 }
 
 fn list(array: &ArrayRef) -> std::result::Result<Value, String> {
-    (0..array.len()).map(|row| value(array, row)).collect::<std::result::Result<_, _>>().map(Value::Array)
+    (0..array.len())
+        .map(|row| value(array, row))
+        .collect::<std::result::Result<_, _>>()
+        .map(Value::Array)
 }

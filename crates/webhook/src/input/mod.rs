@@ -39,9 +39,9 @@ pub fn from_flags(input: &PayloadInput, kind: Kind) -> Result<Option<Value>> {
             .with("flag", "--payload")
             .with("reason", "it holds all fields; the others are not combined with it"));
     }
-    object(json.as_bytes(), kind)
-        .map(Some)
-        .map_err(|reason| Error::new(Definite::InputInvalid).with("flag", "--payload").with("reason", reason))
+    object(json.as_bytes(), kind).map(Some).map_err(|reason| {
+        Error::new(Definite::InputInvalid).with("flag", "--payload").with("reason", reason)
+    })
 }
 
 /// A JSON object (a list is taken for learning_resources), or why it is none, without what it says.

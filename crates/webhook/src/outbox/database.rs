@@ -126,7 +126,9 @@ impl Outbox {
     pub async fn open(address: &SecretUrl, clock: Arc<dyn Clock>) -> Result<Self> {
         let pool = match address.expose().split_once(':') {
             Some(("sqlite", rest)) => Pool::Sqlite(sqlite::open(rest).await?),
-            Some(("postgres" | "postgresql", _rest)) => Pool::Postgres(postgres::open(address).await?),
+            Some(("postgres" | "postgresql", _rest)) => {
+                Pool::Postgres(postgres::open(address).await?)
+            }
             _other => {
                 return Err(Error::new(Definite::Configuration)
                     .with("variable", "OL_OUTBOX")
@@ -173,7 +175,8 @@ impl Outbox {
 
     /// Makes the tables if need be, and learns which outbox this is.
     async fn prepare(&mut self) -> Result<()> {
-        const PROBE: &str = "SELECT name, value FROM webhook_meta WHERE name IN ('version', 'instance')";
+        const PROBE: &str =
+            "SELECT name, value FROM webhook_meta WHERE name IN ('version', 'instance')";
         let known = fetch!(self, (String, String), PROBE);
         let rows = match known {
             Ok(rows) if rows.len() == 2 => rows,
@@ -207,17 +210,21 @@ impl Outbox {
         let is_postgres = matches!(self.pool, Pool::Postgres(_));
         transaction!(self, |connection| {
             if is_postgres {
-                sqlx::query("SELECT pg_advisory_xact_lock(7734213)").execute(&mut *connection).await?;
+                sqlx::query("SELECT pg_advisory_xact_lock(7734213)")
+                    .execute(&mut *connection)
+                    .await?;
             }
             for statement in &statements {
                 sqlx::query(statement).execute(&mut *connection).await?;
             }
             for (name, value) in [("version", &version), ("instance", &instance)] {
-                sqlx::query("INSERT INTO webhook_meta (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                    .bind(name)
-                    .bind(value)
-                    .execute(&mut *connection)
-                    .await?;
+                sqlx::query(
+                    "INSERT INTO webhook_meta (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+                )
+                .bind(name)
+                .bind(value)
+                .execute(&mut *connection)
+                .await?;
             }
         })
     }

@@ -109,7 +109,12 @@ impl Outbox {
     ///
     /// # Errors
     /// The database's.
-    pub async fn enqueue(&self, drafts: &[Draft], force: bool, origin: &str) -> Result<Vec<Accepted>> {
+    pub async fn enqueue(
+        &self,
+        drafts: &[Draft],
+        force: bool,
+        origin: &str,
+    ) -> Result<Vec<Accepted>> {
         let mut accepted = Vec::with_capacity(drafts.len());
         for part in drafts.chunks(MESSAGES_A_TRANSACTION) {
             accepted.extend(self.enqueue_part(part, force, origin).await?);
@@ -131,11 +136,13 @@ impl Outbox {
         transaction!(self, |connection| {
             if locks_first {
                 for (target, entity) in &entities {
-                    sqlx::query("SELECT 1 FROM webhook_entity WHERE target = $1 AND entity = $2 FOR UPDATE")
-                        .bind(*target)
-                        .bind(*entity)
-                        .execute(&mut *connection)
-                        .await?;
+                    sqlx::query(
+                        "SELECT 1 FROM webhook_entity WHERE target = $1 AND entity = $2 FOR UPDATE",
+                    )
+                    .bind(*target)
+                    .bind(*entity)
+                    .execute(&mut *connection)
+                    .await?;
                 }
             }
             let mut accepted = Vec::with_capacity(drafts.len());
@@ -149,8 +156,10 @@ impl Outbox {
                     .await?;
                 let is_same = hash.as_deref() == Some(draft.content_hash.as_str());
                 if let (false, true, Some(id)) = (force, is_same, latest) {
-                    let state: Option<String> =
-                        sqlx::query_scalar(STATE).bind(&id).fetch_optional(&mut *connection).await?;
+                    let state: Option<String> = sqlx::query_scalar(STATE)
+                        .bind(&id)
+                        .fetch_optional(&mut *connection)
+                        .await?;
                     if state.as_deref() == Some(State::Dead.word()) {
                         accepted.push(Accepted::StillDead { id });
                         continue;
@@ -223,7 +232,8 @@ impl Outbox {
     /// message, and a receiver that drops known ids must not drop it.
     fn message_id(&self, draft: &Draft, version: i64) -> String {
         let mut hash = Sha256::new();
-        for part in [&self.instance, &draft.target, &draft.kind, &draft.entity, &draft.content_hash] {
+        for part in [&self.instance, &draft.target, &draft.kind, &draft.entity, &draft.content_hash]
+        {
             hash.update(part.len().to_le_bytes());
             hash.update(part.as_bytes());
         }

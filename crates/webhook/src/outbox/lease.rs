@@ -60,7 +60,8 @@ const OWNERS: &str = "SELECT DISTINCT lease_owner FROM webhook_message WHERE sta
 const LOST: &str = "SELECT id, target, entity, sequence, total_attempts, content_hash, attempts
     FROM webhook_message WHERE state = 'leased' AND (lease_owner = $1 OR ($2 = 1 AND lease_until_ms < $3
       AND lease_owner <> $4)) ORDER BY target, entity LIMIT 500";
-const GIVE_UP: &str = "UPDATE webhook_message SET state = 'dead', settled_at_ms = $2, class = 'permanent',
+const GIVE_UP: &str =
+    "UPDATE webhook_message SET state = 'dead', settled_at_ms = $2, class = 'permanent',
     reason = $3, sentence = $4 WHERE sequence = $1 AND state = 'queued'";
 const LOG_LOST: &str = "INSERT INTO webhook_attempt
     (id, number, started_at_ms, milliseconds, worker, class, reason, sentence, body_sha256, response_truncated)
@@ -142,8 +143,7 @@ impl Outbox {
     /// # Errors
     /// The database's.
     pub async fn recover(&self, owner: &Identity, most_attempts: u32) -> Result<u64> {
-        let owners =
-            fetch!(self, (Option<String>,), OWNERS).map_err(|error| self.failed(error))?;
+        let owners = fetch!(self, (Option<String>,), OWNERS).map_err(|error| self.failed(error))?;
         let ended: Vec<String> = owners
             .into_iter()
             .filter_map(|(name,)| name)
@@ -171,13 +171,14 @@ impl Outbox {
         loop {
             let now_ms = self.now_ms();
             let (count, looked_at) = transaction!(self, |connection| {
-                let lost: Vec<(String, String, String, i64, i64, String, i64)> = sqlx::query_as(LOST)
-                    .bind(of)
-                    .bind(i64::from(expired))
-                    .bind(now_ms)
-                    .bind(&owner)
-                    .fetch_all(&mut *connection)
-                    .await?;
+                let lost: Vec<(String, String, String, i64, i64, String, i64)> =
+                    sqlx::query_as(LOST)
+                        .bind(of)
+                        .bind(i64::from(expired))
+                        .bind(now_ms)
+                        .bind(&owner)
+                        .fetch_all(&mut *connection)
+                        .await?;
                 let mut count = 0u64;
                 for (id, target, entity, sequence, number, hash, attempts) in &lost {
                     lock_entity!(self, connection, target, entity);

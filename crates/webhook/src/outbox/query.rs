@@ -153,7 +153,8 @@ const ONE: &str = " WHERE id = $1";
 const BODY: &str = "SELECT body FROM webhook_message WHERE id = $1";
 const ATTEMPTS: &str = "SELECT number, started_at_ms, milliseconds, worker, class, reason, status, sentence,
     body_sha256, response, response_truncated, next_at_ms FROM webhook_attempt WHERE id = $1 ORDER BY number";
-const STATES: &str = "SELECT state, count(*), min(accepted_at_ms) FROM webhook_message GROUP BY state";
+const STATES: &str =
+    "SELECT state, count(*), min(accepted_at_ms) FROM webhook_message GROUP BY state";
 const OWN_STATES: &str = "SELECT state, count(*), min(accepted_at_ms) FROM webhook_message
     WHERE origin = $1 GROUP BY state";
 /// The newest message of an entity is of this batch, and none of the batch is dead or dropped.

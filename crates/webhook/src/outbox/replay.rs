@@ -29,7 +29,8 @@ pub enum Replayed {
     Missing,
 }
 
-const FIND: &str = "SELECT target, entity, state, version, content_hash FROM webhook_message WHERE id = $1";
+const FIND: &str =
+    "SELECT target, entity, state, version, content_hash FROM webhook_message WHERE id = $1";
 const NEWEST: &str = "SELECT max(version) FROM webhook_message
     WHERE target = $1 AND entity = $2 AND state <> 'dropped' AND (batch_id IS NULL OR batch_id <> (
         SELECT coalesce(batch_id, '') FROM webhook_message WHERE id = $3))";
@@ -71,7 +72,12 @@ impl Outbox {
                         .await?;
                     let unsettled = [State::Waiting, State::Leased];
                     if state == State::Queued.word() {
-                        sqlx::query(HURRY).bind(id).bind(now_ms).bind(origin).execute(&mut *connection).await?;
+                        sqlx::query(HURRY)
+                            .bind(id)
+                            .bind(now_ms)
+                            .bind(origin)
+                            .execute(&mut *connection)
+                            .await?;
                         Replayed::Queued
                     } else if unsettled.iter().any(|known| known.word() == state) {
                         Replayed::Unsettled

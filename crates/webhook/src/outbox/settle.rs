@@ -164,7 +164,8 @@ const NOTE: &str = "UPDATE webhook_message
 const UNCOUNT: &str = "UPDATE webhook_message SET attempts = attempts - 1
     WHERE sequence = $1 AND total_attempts = $2 AND state IN ('queued', 'superseded')";
 /// Whether this worker recorded this attempt before, in a transaction whose answer was lost.
-const IS_RECORDED: &str = "SELECT count(*) FROM webhook_attempt WHERE id = $1 AND number = $2 AND worker = $3";
+const IS_RECORDED: &str =
+    "SELECT count(*) FROM webhook_attempt WHERE id = $1 AND number = $2 AND worker = $3";
 /// The same content may be sent again: it did not arrive.
 pub(super) const FORGET: &str = "UPDATE webhook_entity SET latest_hash = NULL
     WHERE target = $1 AND entity = $2 AND latest_id = $3";

@@ -35,8 +35,9 @@ fn on_both(test: impl AsyncFn(Case)) {
     let database = PostgresServer::shared().create_database("outbox");
     for address in [file, database.url()] {
         runtime.block_on(async {
-            let clock =
-                Arc::new(TestClock::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)));
+            let clock = Arc::new(TestClock::new(
+                SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
+            ));
             let address = SecretUrl::parse(&address).unwrap();
             let outbox = Outbox::open(&address, Arc::clone(&clock) as _).await.unwrap();
             test(Case { outbox, clock, worker: worker("a") }).await;
@@ -250,7 +251,8 @@ fn a_batch_is_sent_in_order_and_its_end_only_when_all_parts_arrived() {
             .collect();
         let [one, two, three, end] = ids.as_slice() else { unreachable!("{ids:?}") };
         assert!(case.outbox.is_latest_batch("learn", "source", "batch").await.unwrap());
-        for (id, outcome) in [(one, Outcome::Delivered), (two, dead()), (three, Outcome::Delivered)] {
+        for (id, outcome) in [(one, Outcome::Delivered), (two, dead()), (three, Outcome::Delivered)]
+        {
             let leased = case.claim_one().await;
             assert_eq!(&leased.id, id);
             case.settle(leased, outcome).await;
@@ -287,7 +289,10 @@ fn a_replay_keeps_the_id_and_never_puts_old_over_new() {
         assert_eq!(case.outbox.replay(&old, false, "").await.unwrap(), Replayed::Queued);
         assert_eq!(case.outbox.replay(&old, false, "").await.unwrap(), Replayed::Queued, "due now");
         let leased = case.claim_one().await;
-        assert_eq!((leased.id.as_str(), leased.attempts, leased.total_attempts), (old.as_str(), 1, 2));
+        assert_eq!(
+            (leased.id.as_str(), leased.attempts, leased.total_attempts),
+            (old.as_str(), 1, 2)
+        );
         assert_eq!(case.outbox.replay(&old, false, "").await.unwrap(), Replayed::Unsettled);
         case.settle(leased, dead()).await;
         let new = case.put("v", "new").await.unwrap();
@@ -443,8 +448,12 @@ fn whatever_happens_nothing_is_lost_and_no_entity_goes_back() {
 async fn a_database_that_is_no_outbox_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.db");
-    std::fs::write(&path, "this is no database, and longer than a header of one hundred bytes; \
-        SQLite looks at the first sixteen and says so").unwrap();
+    std::fs::write(
+        &path,
+        "this is no database, and longer than a header of one hundred bytes; \
+        SQLite looks at the first sixteen and says so",
+    )
+    .unwrap();
     let clock = Arc::new(TestClock::new(SystemTime::UNIX_EPOCH));
     let open = async |address: String| {
         Outbox::open(&SecretUrl::parse(&address).unwrap(), Arc::clone(&clock) as _).await
