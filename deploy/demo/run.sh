@@ -4,7 +4,8 @@
 # run finds all that and takes seconds.
 #
 #   OL_DEMO_SCALE   size of the demo database, 1 is about 1.5 million rows (default 1)
-#   OL_DEMO_PROFILE release (default), or debug: with the programs of the tests, which a test run builds anyway
+#   OL_DEMO_PROFILE demo (default: optimized, quick to build), release (as it ships), or debug: with the programs of the
+#                   tests, which a test run builds anyway
 #   OL_CACHE        where tools, Python environments and build results are kept (default ~/.cache/ol-flows)
 #
 # All else lies in .ol/demo below the checkout; `make clean-demo` removes it and stops the server.
@@ -17,7 +18,7 @@ UNIT=mitxonline/app_postgres
 DATABASE=mitxonline
 INVENTORY="$DEMO/inventory"
 PYTHON="$OL_CACHE/venv/bin/python"
-PROFILE="${OL_DEMO_PROFILE:-release}"
+PROFILE="${OL_DEMO_PROFILE:-demo}"
 INGEST="$CARGO_TARGET_DIR/$PROFILE/ol-ingest"
 WEBHOOK="$CARGO_TARGET_DIR/$PROFILE/ol-webhook"
 C4GEN="$CARGO_TARGET_DIR/$PROFILE/c4gen"
@@ -30,9 +31,11 @@ install() {
 
 build() {
   case $PROFILE in
-    release) (cd "$OL_ROOT" && cargo build --release --locked -p ol-ingest -p ol-webhook -p c4gen --bins) ;;
+    demo | release)
+      (cd "$OL_ROOT" && cargo build --profile "$PROFILE" --locked -p ol-ingest -p ol-webhook -p c4gen --bins)
+      ;;
     debug) build_tests ;;
-    *) fail "OL_DEMO_PROFILE is '$PROFILE' and can be release or debug" ;;
+    *) fail "OL_DEMO_PROFILE is '$PROFILE' and can be demo, release or debug" ;;
   esac
 }
 

@@ -44,9 +44,10 @@ run() { # TARGET ARGUMENT…
 # fuzz TARGET: one line with executions, a second, edges, inputs of the corpus; fails when it crashed.
 fuzz() {
   local target=$1 log="$OL_CACHE/log/fuzz-$1.log" code=0 corpus="$KEPT/corpus/$1"
+  local arguments=(-max_total_time="$SECONDS_EACH" -print_final_stats=1)
+  [ ! -f "$FUZZ/dictionaries/$target" ] || arguments+=(-dict="$FUZZ/dictionaries/$target")
   mkdir -p "$corpus" "$KEPT/crashes"
-  run "$target" -max_total_time="$SECONDS_EACH" -print_final_stats=1 -dict="$FUZZ/dictionaries/$target" \
-    "$corpus" "$FUZZ/seeds/$target" >"$log" 2>&1 || code=$?
+  run "$target" "${arguments[@]}" "$corpus" "$FUZZ/seeds/$target" >"$log" 2>&1 || code=$?
   awk -v target="$target" '
     / cov: / { for (field = 1; field < NF; field++) if ($field == "cov:") edges = $(field + 1) }
     /^stat::number_of_executed_units:/ { runs = $2 }

@@ -66,8 +66,8 @@ class Started:
         return Measured(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
     def stop(self, code: int = 0) -> Measured:
-        """Asks it to end, and waits for that."""
-        self.process.send_signal(signal.SIGTERM)
+        """Asks it to end, if it has not ended by itself, and waits for that."""
+        os.kill(self.process.pid, signal.SIGTERM)
         return self.finish(code)
 
 

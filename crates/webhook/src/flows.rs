@@ -80,7 +80,7 @@ pub async fn signed_notices(
     Ok(summary)
 }
 
-/// Runs [`content_notices`], told to the log.
+/// Runs [`content_notices()`], told to the log.
 ///
 /// # Errors
 /// As there.
@@ -95,7 +95,7 @@ pub async fn notices_of_lake(
     runner.run(declared!(content_notices), lake, outbox, notices).await
 }
 
-/// Runs [`signed_notices`], told to the log.
+/// Runs [`signed_notices()`], told to the log.
 ///
 /// # Errors
 /// As there.

@@ -92,7 +92,7 @@ fn bodies_are_what_cpython_writes() {
             }
             // A float that Python reads as infinity is no JSON when it writes it.
             Err(_) => {
-                assert!(theirs.contains("Infinity") || theirs.starts_with('!'), "{line}: {theirs}")
+                assert!(theirs.contains("Infinity") || theirs.starts_with('!'), "{line}: {theirs}");
             }
         }
     }

@@ -32,6 +32,14 @@ struct ProbeDocument {
     routes: Vec<Route>,
 }
 
+/// The address without what may be a password.
+fn shown(base: &url::Url) -> String {
+    let mut base = base.clone();
+    // A URL with a host takes both.
+    let _ = (base.set_username(""), base.set_password(None));
+    base.to_string()
+}
+
 pub(super) async fn execute(work: &Work, arguments: &Probe) -> Result<Exit> {
     let (target, transport) = deliver::receiver(work).await?;
     let attempter = Attempter::new(
@@ -77,7 +85,7 @@ pub(super) async fn execute(work: &Work, arguments: &Probe) -> Result<Exit> {
     }
     let exit = Exit::worst(exits);
     let outcome = super::outcome(exit);
-    let document = ProbeDocument { outcome, base_url: target.base().to_string(), routes };
+    let document = ProbeDocument { outcome, base_url: shown(target.base()), routes };
     work.print(&document, |document| {
         let lines: Vec<String> = document
             .routes

@@ -56,6 +56,22 @@ pub(super) fn source(
     known
 }
 
+/// The rule for what [`holds_null`].
+pub(super) const NO_NULL: &str =
+    "Must not hold the character U+0000, which no database of MIT Learn can store";
+
+/// Whether a text or a key anywhere inside holds the character U+0000. JSON can say it, PostgreSQL cannot.
+pub(super) fn holds_null(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) => false,
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_null),
+        Value::Object(pairs) => {
+            pairs.iter().any(|(name, value)| name.contains('\0') || holds_null(value))
+        }
+    }
+}
+
 /// Whether the text is printable ASCII without blanks: what every id of a course or run is made of.
 pub(super) fn is_plain_id(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())

@@ -3,6 +3,7 @@
 //! Section 5 of the contract lists thirteen defects of today's four senders. Those that one record shows are found
 //! here, those that only a whole batch shows in [`feed`](super::feed), and each says what would happen.
 
+use super::fields::{NO_NULL, holds_null};
 use super::identity::learn_id;
 use super::json::Value;
 use super::kind::Kind;
@@ -126,8 +127,16 @@ impl Record<'_> {
             .filter(|name| !LEGACY_ORDER.iter().chain(&OTHER_FIELDS).any(|known| known == name))
             .cloned()
             .collect();
+        let unstorable: Vec<String> = pairs
+            .iter()
+            .filter(|(_, value)| holds_null(value))
+            .map(|(name, _)| name.clone())
+            .collect();
         for name in unknown {
             self.refuse(&name, "Is not a field that MIT Learn stores");
+        }
+        for name in unstorable {
+            self.refuse(&name, NO_NULL);
         }
         for field in ["readable_id", "title"] {
             if self.text(field).is_none_or(|text| text.trim().is_empty()) {
@@ -196,6 +205,12 @@ impl Record<'_> {
     fn id(&mut self) {
         if self.text("readable_id").is_none_or(|id| id.trim().is_empty()) {
             return; // Refused already.
+        }
+        if self
+            .text("readable_id")
+            .is_some_and(|id| id.chars().any(|one| one != '\0' && one.is_control()))
+        {
+            return self.refuse("readable_id", "Must not hold control characters");
         }
         if learn_id(Kind::LearningResources, self.etl_source, &self.resource).is_some() {
             return;
@@ -399,6 +414,9 @@ mod tests {
             ("[{\"name\":\"Energy, Climate & Sustainability\"}]", "\"Energy\"", "topics"),
             ("\"image\":null,", "", "image"),
             ("05Z", "05", "created_on"),
+            ("2f9b3a54", "\\u001f2f9b3a54", "readable_id"),
+            ("\"T\"", "\"T\\u0000\"", "title"),
+            ("{\"name\":\"Energy", "{\"a\":[{\"\\u0000\":1}],\"name\":\"Energy", "topics"),
             ("\"2026-01-02T03:04:05Z\"", "1767322800", "created_on"),
         ] {
             let resource = CLIMATE.replace(from, to);

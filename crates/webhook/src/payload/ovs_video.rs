@@ -37,6 +37,8 @@ pub(super) fn upsert(input: Value, options: &BuildOptions) -> Result<Payload, Ve
     title(input.get("title"), "title", &mut problems);
     if !matches!(input.get("description"), None | Some(Value::Null | Value::String(_))) {
         problems.refuse("description", "Must be a text or null");
+    } else if input.get("description").is_some_and(fields::holds_null) {
+        problems.refuse("description", fields::NO_NULL);
     }
     if !matches!(
         input.get("duration"),
@@ -91,7 +93,10 @@ fn configured_source(configured: Option<&str>, problems: &mut Problems) {
 fn title(title: Option<&Value>, field: &str, problems: &mut Problems) {
     match title {
         None => problems.warn(field, "Is not given; MIT Learn shows an empty title"),
-        Some(Value::String(title)) => {
+        Some(value @ Value::String(title)) => {
+            if fields::holds_null(value) {
+                problems.refuse(field, fields::NO_NULL);
+            }
             if title.chars().count() > LONGEST_TITLE_CHARACTERS {
                 problems.refuse(field, "Must not be longer than 256 characters");
             }
@@ -263,6 +268,9 @@ mod tests {
             ("\"Sample\"", long.as_str(), "title"),
             ("\"title\":\"Lectures\"", "\"title\":null", "collection.title"),
             ("\"description\":\"\"", "\"description\":{}", "description"),
+            ("\"description\":\"\"", "\"description\":\"\\u0000\"", "description"),
+            ("\"Sample\"", "\"Sam\\u0000ple\"", "title"),
+            ("\"Lectures\"", "\"\\u0000\"", "collection.title"),
             ("5.28", "\"5.28\"", "duration"),
         ] {
             assert_eq!(changed(from, to), (vec![field.to_owned()], true), "{to}");
