@@ -16,6 +16,9 @@ use super::{feed, learning_resource, python};
 /// The bytes around the resources of a part.
 const FRAME_BYTES: usize = r#"{"resources":[]}"#.len();
 
+/// The object and the list around the resources of a part, which count as nesting.
+const FRAME_LEVELS: usize = 2;
+
 /// How large a part may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkLimit {
@@ -152,9 +155,8 @@ fn records(
     let mut records = Vec::with_capacity(resources.len());
     for (index, resource) in resources.into_iter().enumerate() {
         let place = format!("resources[{index}]");
-        if let Some((inner, promise)) = resource.broken_promise() {
-            let dot = if inner.is_empty() || inner.starts_with('[') { "" } else { "." };
-            problems.refuse(&format!("{place}{dot}{inner}"), promise);
+        if let Some((inner, promise)) = resource.broken_below(FRAME_LEVELS) {
+            problems.refuse(&format!("{place}{inner}"), promise);
             continue;
         }
         let mut own = Problems::default();
@@ -227,7 +229,7 @@ fn draft(source: &'static str, body: Value, problems: Problems) -> Draft {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use super::super::parser::parse;
+    use super::super::parser::{MAXIMUM_DEPTH, parse};
     use super::*;
 
     fn course(number: usize, description: &str) -> Value {
@@ -245,6 +247,21 @@ mod tests {
             body.get("resources").unwrap().as_array().unwrap().to_vec()
         });
         lists.flatten().collect()
+    }
+
+    #[test]
+    fn a_record_is_nested_no_deeper_than_its_body_may_be() {
+        let batch = |levels: usize| {
+            let text = format!(r#"{}{{"a":1}}{}"#, "[".repeat(levels), "]".repeat(levels));
+            let Value::Object(mut pairs) = course(1, "D") else { panic!("an object") };
+            pairs.push(("image".to_owned(), parse(text.as_bytes()).unwrap()));
+            build_batch("oll", vec![Value::Object(pairs)], ChunkLimit::default())
+        };
+        // The body, the list, the record, and the object inside all the lists.
+        assert_eq!(joined(&batch(MAXIMUM_DEPTH - 4).unwrap()).len(), 1);
+        let problems = batch(MAXIMUM_DEPTH - 3).unwrap_err();
+        let problem = problems.first().unwrap();
+        assert!(problem.field.starts_with("resources[0].image[0][0]"), "{problem}");
     }
 
     #[test]

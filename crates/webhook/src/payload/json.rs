@@ -122,7 +122,8 @@ impl Value {
         })
     }
 
-    fn broken_below(&self, depth: usize) -> Option<(String, &'static str)> {
+    /// The same for a value inside `depth` lists and objects; the place has its separator in front.
+    pub(super) fn broken_below(&self, depth: usize) -> Option<(String, &'static str)> {
         let here = |promise| Some((String::new(), promise));
         match self {
             Self::Null | Self::Bool(_) | Self::String(_) => None,
