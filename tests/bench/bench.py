@@ -179,14 +179,16 @@ def main() -> None:
     """Measures every case that was asked for."""
     parser = argparse.ArgumentParser(description="Measure ol-ingest and ol-webhook; see tests/bench/run.sh")
     parser.add_argument("--release", type=pathlib.Path, required=True, help="folder of the release binaries")
-    release = parser.parse_args().release
+    parser.add_argument("--webhook", type=pathlib.Path, required=True, help="the program ol-webhook")
+    options = parser.parse_args()
+    release = options.release
     repetitions = max(3, int(os.environ.get("OL_BENCH_REPETITIONS", "3")))
     only = os.environ.get("OL_BENCH_ONLY", "")
 
     cases = {
         **postgres_cases(release, repetitions),
         "cold_start": lambda: plain_case("cold_start", [str(release / "ol-ingest"), "--version"], 20),
-        **webhook.cases(release / "ol-webhook", repetitions),
+        **webhook.cases(options.webhook, repetitions),
     }
     chosen = [case for name, case in cases.items() if name.startswith(only)]
     if not chosen:
