@@ -6,7 +6,6 @@ use super::authority::Authority;
 use super::loopback::Loopback;
 use super::{
     ALLOW_PRIVATE, CA_FILE, LOG_EVERYTHING, PROXY, TlsReceiver, delivered, needs_person, patient,
-    took_about,
 };
 use crate::webhook::common::{Receiver, Sender};
 
