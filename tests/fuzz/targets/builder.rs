@@ -10,7 +10,7 @@ use ol_fuzz::payload::{Value, parse};
 use ol_fuzz::payloads::build_all;
 
 /// Payloads that are built as they stand, and the source of `--source`.
-const GOOD: [(Option<&str>, &[u8]); 9] = [
+const GOOD: [(Option<&str>, &[u8]); 10] = [
     (None, include_bytes!("../seeds/payload/canvas")),
     (None, include_bytes!("../seeds/payload/xpro")),
     (None, include_bytes!("../seeds/payload/mit_edx")),
@@ -18,6 +18,7 @@ const GOOD: [(Option<&str>, &[u8]); 9] = [
     (None, include_bytes!("../seeds/payload/delete")),
     (None, include_bytes!("../seeds/payload/delete_run")),
     (Some("ovs"), include_bytes!("../seeds/payload/video")),
+    (None, include_bytes!("../seeds/payload/video")),
     (None, include_bytes!("../seeds/payload/resources")),
     (None, include_bytes!("../seeds/payload/podcast")),
 ];
@@ -99,8 +100,9 @@ fn edited(choices: &mut Unstructured<'_>) -> Result<()> {
     // The first line of a seed may be its source.
     let document = good.splitn(2, |byte| *byte == b'\n').last().unwrap_or(good);
     let mut value = parse(document).expect("a seed is JSON");
-    for _ in 0..choices.int_in_range(0..=5)? {
-        edit(&mut value, choices)?;
+    for _ in 0..choices.int_in_range(0..=3)? {
+        let place = choices.choose_index(count(&value))?;
+        edit(nth(&mut value, &mut { place }).expect("one of those counted"), choices)?;
     }
     let first = good.split(|byte| *byte == b'\n').next().filter(|first| *first != document);
     let first = first.and_then(|first| std::str::from_utf8(first).ok());
@@ -108,44 +110,71 @@ fn edited(choices: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-fn edit(value: &mut Value, choices: &mut Unstructured<'_>) -> Result<()> {
-    let is_here = choices.ratio(1, 6)?;
+/// How many values there are, with those inside.
+fn count(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(items) => items.iter().map(count).sum(),
+        Value::Object(pairs) => pairs.iter().map(|(_, value)| count(value)).sum::<usize>(),
+        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::String(_) => 0,
+    }
+}
+
+/// The value at a place, counted as [`count`] does.
+fn nth<'a>(value: &'a mut Value, place: &mut usize) -> Option<&'a mut Value> {
+    if *place == 0 {
+        return Some(value);
+    }
+    *place -= 1;
     match value {
-        Value::Object(pairs) if !is_here && !pairs.is_empty() => {
+        Value::Array(items) => items.iter_mut().find_map(|item| nth(item, place)),
+        Value::Object(pairs) => pairs.iter_mut().find_map(|(_, value)| nth(value, place)),
+        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::String(_) => {
+            None
+        }
+    }
+}
+
+fn edit(value: &mut Value, choices: &mut Unstructured<'_>) -> Result<()> {
+    let is_replaced = !choices.ratio(5, 6)?;
+    match value {
+        Value::Object(pairs) if !is_replaced && !pairs.is_empty() => {
             let place = choices.choose_index(pairs.len())?;
-            match choices.int_in_range(0..=7)? {
-                0 => drop(pairs.remove(place)),
-                1 => {
+            match choices.int_in_range(0..=2)? {
+                0 => {
                     let name = *choices.choose(&FIELDS)?;
                     if pairs.iter().all(|(known, _)| known != name) {
                         pairs.insert(place, (name.to_owned(), any(choices)?));
                     }
                 }
-                2 => {
+                1 => drop(pairs.remove(place)),
+                _ => {
                     let other = choices.choose_index(pairs.len())?;
                     pairs.swap(place, other);
                 }
-                _ => edit(&mut pairs[place].1, choices)?,
             }
         }
-        Value::Array(items) if !is_here && !items.is_empty() => {
+        Value::Array(items) if !is_replaced && !items.is_empty() => {
             let place = choices.choose_index(items.len())?;
-            match choices.int_in_range(0..=4)? {
-                0 => drop(items.remove(place)),
-                1 => items.push(items[place].clone()),
-                2 => items.insert(place, any(choices)?),
-                _ => edit(&mut items[place], choices)?,
+            match choices.int_in_range(0..=2)? {
+                0 => items.push(items[place].clone()),
+                1 => drop(items.remove(place)),
+                _ => items.insert(place, any(choices)?),
             }
         }
-        Value::String(text) if !is_here => {
-            let places: Vec<usize> = text.char_indices().map(|(place, _)| place).collect();
-            let place = if places.is_empty() { 0 } else { *choices.choose(&places)? };
-            match choices.int_in_range(0..=4)? {
-                0 => text.truncate(place),
-                1 => drop(text.drain(..place)),
-                2 => text.push_str(choices.choose(&WORDS)?),
-                3 => *text = text.to_uppercase(),
-                _ => text.insert_str(place, choices.choose(&WORDS)?),
+        Value::String(text) if !is_replaced => {
+            let places = text.char_indices().map(|(place, _)| place).chain([text.len()]);
+            let places: Vec<usize> = if choices.ratio(1, 3)? {
+                places.collect()
+            } else {
+                // Where a part of a path, a link or an id begins.
+                places.filter(|place| !text[..*place].ends_with(char::is_alphanumeric)).collect()
+            };
+            let place = *choices.choose(&places)?;
+            match choices.int_in_range(0..=7)? {
+                0..=4 => text.insert_str(place, choices.choose(&WORDS)?),
+                5 => text.truncate(place),
+                6 => drop(text.drain(..place)),
+                _ => *text = text.to_uppercase(),
             }
         }
         other => *other = any(choices)?,
