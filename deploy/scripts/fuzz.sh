@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes what ol-webhook reads of foreign bytes (tests/fuzz), every target for SECONDS, and prints what each came to.
-# Exit code 2 when one crashed or was interrupted; the input of a crash is kept and named, and `fuzz.sh again TARGET FILE`
-# runs that alone.
+# Exit code 2 when one crashed, 130 when one was interrupted. The input of a crash is kept and named, and `fuzz.sh again
+# TARGET FILE` runs that alone.
 #
 # Usage: fuzz.sh [SECONDS [TARGET…]]     20 seconds and all targets unless said otherwise
 #        fuzz.sh again TARGET FILE…
@@ -59,9 +59,8 @@ fuzz() {
   [ "$code" -eq 0 ] && return 0
   grep -E 'panicked at|^assertion|^ *(left|right):|ERROR:|^SUMMARY|Test unit written to' "$log" | head -n 12 >&2
   # libFuzzer ends with 72 when a signal stopped it, which is no finding, but no proof either.
-  local end=crashed
-  [ "$code" -ne 72 ] || end="was interrupted"
-  say "$target $end; whole output: $log" >&2
+  [ "$code" -ne 72 ] || { say "$target was interrupted" >&2; exit 130; }
+  say "$target crashed; whole output: $log" >&2
   return 1
 }
 
@@ -81,8 +80,8 @@ for target in "${CHOSEN[@]}"; do
 done
 
 build
-FAILED=()
+CRASHED=()
 for target in "${CHOSEN[@]}"; do
-  fuzz "$target" || FAILED+=("$target")
+  fuzz "$target" || CRASHED+=("$target")
 done
-[ ${#FAILED[@]} -eq 0 ] || { say "Failed: ${FAILED[*]}" >&2; exit 2; }
+[ ${#CRASHED[@]} -eq 0 ] || { say "Crashed: ${CRASHED[*]}" >&2; exit 2; }
