@@ -175,6 +175,8 @@ def delivery_case(program: pathlib.Path, repetitions: int):
                 seconds = max(2, math.ceil(wrk(receiver, bodies, 1).wall_seconds))
         with Receiver(program) as receiver:
             floors.append(wrk(receiver, bodies, seconds))
+        if receiver.counted["refused"] or receiver.counted["accepted"] < MESSAGES:
+            raise measure.Failed(f"the floor is none: not every request of wrk was accepted: {receiver.counted}")
         with Receiver(program) as receiver:
             run, told = outbox.run("deliver", receiver=receiver)
         run.rows = told["delivered"]
