@@ -46,6 +46,7 @@ mod postgres;
 mod query;
 mod replay;
 mod retain;
+mod rows;
 mod schema;
 mod settle;
 mod sqlite;

@@ -1,11 +1,14 @@
 //! Recording what became of messages, and letting the next of each entity go.
 //!
 //! One transaction takes the results of many attempts: one wait for the disk instead of one a
-//! message. The count of attempts is the fencing token: a result counts only if the message is still
-//! leased for that very attempt.
+//! message. What nearly all of them came to, "delivered", and the log of all take one statement for many. The
+//! count of attempts is the fencing token: a result counts only if the message is still leased for that very attempt.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::database::{Outbox, transaction};
 use super::lease::Leased;
+use super::rows::ROWS_A_STATEMENT;
 use crate::error::{Definite, Error, Result};
 use crate::policy::{Class, policy, sentence};
 
@@ -148,12 +151,99 @@ macro_rules! lock_entity {
 
 pub(super) use {lock_entity, promote, supersede_or_requeue};
 
-const DELIVERED: &str = "UPDATE webhook_message SET state = 'delivered', settled_at_ms = $3,
-        class = NULL, reason = NULL, sentence = NULL, status = $4, lease_owner = NULL, lease_until_ms = NULL
-    WHERE sequence = $1 AND state = 'leased' AND total_attempts = $2 RETURNING version";
+/// Rows of (sequence, attempt, status).
+const DELIVERED: &str = "UPDATE webhook_message SET state = 'delivered', settled_at_ms = $1,
+        class = NULL, reason = NULL, sentence = NULL, status = result.column3, lease_owner = NULL, lease_until_ms = NULL
+    FROM (VALUES {rows}) AS result
+    WHERE sequence = result.column1 AND state = 'leased' AND total_attempts = result.column2
+    RETURNING sequence, total_attempts, version";
+/// Rows of (target, entity, version, hash).
 const ARRIVED: &str = "UPDATE webhook_entity
-    SET delivered_version = $3, delivered_hash = $4, delivered_at_ms = $5
-    WHERE target = $1 AND entity = $2 AND delivered_version <= $3";
+    SET delivered_version = result.column3, delivered_hash = result.column4, delivered_at_ms = $1
+    FROM (VALUES {rows}) AS result
+    WHERE target = result.column1 AND entity = result.column2 AND delivered_version <= result.column3";
+/// Which of these rows of (target, entity) somebody waits behind.
+const LINES: &str = "SELECT DISTINCT line.target, line.entity FROM (VALUES {rows}) AS result
+    JOIN webhook_message line ON line.target = result.column1 AND line.entity = result.column2
+    WHERE line.state = 'waiting'";
+
+/// Records what was delivered, puts (sequence, attempt) of what was still ours into `$taken`, and lets the next of each
+/// entity go.
+macro_rules! deliver {
+    ($outbox:expr, $connection:ident, $results:expr, $now_ms:expr, $taken:ident) => {{
+        let statement = $outbox.for_rows(DELIVERED, $results.len(), 3);
+        let mut query = sqlx::query_as(&statement).persistent(false).bind($now_ms);
+        for result in $results {
+            query = query
+                .bind(result.message.sequence)
+                .bind(result.message.total_attempts)
+                .bind(result.status.map(i64::from));
+        }
+        let rows: Vec<(i64, i64, i64)> = query.fetch_all(&mut *$connection).await?;
+        let versions: BTreeMap<(i64, i64), i64> = rows
+            .into_iter()
+            .map(|(sequence, attempt, version)| ((sequence, attempt), version))
+            .collect();
+        let version = |message: &Leased| versions.get(&(message.sequence, message.total_attempts));
+        let arrived: Vec<(&Leased, i64)> = $results
+            .iter()
+            .filter_map(|result| Some((&result.message, *version(&result.message)?)))
+            .collect();
+        if !arrived.is_empty() {
+            let statement = $outbox.for_rows(ARRIVED, arrived.len(), 4);
+            let mut query = sqlx::query(&statement).persistent(false).bind($now_ms);
+            for (message, version) in &arrived {
+                query = query
+                    .bind(&message.target)
+                    .bind(&message.entity)
+                    .bind(*version)
+                    .bind(&message.content_hash);
+            }
+            query.execute(&mut *$connection).await?;
+            let statement = $outbox.for_rows(LINES, arrived.len(), 2);
+            let mut query = sqlx::query_as(&statement).persistent(false);
+            for (message, _) in &arrived {
+                query = query.bind(&message.target).bind(&message.entity);
+            }
+            let lines: Vec<(String, String)> = query.fetch_all(&mut *$connection).await?;
+            for (target, entity) in &lines {
+                promote!($connection, target, entity, $now_ms);
+            }
+        }
+        $taken.extend(versions.into_keys());
+    }};
+}
+
+/// Logs attempts.
+macro_rules! log {
+    ($outbox:expr, $connection:ident, $results:expr, $worker:expr) => {{
+        let statement = $outbox.for_rows(LOG, $results.len(), 12);
+        let mut query = sqlx::query(&statement).persistent(false).bind($worker);
+        for result in $results {
+            let (error, next_at_ms) = match &result.outcome {
+                Outcome::Delivered | Outcome::Returned { .. } => (None, None),
+                Outcome::Retry { due_at_ms, error, .. } => (Some(error), Some(*due_at_ms)),
+                Outcome::Dead { error } => (Some(error), None),
+            };
+            let failure = error.map(Error::failure);
+            query = query
+                .bind(&result.message.id)
+                .bind(result.message.total_attempts)
+                .bind(result.started_at_ms)
+                .bind(result.milliseconds)
+                .bind(failure.map(|failure| policy(failure).class.word()))
+                .bind(failure.map(|failure| failure.word()))
+                .bind(result.status.map(i64::from))
+                .bind(error.map(sentence))
+                .bind(&result.body_sha256)
+                .bind(&result.response)
+                .bind(i64::from(result.response_truncated))
+                .bind(next_at_ms);
+        }
+        query.execute(&mut *$connection).await?;
+    }};
+}
+
 const DEAD: &str = "UPDATE webhook_message SET state = 'dead', settled_at_ms = $3, status = $4,
         class = $5, reason = $6, sentence = $7, lease_owner = NULL, lease_until_ms = NULL
     WHERE sequence = $1 AND state = 'leased' AND total_attempts = $2 RETURNING version";
@@ -169,10 +259,11 @@ const IS_RECORDED: &str =
 /// The same content may be sent again: it did not arrive.
 pub(super) const FORGET: &str = "UPDATE webhook_entity SET latest_hash = NULL
     WHERE target = $1 AND entity = $2 AND latest_id = $3";
+/// Rows of what `log!` binds.
 const LOG: &str = "INSERT INTO webhook_attempt
-    (id, number, started_at_ms, milliseconds, worker, class, reason, status, sentence, body_sha256,
+    (worker, id, number, started_at_ms, milliseconds, class, reason, status, sentence, body_sha256,
      response, response_truncated, next_at_ms)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
+    SELECT $1, result.* FROM (VALUES {rows}) AS result WHERE true ON CONFLICT DO NOTHING";
 
 /// Whether the receiver refused what the message says, so that the same content would be refused again. Whatever else
 /// a message died of may be mended without its content changing.
@@ -194,37 +285,30 @@ impl Outbox {
             results.get(*index).map(|result| (&result.message.target, &result.message.entity))
         };
         order.sort_by(|a, b| key(a).cmp(&key(b)));
+        let of = |is_wanted: fn(&Outcome) -> bool| -> Vec<&Settlement> {
+            let ordered = order.iter().filter_map(|index| results.get(*index));
+            ordered.filter(|result| is_wanted(&result.outcome)).collect()
+        };
+        let delivered = of(|outcome| matches!(outcome, Outcome::Delivered));
+        let logged = of(|outcome| !matches!(outcome, Outcome::Returned { .. }));
         transaction!(self, |connection| {
             let mut ours = vec![false; results.len()];
+            for index in &order {
+                let Some(Settlement { message, .. }) = results.get(*index) else { continue };
+                lock_entity!(self, connection, &message.target, &message.entity);
+            }
+            let mut taken = BTreeSet::new();
+            for part in delivered.chunks(ROWS_A_STATEMENT) {
+                deliver!(self, connection, part, now_ms, taken);
+            }
             for index in &order {
                 let Some(result) = results.get(*index) else { continue };
                 let message = &result.message;
                 let (target, entity) = (message.target.as_str(), message.entity.as_str());
                 let (sequence, token) = (message.sequence, message.total_attempts);
                 let status = result.status.map(i64::from);
-                lock_entity!(self, connection, target, entity);
                 let is_ours = match &result.outcome {
-                    Outcome::Delivered => {
-                        let version: Option<i64> = sqlx::query_scalar(DELIVERED)
-                            .bind(sequence)
-                            .bind(token)
-                            .bind(now_ms)
-                            .bind(status)
-                            .fetch_optional(&mut *connection)
-                            .await?;
-                        if let Some(version) = version {
-                            sqlx::query(ARRIVED)
-                                .bind(target)
-                                .bind(entity)
-                                .bind(version)
-                                .bind(&message.content_hash)
-                                .bind(now_ms)
-                                .execute(&mut *connection)
-                                .await?;
-                            promote!(connection, target, entity, now_ms);
-                        }
-                        version.is_some()
-                    }
+                    Outcome::Delivered => taken.contains(&(sequence, token)),
                     Outcome::Dead { error } => {
                         let version: Option<i64> = sqlx::query_scalar(DEAD)
                             .bind(sequence)
@@ -292,29 +376,9 @@ impl Outbox {
                 if let Some(flag) = ours.get_mut(*index) {
                     *flag = is_ours;
                 }
-                let (error, next_at_ms) = match &result.outcome {
-                    Outcome::Delivered => (None, None),
-                    Outcome::Retry { due_at_ms, error, .. } => (Some(error), Some(*due_at_ms)),
-                    Outcome::Dead { error } => (Some(error), None),
-                    Outcome::Returned { .. } => continue,
-                };
-                let failure = error.map(Error::failure);
-                sqlx::query(LOG)
-                    .bind(&message.id)
-                    .bind(message.total_attempts)
-                    .bind(result.started_at_ms)
-                    .bind(result.milliseconds)
-                    .bind(worker)
-                    .bind(failure.map(|failure| policy(failure).class.word()))
-                    .bind(failure.map(|failure| failure.word()))
-                    .bind(status)
-                    .bind(error.map(sentence))
-                    .bind(&result.body_sha256)
-                    .bind(&result.response)
-                    .bind(i64::from(result.response_truncated))
-                    .bind(next_at_ms)
-                    .execute(&mut *connection)
-                    .await?;
+            }
+            for part in logged.chunks(ROWS_A_STATEMENT) {
+                log!(self, connection, part, worker);
             }
             ours
         })
