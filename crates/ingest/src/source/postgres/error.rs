@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use super::replication::message::MessageError;
 use super::rows::RowError;
 use super::settings::SettingsError;
 use super::wire::WireError;
@@ -23,6 +24,9 @@ pub enum SourceError {
     /// The stream could not be decoded.
     #[error(transparent)]
     Row(#[from] RowError),
+    /// The change stream could not be understood.
+    #[error(transparent)]
+    Message(#[from] MessageError),
     /// The lake.
     #[error(transparent)]
     Lake(#[from] ol_lake::Error),
@@ -74,7 +78,9 @@ impl SourceError {
             Self::Row(RowError::Value { ref column }) => {
                 Error::new(Definite::ValueUndecodable).with("column", column).because(self)
             }
-            Self::Row(RowError::Form(_)) => Error::new(Definite::ProtocolViolated).because(self),
+            Self::Row(RowError::Form(_)) | Self::Message(_) => {
+                Error::new(Definite::ProtocolViolated).because(self)
+            }
             Self::Row(RowError::Batch(_)) => Error::new(Definite::Defect).because(self),
             Self::ConnectTimeout(_) => Error::new(Transient::HostUnreachable).because(self),
             Self::TooOld(version) => Error::new(Definite::ServerTooOld)
