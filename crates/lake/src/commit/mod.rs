@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use iceberg::MetadataLocation;
 use iceberg::table::Table;
+use iceberg::{TableRequirement, TableUpdate};
 
 use self::produce::Staged;
 use crate::catalog::Swapped;
@@ -146,6 +147,37 @@ impl Lake {
             Outcome::Unknown(error) => Err(error.with("table", table.name())),
             Outcome::Lost => Err(Error::new(ErrorKind::CommitConflict).with("table", table.name())),
         }
+    }
+
+    /// Sets table properties alone, without a snapshot. What they say is about the table as it is found at that
+    /// moment, whoever else commits.
+    pub async fn set_properties(
+        &self,
+        table: &LakeTable,
+        properties: &BTreeMap<String, String>,
+    ) -> Result<LakeTable> {
+        let mut base = table.inner().clone();
+        let mut pause = FIRST_PAUSE;
+        for _attempt in 0..TRIES {
+            let updates = properties.iter().map(|(key, value)| (key.clone(), value.clone()));
+            let staged = Staged {
+                updates: vec![TableUpdate::SetProperties { updates: updates.collect() }],
+                requirements: vec![TableRequirement::UuidMatch { uuid: base.metadata().uuid() }],
+                written: Vec::new(),
+            };
+            match Box::pin(self.publish(&base, staged)).await? {
+                Outcome::Done(changed) => return self.wrap(changed, table.name()),
+                // Setting a property twice is setting it once.
+                Outcome::Lost | Outcome::Unknown(_) => {
+                    self.clock().sleep(jittered(pause)).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    base = self.load_inner(table.name()).await?.ok_or_else(|| {
+                        Error::new(ErrorKind::NotFound).with("table", table.name())
+                    })?;
+                }
+            }
+        }
+        Err(Error::new(ErrorKind::CommitConflict).with("table", table.name()).with("tries", TRIES))
     }
 
     /// Deletes files that will not be committed. What cannot be deleted is left to the sweep of orphans.
