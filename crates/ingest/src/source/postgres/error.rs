@@ -80,7 +80,10 @@ impl SourceError {
                 Error::new(Transient::ConnectionLost).because(self)
             }
             Self::Catalog(error) => catalog(error, doing),
-            Self::Row(RowError::Value { ref column }) => {
+            Self::Row(RowError::Unknown { ref column }) => {
+                Error::new(Definite::ToastUnknown).with("column", column).because(self)
+            }
+            Self::Row(RowError::Value { ref column } | RowError::OddKey { ref column }) => {
                 Error::new(Definite::ValueUndecodable).with("column", column).because(self)
             }
             Self::Row(RowError::Form(_)) | Self::Message(_) => {

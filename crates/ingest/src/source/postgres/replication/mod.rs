@@ -16,8 +16,14 @@
 //! type), it is made by output functions whose settings we fix, and the full load already keeps exactly these texts
 //! where a value does not fit. That both ways give the same values is not argued but tested, type by type.
 
+mod array;
 pub mod error;
+mod json;
 pub mod message;
+mod parse;
 pub mod publication;
+pub mod relation;
+pub mod rows;
 pub mod slot;
 pub mod stream;
+mod text;
