@@ -95,6 +95,9 @@ ol_chassis::kinds! {
         /// An update did not say the value of a column, and nothing else here does. Context: `table`, `column`.
         ToastUnknown = "The source did not log a value that is needed",
 
+        /// Changes of a table were acknowledged while it could not take them. Context: `table`, `since`.
+        ChangesMissed = "The table lacks changes that the source no longer has",
+
         /// A replace would shrink the table too far.
         ReplaceGuarded = "The replace would shrink the table",
         /// The table in the lake cannot take the columns of the source.

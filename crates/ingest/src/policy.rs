@@ -185,6 +185,11 @@ fn definite(kind: Definite) -> Policy {
             "Reset {table}, so that it is copied anew; if it returns, have its owner run ALTER TABLE \
              with REPLICA IDENTITY FULL.",
         ),
+        Definite::ChangesMissed => Policy::definite(
+            "ingest-replication-slot",
+            "Make sure that what stopped {table} is cured, then `ol-ingest reset` it: the next run \
+             copies it anew.",
+        ),
         Definite::ReplaceGuarded => Policy::definite(
             "ingest-replace-guard",
             "Find out whether the rows of {table} really went away; if they did, allow this \

@@ -84,6 +84,8 @@ pub struct Column {
     pub not_null: bool,
     /// Whether its values come from an identity.
     pub identity: bool,
+    /// Whether rows have a value without being given one: a default, or one from when the column was added.
+    pub has_default: bool,
     /// Whether its values are computed from others.
     pub generated: bool,
     /// The comment on it.
@@ -174,6 +176,12 @@ impl Types {
         self.0.iter().find(|(_, row)| row.name == name).map(|(oid, _)| *oid)
     }
 
+    /// The name of a type, for messages.
+    #[must_use]
+    pub fn name(&self, oid: u32) -> String {
+        self.get(oid).map_or_else(|| format!("type {oid}"), |row| row.name.clone())
+    }
+
     /// The kind of a type behind all its domains.
     pub(super) fn base_kind(&self, oid: u32) -> Option<TypeKind> {
         let row = self.get(oid)?;
@@ -217,7 +225,7 @@ ORDER BY n.nspname, c.relname";
 
 const COLUMNS: &str = "
 SELECT a.attrelid, a.attname::text AS name, a.atttypid, a.atttypmod, a.attndims::int2 AS attndims, a.attnotnull,
-       a.attidentity::text <> '' AS identity, a.attgenerated::text <> '' AS generated,
+       a.attidentity::text <> '' AS identity, a.atthasdef OR a.atthasmissing AS has_default, a.attgenerated::text <> '' AS generated,
        pg_catalog.format_type(a.atttypid, a.atttypmod) AS type_text,
        pg_catalog.col_description(a.attrelid, a.attnum) AS comment
 FROM pg_catalog.pg_attribute a
@@ -341,6 +349,7 @@ fn column(row: &PgRow) -> Result<Column, sqlx::Error> {
         type_text: row.try_get("type_text")?,
         not_null: row.try_get("attnotnull")?,
         identity: row.try_get("identity")?,
+        has_default: row.try_get("has_default")?,
         generated: row.try_get("generated")?,
         comment: row.try_get("comment")?,
     })

@@ -85,6 +85,7 @@ fn row(text: &mut String, types: &Types, example: &Example) {
         type_text: example.shown.to_owned(),
         not_null: false,
         identity: false,
+        has_default: false,
         generated: false,
         comment: None,
     };

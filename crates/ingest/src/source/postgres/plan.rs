@@ -146,6 +146,7 @@ pub fn relation_of_stream(
             type_text: catalog.types.name(streamed.type_oid),
             not_null: false,
             identity: false,
+            has_default: false,
             generated: false,
             comment: None,
         })

@@ -26,6 +26,7 @@ fn readings() -> Vec<Reading> {
                 type_text: kind.into(),
                 not_null: false,
                 identity: false,
+                has_default: false,
                 generated: false,
                 comment: None,
             };

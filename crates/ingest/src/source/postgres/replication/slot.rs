@@ -12,6 +12,7 @@ use sqlx::{Connection as _, PgConnection, Row as _};
 
 use super::error::SlotError;
 use crate::position::Position;
+use crate::source::postgres::catalog::{self, Catalog};
 use crate::source::postgres::error::SourceError;
 use crate::source::postgres::settings::Settings;
 use crate::source::postgres::snapshot;
@@ -154,6 +155,26 @@ impl Control {
         }
     }
 
+    /// The catalog as it is now.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn catalog(&mut self) -> Result<Catalog, SourceError> {
+        Ok(catalog::read(&mut self.connection).await?)
+    }
+
+    /// Takes a lock of this name for as long as the connection lives; false when another session has it.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn try_lock(&mut self, name: &str) -> Result<bool, SourceError> {
+        let key = i64::from_be_bytes(xxhash_rust::xxh3::xxh3_64(name.as_bytes()).to_be_bytes());
+        Ok(sqlx::query_scalar("SELECT pg_catalog.pg_try_advisory_lock($1)")
+            .bind(key)
+            .fetch_one(&mut self.connection)
+            .await?)
+    }
+
     /// Closes the connection.
     ///
     /// # Errors
@@ -269,8 +290,7 @@ impl SlotFacts {
 }
 
 fn lsn(text: &str) -> Option<u64> {
-    let Position::Lsn(position) = text.parse().ok()?;
-    Some(position)
+    text.parse::<Position>().ok().map(Position::lsn)
 }
 
 #[cfg(test)]

@@ -126,8 +126,22 @@ impl ReplicationStream {
     /// # Errors
     /// There is such a slot, no slot is free, the server does not log enough for it, or the role has no right.
     pub fn create_slot(&mut self, slot: &str) -> Result<CreatedSlot, WireError> {
-        let command =
-            format!("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput EXPORT_SNAPSHOT", quote(slot));
+        self.create(slot, "")
+    }
+
+    /// The same for a slot that goes with this connection: only its snapshot is of use.
+    ///
+    /// # Errors
+    /// Those of [`ReplicationStream::create_slot`].
+    pub fn create_temporary_slot(&mut self, slot: &str) -> Result<CreatedSlot, WireError> {
+        self.create(slot, "TEMPORARY ")
+    }
+
+    fn create(&mut self, slot: &str, kind: &str) -> Result<CreatedSlot, WireError> {
+        let command = format!(
+            "CREATE_REPLICATION_SLOT {} {kind}LOGICAL pgoutput EXPORT_SNAPSHOT",
+            quote(slot)
+        );
         let row = self.connection.first_row(&command)?;
         let field = |index: usize| row.as_ref()?.get(index)?.clone();
         let created =
@@ -213,8 +227,7 @@ impl ReplicationStream {
 }
 
 fn lsn(text: &str) -> Option<u64> {
-    let Position::Lsn(position) = text.parse().ok()?;
-    Some(position)
+    text.parse::<Position>().ok().map(Position::lsn)
 }
 
 /// What is in a `CopyData` of the stream: a piece of the log, or a keepalive.
