@@ -22,6 +22,8 @@ const SETTINGS: &[&str] = &[
     "synchronous_commit=off",
     "full_page_writes=off",
     "wal_level=logical",
+    "max_replication_slots=64",
+    "max_wal_senders=64",
     "shared_buffers=128MB",
     "max_connections=200",
     "max_wal_size=4GB",
@@ -60,6 +62,11 @@ impl PostgresServer {
 
     /// Starts a server of one's own, for a test that changes or stops it.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with settings of its own (`name=value`), which win over the usual ones.
+    pub fn start_with(settings: &[&str]) -> Self {
         let programs = programs_folder();
         let folder = tempfile::Builder::new()
             .prefix("ol-pg-")
@@ -89,7 +96,7 @@ impl PostgresServer {
         server.push("-D".into());
         server.push(data.display().to_string());
         server.extend(["-p".into(), port.to_string(), "-k".into(), folder.display().to_string()]);
-        for setting in SETTINGS {
+        for setting in SETTINGS.iter().chain(settings) {
             server.extend(["-c".into(), (*setting).into()]);
         }
         let keeper = Command::new("sh")

@@ -279,7 +279,7 @@ SELECT t.schemaname::text AS namespace, t.tablename::text AS name, r.oid AS entr
        coalesce(r.facts ->> 'prqual' IS NOT NULL, false) AS filtered,
        (SELECT pg_catalog.array_agg(a.attname::text ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = c.oid AND r.facts ->> 'prattrs' IS NOT NULL
-          AND a.attnum::text = ANY (pg_catalog.string_to_array(r.facts ->> 'prattrs', ' '))) AS columns
+          AND r.facts -> 'prattrs' @> pg_catalog.to_jsonb(a.attnum)) AS columns
 FROM pg_catalog.pg_publication_tables t
 JOIN pg_catalog.pg_namespace n ON n.nspname = t.schemaname
 JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename
