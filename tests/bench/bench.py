@@ -5,7 +5,7 @@ machine's speed drifts by tens of percent within minutes, so every figure of our
 before it, and the median of those ratios is what is quoted. Every run of ours starts with an empty lake, and its row
 count must be the server's.
 
-The cases of `ol-webhook` are in webhook.py and need no server.
+The cases of change capture are in changes.py; those of `ol-webhook` are in webhook.py and need no server.
 
 Writes tests/bench/runs/latest.json and prints the same as a table; entries of cases that were not asked for stay. Reads
 the server's address from libpq's variables.
@@ -18,6 +18,7 @@ import pathlib
 import shutil
 import sys
 
+import changes
 import figures
 import measure
 import webhook
@@ -187,6 +188,7 @@ def main() -> None:
 
     cases = {
         **postgres_cases(release, repetitions),
+        **changes.cases(release / "ol-ingest", database_url(changes.DATABASE), repetitions),
         "cold_start": lambda: plain_case("cold_start", [str(release / "ol-ingest"), "--version"], 20),
         **webhook.cases(options.webhook, repetitions),
     }

@@ -64,9 +64,19 @@ load() {
   database_stamp "$database" "$stamp"
 }
 
+# changes ROWS: a database whose one table is updated and followed; a copy of the wide table with its key.
+changes() {
+  database_is bench_changes "$1" && return 0
+  database_new bench_changes
+  pg_dump -d bench -t courseware_studentmodule | psql -X -q -d bench_changes -v ON_ERROR_STOP=1 >/dev/null
+  psql -X -q -d bench_changes -c "ALTER TABLE courseware_studentmodule ADD PRIMARY KEY (id)" -c "VACUUM (ANALYZE)"
+  database_stamp bench_changes "$1"
+}
+
 source_data() {
   postgres_start "$OL_BENCH_FOLDER/postgres"
   load bench "$SCALE" "$(awk -v scale="$SCALE" 'BEGIN { printf "%d", scale * 1000000 }')"
+  ! measured postgres_cdc || changes "$SCALE"
   if [ "${OL_BENCH_FLAT:-0}" = 1 ]; then
     load bench_large "$(awk -v scale="$SCALE" 'BEGIN { print scale * 10 }')" 1
   fi

@@ -80,6 +80,26 @@ mod tests {
     use super::ALL;
 
     #[test]
+    fn alerts_ask_for_metrics_that_exist_and_name_runbooks() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let alerts = std::fs::read_to_string(root.join("deploy/alerts/ingest.yml")).unwrap();
+        let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+        let words = alerts.split(|letter| !is_name(letter));
+        let named: Vec<&str> = words.filter(|word| word.starts_with("ingest_")).collect();
+        assert!(!named.is_empty());
+        for name in named {
+            assert!(ALL.contains(&name), "{name} is no metric of ours");
+        }
+        let runbooks = alerts.lines().filter_map(|line| line.trim().strip_prefix("runbook: "));
+        let runbooks: Vec<&str> = runbooks.collect();
+        assert_eq!(runbooks.len(), alerts.matches("- alert:").count());
+        for runbook in runbooks {
+            let text = std::fs::read_to_string(root.join(runbook)).unwrap();
+            assert!(text.contains("## What to do"), "{runbook}");
+        }
+    }
+
+    #[test]
     fn every_metric_is_explained_and_none_is_stale() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/METRICS.md");
         let text = std::fs::read_to_string(path).unwrap();

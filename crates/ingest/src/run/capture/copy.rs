@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use ol_lake::Lake;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -34,9 +35,14 @@ pub struct Copying {
     pub tables: Vec<usize>,
     /// Where the snapshot is.
     pub began: u64,
+    /// Set when the tables that have been copied should be followed: all of them, or some for a while.
+    pub regroup: Arc<AtomicBool>,
     ended: UnboundedReceiver<Copied>,
     task: JoinHandle<()>,
 }
+
+/// How long copied tables wait for the others. Each regrouping has the log sent again from the snapshot on.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Copying {
     /// Begins.
@@ -49,7 +55,6 @@ impl Copying {
         settings: Settings,
         keeper: Keeper,
         copies: Vec<Copy>,
-        regroup: Arc<AtomicBool>,
         failures: &mut Vec<(usize, Error)>,
     ) -> Self {
         let mut loads = Vec::new();
@@ -73,6 +78,9 @@ impl Copying {
         let loading = Arc::new(job.loading(settings, labels));
         let loads = Arc::new(loads);
         let tables = indexes.clone();
+        let regroup = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&regroup);
+        let mut regrouped = Instant::now();
         let task = tokio::spawn(async move {
             load_tables(&keeper, loading, loads, |result| {
                 let Some(index) = indexes.get(result.index) else { return };
@@ -80,18 +88,23 @@ impl Copying {
                 let result = result.result.map_err(|error| error.into_error(Doing::Reading));
                 // Nobody listens any more when the run has ended.
                 let _ignored = sender.send((*index, result.map(|loaded| (totals, loaded))));
+                if regrouped.elapsed() >= PATIENCE {
+                    regrouped = Instant::now();
+                    flag.store(true, Ordering::Release);
+                }
             })
             .await;
             if let Err(error) = keeper.close().await {
                 tracing::debug!(%error, "the snapshot's connection was lost after the last read");
             }
-            regroup.store(true, Ordering::Release);
+            flag.store(true, Ordering::Release);
         });
-        Self { tables, began, ended, task }
+        Self { tables, began, regroup, ended, task }
     }
 
     /// The copies that have ended by now.
     pub fn harvest(&mut self) -> Vec<Copied> {
+        self.regroup.store(false, Ordering::Release);
         let mut copied = Vec::new();
         while let Ok(one) = self.ended.try_recv() {
             self.tables.retain(|index| *index != one.0);
@@ -113,10 +126,15 @@ impl Copying {
         self.task.is_finished() && self.ended.is_empty()
     }
 
-    /// Waits until nothing runs any more.
-    pub async fn join(self) {
+    /// Waits until nothing runs any more; the copies that nobody has seen.
+    pub async fn join(mut self) -> Vec<Copied> {
+        let mut copied = Vec::new();
+        while let Some(one) = self.next().await {
+            copied.push(one);
+        }
         // A panic of a reader has been reported as the failure of its table.
         let _ignored = self.task.await;
+        copied
     }
 }
 

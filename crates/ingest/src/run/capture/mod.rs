@@ -23,7 +23,6 @@ pub mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use c4model::platform::{ApplicationPostgres, RawLake};
@@ -96,6 +95,7 @@ pub async fn postgres_change_capture(
         lake: sink.endpoint(),
         ends: BTreeMap::new(),
         held: BTreeMap::new(),
+        copying: None,
     };
     let config = &capture.job.context.config.ingest;
     let mut attempt = 1;
@@ -120,6 +120,10 @@ pub async fn postgres_change_capture(
             () = capture.job.context.shutdown.requested() => {}
         }
     };
+    if let Some(copying) = run.copying.take() {
+        let copied = copying.join().await;
+        run.copied(copied);
+    }
     let reports = run.reports(failure.as_ref(), started.elapsed().as_secs_f64());
     let moved = |end: &TableEnd| (end.tally.rows + end.tally.deletes, end.tally.bytes);
     for (rows, bytes) in run.ends.values().map(moved) {
@@ -135,6 +139,8 @@ struct Run<'a> {
     ends: BTreeMap<usize, TableEnd>,
     /// Where failed tables hold the slot, over sessions.
     held: BTreeMap<usize, u64>,
+    /// Copies under way; they outlive a session and its failure.
+    copying: Option<Copying>,
 }
 
 impl Run<'_> {
@@ -148,37 +154,17 @@ impl Run<'_> {
         let opened = Control::open(&settings).await;
         let mut control = opened.map_err(|error| error.into_error(Doing::Connecting))?;
         prepare::lock(&mut control, &self.job().unit).await?;
-        let mut copying: Option<Copying> = None;
-        let result = self.sessions(&settings, control, &mut copying).await;
-        if let Some(copying) = copying {
-            if result.is_err() {
-                // Readers leave at their next buffer only when the process stops; a failed session waits for them.
-                tracing::info!(unit = %self.job().unit.id, "waiting for copies to end");
-            }
-            copying.join().await;
-        }
-        result
+        self.sessions(&settings, control).await
     }
 
-    async fn sessions(
-        &mut self,
-        settings: &Settings,
-        mut control: Control,
-        copying: &mut Option<Copying>,
-    ) -> Result<()> {
+    async fn sessions(&mut self, settings: &Settings, mut control: Control) -> Result<()> {
         loop {
             if self.job().context.shutdown.is_requested() {
                 return Err(Error::new(Transient::Stopped));
             }
-            let regroup = Arc::new(AtomicBool::new(false));
-            if let Some(running) = copying {
-                let copied = running.harvest();
-                self.copied(copied);
-                if running.is_done() {
-                    *copying = None;
-                }
-            }
-            let active = copying.as_ref().map(|running| running.tables.clone()).unwrap_or_default();
+            self.harvest();
+            let active: Vec<usize> =
+                self.copying.iter().flat_map(|running| running.tables.clone()).collect();
             let mut prepared = self.preparation(settings, &active).prepare(control).await?;
             for (index, error) in std::mem::take(&mut prepared.failures) {
                 self.failed(index, error);
@@ -186,46 +172,63 @@ impl Run<'_> {
             if let Some(keeper) = prepared.keeper.take() {
                 let copies = std::mem::take(&mut prepared.copies);
                 let mut failures = Vec::new();
-                *copying = Some(
-                    Copying::begin(
-                        self.lake,
-                        &self.capture.job,
-                        settings.clone(),
-                        keeper,
-                        copies,
-                        Arc::clone(&regroup),
-                        &mut failures,
-                    )
-                    .await,
-                );
+                let job = &self.capture.job;
+                let (lake, settings) = (self.lake, settings.clone());
+                let copying =
+                    Copying::begin(lake, job, settings, keeper, copies, &mut failures).await;
+                self.copying = Some(copying);
                 for (index, error) in failures {
                     self.failed(index, error);
                 }
             }
             if prepared.followed.is_empty() {
                 control = prepared.control;
-                let Some(running) = copying else { return Ok(()) };
-                let mut copied = Vec::new();
-                while let Some(one) = running.next().await {
-                    copied.push(one);
-                }
-                let any = copied.iter().any(|(_, result)| result.is_ok());
-                self.copied(copied);
-                *copying = None;
-                if !any {
+                if !self.wait_for_copies().await {
                     return self.first_transient();
                 }
                 continue;
             }
-            let (ended, back) = self.session(settings, prepared, copying.as_ref(), regroup).await?;
+            let (ended, back) = self.session(settings, prepared).await?;
             control = back;
             match ended {
                 Ended::Stopped => return Err(Error::new(Transient::Stopped)),
                 Ended::Regroup => {}
-                Ended::Reached if copying.is_none() => return self.first_transient(),
+                Ended::Reached if self.copying.is_none() => return self.first_transient(),
                 Ended::Reached => {}
             }
         }
+    }
+
+    /// Takes note of the copies that have ended.
+    fn harvest(&mut self) {
+        let Some(mut running) = self.copying.take() else { return };
+        let copied = running.harvest();
+        self.copied(copied);
+        if !running.is_done() {
+            self.copying = Some(running);
+        }
+    }
+
+    /// Waits until a table can be followed, and a little longer for more; whether one can.
+    async fn wait_for_copies(&mut self) -> bool {
+        let Some(mut running) = self.copying.take() else { return false };
+        let started = Instant::now();
+        let mut copied = Vec::new();
+        let is_done = loop {
+            match running.next().await {
+                Some(one) => copied.push(one),
+                None => break true,
+            }
+            if started.elapsed() >= copy::PATIENCE && copied.iter().any(|(_, it)| it.is_ok()) {
+                break false;
+            }
+        };
+        let is_any = copied.iter().any(|(_, result)| result.is_ok());
+        self.copied(copied);
+        if !is_done {
+            self.copying = Some(running);
+        }
+        is_any
     }
 
     fn preparation<'b>(&'b self, settings: &'b Settings, copying: &'b [usize]) -> Preparation<'b> {
@@ -259,9 +262,9 @@ impl Run<'_> {
         &mut self,
         settings: &Settings,
         prepared: Prepared,
-        copying: Option<&Copying>,
-        regroup: Arc<AtomicBool>,
     ) -> Result<(Ended, Control)> {
+        let copying = self.copying.as_ref();
+        let regroup = copying.map(|running| Arc::clone(&running.regroup)).unwrap_or_default();
         let job = &self.capture.job;
         let stream_settings = &job.context.config.stream;
         let mut progress = Progress::new(prepared.confirmed, prepared.recorded);

@@ -15,6 +15,7 @@ use crate::inventory::{Table, Unit};
 use crate::position::Position;
 use crate::source::postgres::catalog::Catalog;
 use crate::source::postgres::error::SourceError;
+use crate::source::postgres::replication::error::SlotError;
 use crate::source::postgres::replication::publication::{Wanted, default_name};
 use crate::source::postgres::replication::slot::{Control, SlotFacts};
 use crate::source::postgres::replication::stream::{ReplicationStream, SystemIdentity};
@@ -156,6 +157,16 @@ impl Preparation<'_> {
         }
         control.ensure_publication(&name, &wanted).await.map_err(read)?;
         let after = control.publication(&name).await.map_err(read)?;
+        if after.as_ref().is_some_and(|facts| facts.all_tables) {
+            let error = SlotError::Publication {
+                publication: name,
+                reason: "it is FOR ALL TABLES: a table that is taken back into the unit could not be told from one \
+                         that was always followed"
+                    .to_owned(),
+                statement: "DROP PUBLICATION …; CREATE PUBLICATION … FOR TABLE …".to_owned(),
+            };
+            return Err(read(error.into()));
+        }
         let entry = |candidate: &Candidate| {
             let relation = &candidate.plan.relation;
             let mut tables = after.iter().flat_map(|facts| &facts.tables);

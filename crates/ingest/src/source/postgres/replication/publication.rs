@@ -240,8 +240,10 @@ impl Control {
         }))
     }
 
-    /// Makes our publication publish the tables: creates it, adds what is missing, corrects column lists. Tables that
-    /// are in it and not in the list stay. All in one transaction, so that no change falls between.
+    /// Makes our publication publish the tables and no others: creates it, adds what is missing, corrects column lists,
+    /// takes out what is not in the list. A table that stayed in it without being followed could not be told, when it is
+    /// listed again, from one whose changes have all been taken; taken out, it comes back under another
+    /// [`PublishedTable::entry`]. All in one transaction, so that no change falls between.
     ///
     /// # Errors
     /// A table cannot be followed ([`Control::check_tables`]); the role may not create or alter it:
@@ -326,6 +328,13 @@ fn statements(
         return statements;
     }
     let (mut renewed, mut added) = (Vec::new(), Vec::new());
+    for found in facts.tables.iter().filter(|found| found.entry.is_some()) {
+        let is_wanted =
+            |table: &&Wanted| table.namespace == found.namespace && table.name == found.name;
+        if !tables.iter().any(|table| is_wanted(&table)) {
+            renewed.push(format!("{}.{}", quote(&found.namespace), quote(&found.name)));
+        }
+    }
     for table in tables {
         let published = facts
             .tables
