@@ -14,6 +14,7 @@
 
 mod catalog;
 mod commit;
+mod compact;
 mod error;
 mod guard;
 mod lake;
@@ -28,6 +29,7 @@ mod table;
 mod write;
 
 pub use commit::{Commit, Committed, Operation};
+pub use compact::{CompactOptions, Rewrite};
 pub use error::{Error, ErrorKind, Result};
 pub use guard::ReplaceGuard;
 pub use lake::Lake;

@@ -201,6 +201,13 @@ impl LakeTable {
         state_at(self.inner.metadata(), self.inner.metadata().current_snapshot_id())
     }
 
+    /// The state of a branch, as [`LakeTable::state`] of its newest snapshot; `None` when there is no such branch.
+    pub fn branch_state(&self, branch: &str) -> Option<BTreeMap<String, String>> {
+        let metadata = self.inner.metadata();
+        let head = metadata.snapshot_for_ref(branch)?.snapshot_id();
+        Some(state_at(metadata, Some(head)))
+    }
+
     /// Starts writing data files. They are invisible until [`crate::Lake::commit`] takes them in.
     ///
     /// File names begin with `prefix`, which should tell the run.
@@ -232,6 +239,14 @@ impl LakeTable {
 
     pub(crate) fn runtime(&self) -> &Handle {
         &self.runtime
+    }
+}
+
+/// The newest snapshot of a branch, or of the table itself.
+pub(crate) fn head(metadata: &TableMetadata, branch: Option<&str>) -> Option<i64> {
+    match branch {
+        Some(branch) => metadata.snapshot_for_ref(branch).map(|snapshot| snapshot.snapshot_id()),
+        None => metadata.current_snapshot_id(),
     }
 }
 

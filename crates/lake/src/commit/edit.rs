@@ -2,10 +2,22 @@
 
 use std::collections::{HashMap, HashSet};
 
-use iceberg::spec::{DataFile, ManifestFile, Operation as SnapshotOperation};
+use iceberg::spec::{DataFile, ManifestFile, Operation as SnapshotOperation, SchemaRef};
 use iceberg::table::Table;
+use tokio::runtime::Handle;
 
 use crate::write::WrittenFile;
+
+/// What a change is worked out on.
+#[derive(Clone, Copy)]
+pub(crate) struct Base<'a> {
+    pub(crate) table: &'a Table,
+    /// The snapshot the commit follows.
+    pub(crate) head: Option<i64>,
+    /// The schema the table has after the commit.
+    pub(crate) schema: &'a SchemaRef,
+    pub(crate) runtime: &'a Handle,
+}
 
 /// A file that becomes alive.
 pub(crate) struct Added {

@@ -141,7 +141,7 @@ impl MergeWriter {
         let rows = match latest_of_each(&hashes) {
             None => rows,
             Some(is_latest) => {
-                let mut latest = is_latest.iter().map(|latest| *latest);
+                let mut latest = is_latest.iter().copied();
                 hashes.retain(|_hash| latest.next().unwrap_or(true));
                 filter_record_batch(&rows, &BooleanArray::from(is_latest))
                     .map_err(|error| Error::new(ErrorKind::Unexpected).because(error))?

@@ -4,16 +4,22 @@ use std::sync::Arc;
 
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::SchemaRef as ArrowSchemaRef;
-use iceberg::spec::SchemaRef;
+use futures::StreamExt;
+use iceberg::arrow::schema_to_arrow_schema;
+use iceberg::spec::{DataFile, SchemaRef};
+use iceberg::table::Table;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::schema::types::SchemaDescriptor;
+use roaring::RoaringTreemap;
+use tokio::runtime::Handle;
 
 use super::metrics::{self, Counts};
 use super::properties;
 use super::sink::Sink;
 use super::{Output, WrittenFile};
 use crate::error::{Error, ErrorKind, Result};
+use crate::live::rows::{RowsFile, Wanted};
 use crate::settings::WriteOptions;
 
 /// Rows are handed to Parquet in slices of about this many bytes in memory, and sizes are looked at in between: a
@@ -65,6 +71,35 @@ impl Encoder {
             files: Vec::new(),
             open: None,
         })
+    }
+
+    /// An encoder of a table as it will have `schema`.
+    pub(crate) fn of(
+        table: &Table,
+        schema: &SchemaRef,
+        runtime: &Handle,
+        options: &WriteOptions,
+        prefix: &str,
+    ) -> Result<Self> {
+        let arrow = schema_to_arrow_schema(schema)
+            .map_err(|error| Error::from_iceberg(ErrorKind::Unexpected, error))?;
+        Self::new(Arc::new(arrow), schema, options, Output::new(table, runtime, prefix))
+    }
+
+    /// Encodes the rows of a data file except those that are gone.
+    pub(crate) fn copy(
+        &mut self,
+        table: &Table,
+        runtime: &Handle,
+        file: &DataFile,
+        gone: &RoaringTreemap,
+    ) -> Result<()> {
+        let opened = runtime.block_on(RowsFile::open_live(table.file_io(), file))?;
+        let mut batches = runtime.block_on(opened.read(&self.schema, Wanted::Except(gone)))?;
+        while let Some(batch) = runtime.block_on(batches.next()) {
+            self.write(&batch?, None)?;
+        }
+        Ok(())
     }
 
     /// Encodes the rows, and says where each one went.

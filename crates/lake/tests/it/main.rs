@@ -5,7 +5,9 @@
     reason = "a failing unwrap is a failing test"
 )]
 
+mod branches;
 mod commits;
+mod compaction;
 mod evolution;
 mod failures;
 mod leftovers;
