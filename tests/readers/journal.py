@@ -66,6 +66,8 @@ class Journal:
         shapes = {}
         with open(path, encoding="utf-8") as lines:
             for line in lines:
+                if not line.endswith("\n"):
+                    break  # the writer is writing it
                 document = json.loads(line)
                 if "shape" in document:
                     shape = Shape(

@@ -280,3 +280,57 @@ impl Link {
 fn holds(piece: &[u8], wanted: &[u8]) -> bool {
     piece.windows(wanted.len()).any(|window| window == wanted)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::PostgresServer;
+    use crate::session::Session;
+
+    #[test]
+    fn each_fault_does_what_it_says() {
+        let server = PostgresServer::start();
+        let database = server.create_database("proxy");
+        database.psql("CREATE TABLE t (n int)");
+        let proxy = Proxy::before(server.port());
+        let open = || Session::open(&server.psql_program(), &database.url_through(proxy.port()));
+        let rows = || database.psql("SELECT count(*) FROM t");
+
+        let mut session = open();
+        assert_eq!(session.value("SELECT 1").expect("no fault"), "1");
+        for fault in [Fault::Latency(Duration::from_millis(20)), Fault::Slices] {
+            proxy.set(fault);
+            assert_eq!(session.value("SELECT repeat('x', 5000)").expect("only slow").len(), 5000);
+        }
+
+        // The answer is lost, the row is there.
+        proxy.set(Fault::DropAnswer(b"INSERT INTO t VALUES (1)".to_vec()));
+        session.run("INSERT INTO t VALUES (1)").expect_err("the answer is lost");
+        assert_eq!((rows().as_str(), proxy.dropped()), ("1", 1));
+
+        // The request is lost, and with it the row.
+        let mut session = open();
+        proxy.set(Fault::DropRequest(b"INSERT INTO t VALUES (2)".to_vec()));
+        session.run("INSERT INTO t VALUES (2)").expect_err("the request is lost");
+        assert_eq!((rows().as_str(), proxy.dropped()), ("1", 2));
+
+        let mut session = open();
+        session.value("SELECT 1").expect("no fault");
+        proxy.set(Fault::CutAfter(2_000));
+        session.run("SELECT repeat('x', 5000)").expect_err("cut in the middle");
+        assert_eq!(proxy.dropped(), 3);
+
+        proxy.set(Fault::None);
+        let mut session = open();
+        session.value("SELECT 1").expect("no fault");
+        proxy.cut();
+        session.run("SELECT 1").expect_err("the connection is cut");
+
+        // Accepted and never answered: only a time limit of the client's ends it.
+        proxy.set(Fault::HalfOpen);
+        let url = format!("{}?connect_timeout=2", database.url_through(proxy.port()));
+        let told = Session::open(&server.psql_program(), &url).run("SELECT 1");
+        assert!(told.expect_err("silence").told.contains("timeout expired"));
+        assert_eq!(rows(), "1");
+    }
+}

@@ -41,9 +41,17 @@ impl Random {
         self.below(one_in) == 0
     }
 
+    /// A number in `[start, end]`.
+    pub fn between(&mut self, start: i64, end: i64) -> i64 {
+        let width = u128::from(end.abs_diff(start)) + 1;
+        let offset = (u128::from(self.number()) * width) >> 64;
+        let value = i128::from(start) + i128::try_from(offset).expect("64 bits");
+        i64::try_from(value).expect("between two 64-bit numbers")
+    }
+
     /// One of several.
-    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        let place = self.below(from.len() as u64);
-        usize::try_from(place).ok().and_then(|place| from.get(place)).expect("there is a choice")
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        let place = usize::try_from(self.below(from.len() as u64)).expect("a place in a slice");
+        *from.get(place).expect("there is a choice")
     }
 }

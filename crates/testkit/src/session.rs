@@ -4,9 +4,13 @@
 //! its own, and psql is a client that shares no code with ours. Each script ends with a line of its own that psql prints,
 //! so the end of an answer is known; psql ends at the first error, so what fails is never taken for done.
 
-use std::io::{BufRead, BufReader, Write as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread::{self, JoinHandle};
+
+/// How many bytes of psql's complaints are kept.
+const KEPT_COMPLAINTS: usize = 16_384;
 
 /// A psql that waits for the next script.
 #[derive(Debug)]
@@ -14,6 +18,8 @@ pub struct Session {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
+    /// Reads what psql complains of, so that it never waits for a reader; the last of it.
+    complaints: Option<JoinHandle<String>>,
     scripts: u64,
 }
 
@@ -54,7 +60,17 @@ impl Session {
             .expect("psql can be started");
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
-        Self { child, input, output, scripts: 0 }
+        let mut stderr = child.stderr.take().expect("stderr is a pipe");
+        let complaints = thread::spawn(move || {
+            let (mut last, mut part) = (Vec::new(), [0; 8_192]);
+            while let Ok(count @ 1..) = stderr.read(&mut part) {
+                last.extend_from_slice(part.get(..count).unwrap_or_default());
+                let old = last.len().saturating_sub(KEPT_COMPLAINTS);
+                last.drain(..old);
+            }
+            String::from_utf8_lossy(&last).into_owned()
+        });
+        Self { child, input, output, complaints: Some(complaints), scripts: 0 }
     }
 
     /// Carries out a script, and returns what it printed, a row a line, fields separated by tabs.
@@ -95,12 +111,9 @@ impl Session {
 
     fn last_words(&mut self) -> String {
         self.input = None;
-        let mut told = String::new();
-        if let Some(mut stderr) = self.child.stderr.take() {
-            let _ = std::io::Read::read_to_string(&mut stderr, &mut told);
-        }
         let _ = self.child.wait();
-        told
+        let complaints = self.complaints.take().and_then(|thread| thread.join().ok());
+        complaints.unwrap_or_default()
     }
 }
 

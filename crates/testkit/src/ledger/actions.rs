@@ -165,7 +165,7 @@ fn toasted(table: &str, script: &mut Script<'_>, random: &mut Random) {
 
 /// Rows in partitions, and rows that go from one to another.
 fn parted(script: &mut Script<'_>, random: &mut Random) {
-    let region = *random.pick(&["east", "west", "north"]);
+    let region = random.pick(&["east", "west", "north"]);
     match random.below(4) {
         0 => {
             let query = fresh(script, &format!("n, '{region}', 1"), 3);
