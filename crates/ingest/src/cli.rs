@@ -54,6 +54,15 @@ Example:
   ol-ingest run --inventory inventory --unit mitxonline/app_postgres
   ol-ingest run --inventory inventory --table '*ecommerce_*' --output json")]
     Run(Run),
+    /// Follow the changes of a unit: as they happen, or until caught up
+    #[command(after_help = "\
+One replication slot serves all tables of a unit. Tables that are new are copied first, beside the others.
+SIGTERM ends the stream at the next commit (exit 75); the next one goes on from there.
+
+Example:
+  ol-ingest stream --inventory inventory --unit mitxonline/app_postgres --until-caught-up
+  ol-ingest stream --inventory inventory --unit mitxonline/app_postgres --metrics-address 127.0.0.1:9464")]
+    Stream(Stream),
     /// Compare source and lake, column by column
     #[command(after_help = "\
 Rows that changed at the source after the last run are differences. For a source that is being written to, run first.
@@ -137,6 +146,20 @@ pub struct Run {
     /// Let a replace shrink tables whose raw name matches; may be repeated
     #[arg(long, value_name = "GLOB")]
     pub allow_shrink: Vec<String>,
+}
+
+/// `stream`.
+#[derive(Debug, Args)]
+pub struct Stream {
+    /// Folder of the inventory: it, or its folder units, holds the unit files
+    #[arg(long, value_name = "DIR")]
+    pub inventory: PathBuf,
+    /// The unit, as deployment/layer; may be repeated
+    #[arg(long = "unit", value_name = "D/L", required = true)]
+    pub units: Vec<String>,
+    /// Stop when everything that the source has logged by now is in the lake
+    #[arg(long)]
+    pub until_caught_up: bool,
 }
 
 /// `maintain`.

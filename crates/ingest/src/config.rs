@@ -12,6 +12,8 @@ use serde::Deserialize;
 pub struct Config {
     /// How sources are read.
     pub ingest: Ingest,
+    /// How changes are followed.
+    pub stream: Stream,
     /// When a replace is refused.
     pub replace: Replace,
     /// How files are written.
@@ -36,6 +38,20 @@ pub struct Ingest {
     pub batch_rows: usize,
     /// Bytes of a full batch.
     pub batch_bytes: usize,
+}
+
+/// How changes are followed.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stream {
+    /// The greatest age of a change that is not committed, in seconds.
+    pub commit_seconds: f64,
+    /// The most bytes of changes that are not committed.
+    pub commit_bytes: u64,
+    /// Seconds between two records of an idle source's place.
+    pub record_seconds: f64,
+    /// Log of the source that failed tables may hold back, in bytes.
+    pub hold_bytes: u64,
 }
 
 /// When a replace is refused.
@@ -83,6 +99,14 @@ impl Config {
         }
         if !(0.0..=3600.0).contains(&self.ingest.retry_seconds) {
             return refuse("ingest.retry_seconds", "must be from 0 to 3600");
+        }
+        for (key, value) in [
+            ("stream.commit_seconds", self.stream.commit_seconds),
+            ("stream.record_seconds", self.stream.record_seconds),
+        ] {
+            if !(0.0..=3600.0).contains(&value) {
+                return refuse(key, "must be from 0 to 3600");
+            }
         }
         if self.ingest.range_bytes == 0 {
             return refuse("ingest.range_bytes", "must be at least 1");

@@ -76,6 +76,28 @@ ol_chassis::kinds! {
         /// The source reports damage of its own files.
         SourceDamaged = "The source reports damaged data",
 
+        /// The server, the role or the table does not allow changes to be followed. Context: `reason`.
+        ReplicationUnavailable = "The changes cannot be followed",
+        /// The replication slot that the tables were followed with is gone. Context: `slot`.
+        SlotMissing = "The replication slot is gone",
+        /// The server gave the slot up, and changes with it. Context: `slot`, `reason`.
+        SlotLost = "The replication slot is lost",
+        /// Somebody else moved, recreated or owns the slot, so changes went past us. Context: `slot`.
+        SlotMoved = "The replication slot was moved by somebody else",
+        /// The server was promoted, restored or replaced: positions mean something else. Context: `recorded`, `found`.
+        TimelineChanged = "The source is not the server that was followed",
+        /// The publication was dropped, or does not publish what is needed. Context: `publication`, `reason`, `statement`.
+        PublicationMissing = "The publication does not publish what is needed",
+        /// The log does not say which rows are updated and deleted. Context: `table`, `reason`.
+        ReplicaIdentityInsufficient = "The source does not log which rows change",
+        /// The slot holds back more of the source's log than is allowed. Context: `slot`, `retained_bytes`.
+        SlotTooFarBehind = "The replication slot holds back too much of the source's log",
+        /// An update did not say the value of a column, and nothing else here does. Context: `table`, `column`.
+        ToastUnknown = "The source did not log a value that is needed",
+
+        /// Changes of a table were acknowledged while it could not take them. Context: `table`, `since`.
+        ChangesMissed = "The table lacks changes that the source no longer has",
+
         /// A replace would shrink the table too far.
         ReplaceGuarded = "The replace would shrink the table",
         /// The table in the lake cannot take the columns of the source.
@@ -90,6 +112,8 @@ ol_chassis::kinds! {
         CatalogRefused = "The catalog refused the request",
         /// The catalog holds what nobody can read.
         CatalogCorrupt = "The catalog cannot be understood",
+        /// A change of a row keeps values of a row that the table in the lake does not have.
+        LakeRowMissing = "A row that was changed at the source is not in the lake",
         /// The table is not in the lake.
         LakeTableMissing = "The table does not exist in the lake",
         /// The lake does not hold what the source held.
@@ -121,6 +145,8 @@ ol_chassis::kinds! {
         SnapshotLost = "The snapshot that the tables are read under is gone",
         /// A replica had to replay changes over the rows we were reading.
         RecoveryConflict = "The replica gave up the snapshot to follow its primary",
+        /// Another process follows the same changes. Context: `slot`.
+        SlotInUse = "The replication slot is in use by another process",
         /// The source is out of memory, of disk, or of another resource.
         SourceExhausted = "The source is out of memory or disk",
 
@@ -130,6 +156,8 @@ ol_chassis::kinds! {
         CatalogUnreachable = "The catalog cannot be reached",
         /// The table kept changing under the commit.
         CommitConflict = "The table kept changing under the commit",
+        /// Another run moved the table between the reading of its state and the commit.
+        StateMoved = "Another run moved the table",
         /// The catalog did not say whether it took the commit.
         CommitStateUnknown = "It is not known whether the commit was taken",
         /// A secret store does not answer.
@@ -222,6 +250,8 @@ impl From<ol_lake::Error> for Error {
             Lake::CatalogRefused => Definite::CatalogRefused.into(),
             Lake::CatalogCorrupt => Definite::CatalogCorrupt.into(),
             Lake::CommitConflict | Lake::StaleOverwrite => Transient::CommitConflict.into(),
+            Lake::StateMoved => Transient::StateMoved.into(),
+            Lake::PatchWithoutRow => Definite::LakeRowMissing.into(),
             Lake::CommitStateUnknown => Transient::CommitStateUnknown.into(),
             Lake::ReplaceShrinks { before, after } => {
                 counts = Some((*before, *after));

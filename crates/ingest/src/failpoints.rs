@@ -17,7 +17,45 @@ pub const COMMITTED: &str = "load.committed";
 /// The run is complete; its report is not written.
 pub const REPORT: &str = "run.report";
 
-/// Every name, for the tests that go through them.
+/// The slot exists; no table is copied.
+pub const SLOT_CREATED: &str = "capture.slot-created";
+/// A change was handed to its table's writer.
+pub const CHANGE_TAKEN: &str = "capture.change-taken";
+/// A batch is due; no file of it is complete.
+pub const BATCH_DUE: &str = "capture.batch-due";
+/// The files of a table's batch are complete; nothing is committed.
+pub const TABLE_SEALED: &str = "capture.table-sealed";
+/// One table of a batch is committed.
+pub const TABLE_COMMITTED: &str = "capture.table-committed";
+/// Every table of a batch is committed; nothing is acknowledged.
+pub const BATCH_COMMITTED: &str = "capture.batch-committed";
+/// The place of an idle source is recorded; it is not acknowledged.
+pub const RECORDED: &str = "capture.recorded";
+/// The source is about to be told.
+pub const BEFORE_ACKNOWLEDGE: &str = "capture.before-acknowledge";
+/// The source was told.
+pub const ACKNOWLEDGED: &str = "capture.acknowledged";
+/// The lake's columns were changed; no row has them.
+pub const SCHEMA_CHANGED: &str = "capture.schema-changed";
+/// A failed table says from where it lacks changes; it no longer holds the others.
+pub const GAP_RECORDED: &str = "capture.gap-recorded";
+
+/// Every name of change capture.
+pub const CAPTURE: &[&str] = &[
+    SLOT_CREATED,
+    CHANGE_TAKEN,
+    BATCH_DUE,
+    TABLE_SEALED,
+    TABLE_COMMITTED,
+    BATCH_COMMITTED,
+    RECORDED,
+    BEFORE_ACKNOWLEDGE,
+    ACKNOWLEDGED,
+    SCHEMA_CHANGED,
+    GAP_RECORDED,
+];
+
+/// Every name of a full load, for the tests that go through them.
 pub const ALL: &[&str] = &[
     SNAPSHOT_ENTERED,
     COPY_BEGINS,

@@ -33,3 +33,4 @@ pub mod report;
 pub mod run;
 pub mod source;
 mod source_code;
+pub mod sync;

@@ -93,6 +93,18 @@ pub struct TargetSettings {
     pub contract: String,
     /// The run.
     pub run_id: String,
+    /// What makes the table follow a slot from this load on.
+    pub claim: Option<Claim>,
+}
+
+/// What a load commits beside its rows when the table goes on by change capture. Such a load always commits, and
+/// only if the table is still where it was.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Entries of the snapshot's summary.
+    pub state: BTreeMap<String, String>,
+    /// Table properties.
+    pub properties: BTreeMap<String, String>,
 }
 
 /// What a load did.
@@ -204,7 +216,15 @@ impl Target {
                 LoadMode::Append => ReplaceGuard::Off,
             },
             schema_change: Some(self.change.clone()),
-            table_properties: BTreeMap::new(),
+            table_properties: self
+                .settings
+                .claim
+                .as_ref()
+                .map(|claim| claim.properties.clone())
+                .unwrap_or_default(),
+            expected: self.settings.claim.is_some().then(|| {
+                (state::POSITION.to_owned(), self.base.state().get(state::POSITION).cloned())
+            }),
         };
         let committed = self.lake.commit(&self.base, commit).await?;
         failpoints::hit(failpoints::COMMITTED);
@@ -238,19 +258,22 @@ impl Target {
     }
 
     fn state(&self, totals: Totals, position: Position) -> BTreeMap<String, String> {
-        BTreeMap::from([
+        let claimed = self.settings.claim.iter().flat_map(|claim| claim.state.clone());
+        let own = BTreeMap::from([
             (state::POSITION.to_owned(), position.to_string()),
             (state::RUN_ID.to_owned(), self.settings.run_id.clone()),
             (state::MODE.to_owned(), self.settings.mode_word.to_owned()),
             (state::CONTENT_DIGEST.to_owned(), format!("{:032x}", totals.digest)),
             (state::CONTENT_ROWS.to_owned(), totals.rows.to_string()),
             (state::CONTRACT.to_owned(), self.settings.contract.clone()),
-        ])
+        ]);
+        own.into_iter().chain(claimed).collect()
     }
 
     /// The current snapshot, if it came from a replace by the very same content.
     fn unchanged(&self, totals: Totals) -> Option<Loaded> {
-        if self.settings.mode == LoadMode::Append || !self.change.is_empty() {
+        let is_following = self.settings.claim.is_some();
+        if self.settings.mode == LoadMode::Append || is_following || !self.change.is_empty() {
             return None;
         }
         let snapshot = self.base.current_snapshot()?;

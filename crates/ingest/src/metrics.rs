@@ -17,6 +17,10 @@ pub const COMMITTED_BYTES_TOTAL: &str = "ingest_committed_bytes_total";
 pub const ENDED_TABLES_TOTAL: &str = "ingest_ended_tables_total";
 /// Seconds a table took, from its first byte to its commit.
 pub const TABLE_SECONDS: &str = "ingest_table_load_seconds";
+/// Rows written and deleted by change capture, by `unit` and `kind`.
+pub const CHANGED_ROWS_TOTAL: &str = "ingest_changed_rows_total";
+/// Log that the source keeps for the replication slot, by `unit`.
+pub const SLOT_RETAINED_BYTES: &str = "ingest_slot_retained_bytes";
 
 /// Every name, for the test that compares them with METRICS.md.
 pub const ALL: &[&str] = &[
@@ -26,12 +30,15 @@ pub const ALL: &[&str] = &[
     COMMITTED_BYTES_TOTAL,
     ENDED_TABLES_TOTAL,
     TABLE_SECONDS,
+    CHANGED_ROWS_TOTAL,
+    SLOT_RETAINED_BYTES,
 ];
 
 const _: () = {
     assert!(is_well_named(READ_ROWS_TOTAL) && is_well_named(READ_BYTES_TOTAL));
     assert!(is_well_named(ODD_VALUES_TOTAL) && is_well_named(COMMITTED_BYTES_TOTAL));
     assert!(is_well_named(ENDED_TABLES_TOTAL) && is_well_named(TABLE_SECONDS));
+    assert!(is_well_named(CHANGED_ROWS_TOTAL) && is_well_named(SLOT_RETAINED_BYTES));
 };
 
 /// A batch was read.
@@ -39,6 +46,22 @@ pub(crate) fn read(unit: &str, totals: Totals) {
     metrics::counter!(READ_ROWS_TOTAL, "unit" => unit.to_owned()).increment(totals.rows);
     metrics::counter!(READ_BYTES_TOTAL, "unit" => unit.to_owned()).increment(totals.bytes);
     metrics::counter!(ODD_VALUES_TOTAL, "unit" => unit.to_owned()).increment(totals.odd);
+}
+
+/// A batch of changes is durable.
+pub(crate) fn changes(unit: &str, rows: u64, deletes: u64) {
+    let count = |kind: &'static str, rows| {
+        metrics::counter!(CHANGED_ROWS_TOTAL, "unit" => unit.to_owned(), "kind" => kind)
+            .increment(rows);
+    };
+    count("written", rows);
+    count("deleted", deletes);
+}
+
+/// The slot was looked at.
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; 2^53 bytes of log do not exist")]
+pub(crate) fn slot(unit: &str, retained_bytes: u64) {
+    metrics::gauge!(SLOT_RETAINED_BYTES, "unit" => unit.to_owned()).set(retained_bytes as f64);
 }
 
 /// A table ended for good.

@@ -12,7 +12,7 @@ use super::common::{DONE, FEW, Follow, followed, new_ledger, server};
 use crate::common::{PATIENCE, Random};
 
 /// Every named point of change capture: the process sends itself a real SIGKILL there.
-const POINTS: &[&str] = ol_ingest::failpoints::ALL;
+const POINTS: &[&str] = ol_ingest::failpoints::CAPTURE;
 
 /// Points inside the lake's own steps. They stand still and leave no marker, so the run is killed when it is quiet.
 const POINTS_OF_THE_LAKE: &[&str] = &[

@@ -28,7 +28,7 @@ fn versions(receiver: &Receiver) -> BTreeMap<String, Vec<String>> {
 #[test]
 fn four_workers_deliver_each_message_once_and_in_order() {
     let database = PostgresServer::shared().create_database("webhook");
-    let receiver = Receiver::ours(&["--fault", "delay:0.003"]);
+    let receiver = Receiver::ours(&["--fault", "delay:0.02"]);
     let mut sender = Sender::to(&receiver.base_url);
     sender.outbox = database.url();
     let workers: Vec<_> = (0..4).map(|_| sender.step(["deliver", "--forever"]).start()).collect();
@@ -48,14 +48,17 @@ fn four_workers_deliver_each_message_once_and_in_order() {
         assert!(started.elapsed() < PATIENCE, "not everything was delivered: {counts}");
         std::thread::sleep(Duration::from_millis(100));
     }
-    let mut delivered = 0;
-    for worker in workers {
-        worker.signal("TERM");
-        let finished = told_no_secret(worker.wait()).expect_code(75);
-        let count = finished.json()["delivered"].as_u64().unwrap();
-        assert!(count > 0, "every worker had its share");
-        delivered += count;
-    }
+    let shares: Vec<u64> = workers
+        .into_iter()
+        .map(|worker| {
+            worker.signal("TERM");
+            let finished = told_no_secret(worker.wait()).expect_code(75);
+            finished.json()["delivered"].as_u64().unwrap()
+        })
+        .collect();
+    // Who claims how much is a race; that nobody claims for all the others is not.
+    assert!(shares.iter().filter(|share| **share > 0).count() > 1, "one did it all: {shares:?}");
+    let delivered: u64 = shares.iter().sum();
     let seen = versions(&receiver);
     assert_eq!(seen.len() as u64, COURSES);
     for (course, paths) in &seen {

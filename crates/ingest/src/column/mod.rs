@@ -6,6 +6,8 @@ pub mod declared;
 pub mod digest;
 pub mod metadata;
 pub mod source_type;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use contract::{ColumnContract, Fidelity};
 pub use source_type::SourceType;

@@ -16,9 +16,9 @@ use ol_pipes::{Exception, Pipes};
 use crate::cli::{Cli, Command, Selection};
 use crate::config::Config;
 use crate::error::{Definite, Error};
-use crate::inventory::{self, Inventory};
+use crate::inventory::{self, Inventory, ReplicationMethod};
 use crate::policy::{advice, policy};
-use crate::run::{self, RunContext};
+use crate::run::{self, RunContext, Until};
 
 /// Carries out the command line, and tells Dagster how it ended.
 ///
@@ -68,7 +68,29 @@ async fn dispatch(cli: Cli, context: Context, pipes: Pipes) -> Result<Exit, Erro
                 pipes,
                 allow_shrink: globs(&arguments.allow_shrink)?,
             };
-            let report = run::run(&run_context, inventory).await?;
+            let report = run::run(&run_context, inventory, Until::CaughtUp).await?;
+            print(&if json { report.to_json() } else { report.to_text() });
+            Ok(report.exit())
+        }
+        Command::Stream(arguments) => {
+            let config = Config::load(cli.global.config.as_deref())?;
+            let selection = Selection {
+                inventory: arguments.inventory,
+                units: arguments.units,
+                tables: Vec::new(),
+            };
+            let inventory = followed(select(&selection)?)?;
+            let run_context = RunContext {
+                platform: Platform::from_environment().await?,
+                config,
+                shutdown: context.shutdown,
+                progress: context.progress,
+                clock: context.clock,
+                pipes,
+                allow_shrink: globs(&[])?,
+            };
+            let until = if arguments.until_caught_up { Until::CaughtUp } else { Until::Stopped };
+            let report = run::run(&run_context, inventory, until).await?;
             print(&if json { report.to_json() } else { report.to_text() });
             Ok(report.exit())
         }
@@ -104,6 +126,19 @@ fn select(selection: &Selection) -> Result<Inventory, Error> {
         tracing::info!(unit = %unit.id, loader = unit.loader, "the unit belongs to another loader");
     }
     Ok(inventory.select(&selection.units, &selection.tables)?)
+}
+
+/// The tables of an inventory that can be followed by their changes.
+fn followed(mut inventory: Inventory) -> Result<Inventory, Error> {
+    for unit in &mut inventory.units {
+        if unit.replication_method != ReplicationMethod::Cdc {
+            return Err(Error::new(Definite::ModeUnsupported)
+                .with("unit", &unit.id)
+                .with("replication_method", unit.replication_method));
+        }
+        unit.tables.retain(|table| table.sync_mode.is_incremental());
+    }
+    Ok(inventory)
 }
 
 fn globs(patterns: &[String]) -> Result<GlobSet, Error> {

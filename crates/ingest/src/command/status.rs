@@ -1,9 +1,7 @@
 //! `ol-ingest status` and `ol-ingest reset`: what the lake knows of each table.
 
-use std::collections::BTreeMap;
-
 use ol_chassis::config::Platform;
-use ol_lake::{Commit, Lake, LakeTable, Operation, TableName};
+use ol_lake::{LakeTable, TableName};
 
 use crate::cli::Selection;
 use crate::config::Config;
@@ -11,6 +9,7 @@ use crate::error::Error;
 use crate::inventory::{Table, Unit};
 use crate::load::state;
 use crate::report::documents::{StatusReport, TableStatus};
+use crate::run::capture::forget;
 use crate::run::open_lake;
 
 /// Where each selected table stands.
@@ -40,7 +39,7 @@ pub(super) async fn reset(selection: &Selection, config: &Config) -> Result<Stat
             let name = TableName::new(platform.raw_namespace(), &table.raw_table);
             let found = match lake.load(&name).await? {
                 Some(found) if found.current_snapshot().is_some() => {
-                    Some(forget(&lake, found).await?)
+                    Some(forget(&lake, &found).await?)
                 }
                 found => found,
             };
@@ -48,14 +47,6 @@ pub(super) async fn reset(selection: &Selection, config: &Config) -> Result<Stat
         }
     }
     Ok(StatusReport { tables })
-}
-
-async fn forget(lake: &Lake, table: LakeTable) -> Result<LakeTable, Error> {
-    let commit = Commit {
-        state: BTreeMap::from([(state::MODE.to_owned(), "reset".to_owned())]),
-        ..Commit::new(Operation::Append, Vec::new())
-    };
-    Ok(lake.commit(&table, commit).await?.table)
 }
 
 fn row(unit: &Unit, table: &Table, found: Option<&LakeTable>) -> TableStatus {
@@ -66,9 +57,9 @@ fn row(unit: &Unit, table: &Table, found: Option<&LakeTable>) -> TableStatus {
         mode: table.sync_mode,
         rows: snapshot.as_ref().map(|snapshot| snapshot.records),
         snapshot_id: snapshot.as_ref().map(|snapshot| snapshot.snapshot_id),
-        position: snapshot
-            .as_ref()
-            .and_then(|snapshot| snapshot.state.get(state::POSITION).cloned()),
+        position: found
+            .and_then(|found| found.state().remove(state::POSITION))
+            .filter(|position| !position.is_empty()),
         committed_at: snapshot.as_ref().map(|snapshot| instant(snapshot.timestamp_ms)),
     }
 }

@@ -87,6 +87,35 @@ impl Reporter {
         }
     }
 
+    /// A followed table is at a new place in its source's log.
+    pub fn followed(&self, report: &TableReport) {
+        let line = format!(
+            "{}: {} rows written, {} deleted, at {}",
+            report.raw_table,
+            report.rows,
+            report.deletes,
+            report.position.as_deref().unwrap_or("the place it was")
+        );
+        self.say(Level::Info, &line);
+        let Some(asset_key) = self.asset_key(&report.raw_table) else { return };
+        let mut metadata = BTreeMap::from([
+            ("rows".to_owned(), Metadata::from(report.rows)),
+            ("deletes".to_owned(), Metadata::from(report.deletes)),
+            ("bytes".to_owned(), Metadata::from(report.bytes)),
+            ("files".to_owned(), Metadata::from(report.files)),
+            ("seconds".to_owned(), Metadata::from(report.seconds)),
+        ]);
+        if let Some(snapshot_id) = report.snapshot_id {
+            metadata.insert("snapshot_id".to_owned(), Metadata::Text(snapshot_id.to_string()));
+        }
+        if let Some(position) = &report.position {
+            metadata.insert("position".to_owned(), Metadata::Text(position.clone()));
+        }
+        let data_version = report.position.clone();
+        let materialization = Materialization { asset_key, metadata, data_version };
+        self.sent(self.pipes.report_materialization(&materialization));
+    }
+
     /// A table failed for good.
     pub fn failed(&self, report: &TableReport) {
         let advice = report.advice.as_deref().unwrap_or_default();

@@ -3,6 +3,7 @@
 //! Units are sources: they are read one after the other unless `ingest.units` says otherwise. Within a unit, tables
 //! that fail for a transient reason are tried again under a new snapshot, and only they; what was committed stays.
 
+pub mod capture;
 mod dagster;
 mod postgres;
 
@@ -23,10 +24,12 @@ use ol_pipes::Pipes;
 
 use crate::config::Config;
 use crate::error::{Definite, Error};
-use crate::inventory::{Inventory, SourceKind, Unit};
+use crate::inventory::{Inventory, ReplicationMethod, SourceKind, Table, Unit};
 use crate::report::{RunReport, TableReport};
 use crate::source::postgres::settings::SourceAddress;
 
+use self::capture::{CaptureJob, postgres_change_capture};
+pub use self::capture::Until;
 pub use dagster::Reporter;
 pub use postgres::{TableDone, UnitJob, postgres_full_load};
 
@@ -61,16 +64,21 @@ pub async fn open_lake(platform: &Platform, config: &Config) -> Result<Arc<Lake>
     Ok(Arc::new(lake))
 }
 
-/// Runs every unit of the inventory. Every table is in the report, whatever happened.
+/// Runs every unit of the inventory. Every table is in the report, whatever happened. Tables that are followed by their
+/// changes are followed until `until`; the others are read once.
 ///
 /// # Errors
 /// The lake cannot be opened; then nothing was read.
-pub async fn run(context: &RunContext, inventory: Inventory) -> Result<RunReport, Error> {
+pub async fn run(
+    context: &RunContext,
+    inventory: Inventory,
+    until: Until,
+) -> Result<RunReport, Error> {
     let run_id = uuid::Uuid::now_v7().to_string();
     let lake = open_lake(&context.platform, &context.config).await?;
     let units = futures::stream::iter(inventory.units.into_iter().map(|unit| {
         let (lake, run_id) = (Arc::clone(&lake), run_id.clone());
-        async move { run_unit(context, unit, lake, run_id).await }
+        async move { run_unit(context, unit, lake, run_id, until).await }
     }));
     let tables: Vec<Vec<TableReport>> = units.buffered(context.config.ingest.units).collect().await;
     let report = RunReport::new(run_id, tables.into_iter().flatten().collect());
@@ -83,6 +91,7 @@ async fn run_unit(
     unit: Unit,
     lake: Arc<Lake>,
     run_id: String,
+    until: Until,
 ) -> Vec<TableReport> {
     let fail_all = |unit: &Unit, error: &Error| -> Vec<TableReport> {
         let reports = unit
@@ -101,24 +110,48 @@ async fn run_unit(
         let error = Error::new(Definite::ModeUnsupported).with("source_kind", unit.source_kind);
         return fail_all(&unit, &error);
     }
-    let job = UnitJob {
+    let is_followed = |table: &Table| {
+        unit.replication_method == ReplicationMethod::Cdc && table.sync_mode.is_incremental()
+    };
+    let followed: Vec<usize> = (0..).zip(&unit.tables).filter(|(_, t)| is_followed(t)).map(|(i, _)| i).collect();
+    let mut read = unit.clone();
+    read.tables.retain(|table| !is_followed(table));
+    let job = |unit: Unit| UnitJob {
         context: context.clone(),
-        unit: unit.clone(),
-        run_id,
+        unit: Arc::new(unit),
+        run_id: run_id.clone(),
         extracted_at_microseconds: microseconds(context.clock.now()),
     };
-    let address = SourceAddress::of(&unit.id);
-    let source =
-        Endpoint::<ApplicationPostgres, _>::of_any_deployment(&unit.id.deployment, address);
-    let sink = Endpoint::<RawLake, _>::new(lake);
+    let source = || {
+        let address = SourceAddress::of(&unit.id);
+        Endpoint::<ApplicationPostgres, _>::of_any_deployment(&unit.id.deployment, address)
+    };
+    let sink = || Endpoint::<RawLake, _>::new(Arc::clone(&lake));
     let runner = Runner::new(Arc::new(LogObserver));
-    match runner.run(declared!(postgres_full_load), source, sink, job).await {
-        Ok(reports) => reports,
-        Err(error) => {
-            tracing::error!(unit = %unit.id, error = %ol_chassis::error::chain(&error), "the unit failed");
-            fail_all(&unit, &error)
+    let mut reports = Vec::new();
+    if !read.tables.is_empty() {
+        let job = job(read.clone());
+        match runner.run(declared!(postgres_full_load), source(), sink(), job).await {
+            Ok(done) => reports.extend(done),
+            Err(error) => {
+                tracing::error!(unit = %unit.id, error = %ol_chassis::error::chain(&error), "the unit failed");
+                reports.extend(fail_all(&read, &error));
+            }
         }
     }
+    if !followed.is_empty() {
+        let capture = CaptureJob { job: Arc::new(job(unit.clone())), tables: followed, until };
+        match runner.run(declared!(postgres_change_capture), source(), sink(), capture).await {
+            Ok(done) => reports.extend(done),
+            Err(error) => {
+                tracing::error!(unit = %unit.id, error = %ol_chassis::error::chain(&error), "the unit failed");
+                reports.extend(fail_all(&unit, &error));
+            }
+        }
+    }
+    let place = |raw_table: &str| unit.tables.iter().position(|t| t.raw_table == raw_table);
+    reports.sort_by_key(|report| place(&report.raw_table));
+    reports
 }
 
 fn microseconds(time: SystemTime) -> i64 {

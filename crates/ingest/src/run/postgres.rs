@@ -29,7 +29,7 @@ pub struct UnitJob {
     /// The run it is part of.
     pub context: RunContext,
     /// The unit, with the selected tables only.
-    pub unit: Unit,
+    pub unit: Arc<Unit>,
     /// The run's identifier.
     pub run_id: String,
     /// When the run began, in microseconds since 1970-01-01 UTC.
@@ -256,6 +256,7 @@ impl UnitJob {
             mode_word: table.sync_mode.word(),
             contract,
             run_id: self.run_id.clone(),
+            claim: None,
         };
         let target = Target::new(Arc::clone(lake), base, change, settings)?;
         let guard = ShrinkGuard {
@@ -271,7 +272,8 @@ impl UnitJob {
         })
     }
 
-    fn loading(&self, settings: Settings, labels: Vec<(String, Option<f64>)>) -> Loading {
+    /// What the loads of the unit share.
+    pub(super) fn loading(&self, settings: Settings, labels: Vec<(String, Option<f64>)>) -> Loading {
         let context = &self.context;
         let estimate = |rows: f64| format!("{rows:.0}").parse().ok();
         let total = labels.iter().map(|(_, rows)| *rows).sum::<Option<f64>>().and_then(estimate);

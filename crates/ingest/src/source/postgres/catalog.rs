@@ -84,6 +84,8 @@ pub struct Column {
     pub not_null: bool,
     /// Whether its values come from an identity.
     pub identity: bool,
+    /// Whether rows have a value without being given one: a default, or one from when the column was added.
+    pub has_default: bool,
     /// Whether its values are computed from others.
     pub generated: bool,
     /// The comment on it.
@@ -128,6 +130,10 @@ pub struct TypeRow {
     pub dimensions: i16,
     /// Whether it is the array type of its element (and not a vector type such as `int2vector`).
     pub is_array: bool,
+    /// What stands between the elements of an array of it: a comma, but for `box` and some of extensions.
+    pub delimiter: u8,
+    /// Whether it has a function that casts it to `json`, which `array_to_json` then uses.
+    pub json_cast: bool,
     /// The output function.
     pub output: Output,
 }
@@ -168,6 +174,12 @@ impl Types {
     /// The oid of the first type with this name.
     pub(super) fn oid(&self, name: &str) -> Option<u32> {
         self.0.iter().find(|(_, row)| row.name == name).map(|(oid, _)| *oid)
+    }
+
+    /// The name of a type, for messages.
+    #[must_use]
+    pub fn name(&self, oid: u32) -> String {
+        self.get(oid).map_or_else(|| format!("type {oid}"), |row| row.name.clone())
     }
 
     /// The kind of a type behind all its domains.
@@ -213,7 +225,7 @@ ORDER BY n.nspname, c.relname";
 
 const COLUMNS: &str = "
 SELECT a.attrelid, a.attname::text AS name, a.atttypid, a.atttypmod, a.attndims::int2 AS attndims, a.attnotnull,
-       a.attidentity::text <> '' AS identity, a.attgenerated::text <> '' AS generated,
+       a.attidentity::text <> '' AS identity, a.atthasdef OR a.atthasmissing AS has_default, a.attgenerated::text <> '' AS generated,
        pg_catalog.format_type(a.atttypid, a.atttypmod) AS type_text,
        pg_catalog.col_description(a.attrelid, a.attnum) AS comment
 FROM pg_catalog.pg_attribute a
@@ -238,6 +250,9 @@ WITH RECURSIVE used(oid) AS (
     WHERE n.oid <> 0)
 SELECT t.oid, n.nspname::text AS namespace, t.typname::text AS name, t.typtype::text AS kind, t.typelem,
        t.typbasetype, t.typtypmod, t.typndims::int2 AS typndims, coalesce(e.typarray = t.oid, false) AS is_array,
+       t.typdelim::text AS delimiter,
+       EXISTS (SELECT FROM pg_catalog.pg_cast k WHERE k.castsource = t.oid AND k.castmethod = 'f'
+               AND k.casttarget = 'pg_catalog.json'::pg_catalog.regtype) AS json_cast,
        pg_catalog.quote_ident(pn.nspname) || '.' || pg_catalog.quote_ident(p.proname) AS output,
        CASE WHEN a.oid = t.oid OR a.typtype = 'p' THEN '' ELSE '::' || pg_catalog.format_type(a.oid, NULL) END
            AS output_cast
@@ -334,6 +349,7 @@ fn column(row: &PgRow) -> Result<Column, sqlx::Error> {
         type_text: row.try_get("type_text")?,
         not_null: row.try_get("attnotnull")?,
         identity: row.try_get("identity")?,
+        has_default: row.try_get("has_default")?,
         generated: row.try_get("generated")?,
         comment: row.try_get("comment")?,
     })
@@ -359,6 +375,8 @@ fn type_row(row: &PgRow) -> Result<TypeRow, sqlx::Error> {
         modifier: row.try_get("typtypmod")?,
         dimensions: row.try_get("typndims")?,
         is_array: row.try_get("is_array")?,
+        delimiter: row.try_get::<String, _>("delimiter")?.bytes().next().unwrap_or(b','),
+        json_cast: row.try_get("json_cast")?,
         output: Output { function: row.try_get("output")?, cast: row.try_get("output_cast")? },
     })
 }

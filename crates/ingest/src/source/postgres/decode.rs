@@ -137,11 +137,12 @@ impl Decoder {
             Self::Unsigned4(builder) => {
                 builder.append_value(i64::from(u32::from_be_bytes(fixed(bytes)?)));
             }
-            Self::Float4(builder) => builder.append_value(f32::from_be_bytes(fixed(bytes)?)),
-            Self::Float4AsDouble(builder) => {
-                builder.append_value(f64::from(f32::from_be_bytes(fixed(bytes)?)));
+            Self::Float4(builder) => builder.append_value(single(bytes)?),
+            Self::Float4AsDouble(builder) => builder.append_value(f64::from(single(bytes)?)),
+            Self::Float8(builder) => {
+                let value = f64::from_be_bytes(fixed(bytes)?);
+                builder.append_value(if value.is_nan() { f64::NAN } else { value });
             }
-            Self::Float8(builder) => builder.append_value(f64::from_be_bytes(fixed(bytes)?)),
             Self::Decimal { builder, precision, scale } => {
                 let numeric = Numeric::parse(bytes).ok_or(Undecodable)?;
                 match numeric.decimal(*precision, *scale) {
@@ -405,6 +406,13 @@ fn array_text(
     }
     out.push('}');
     Ok(out)
+}
+
+/// There is one NaN, whatever its sign and payload: `Infinity - Infinity` makes a negative one at the server, which
+/// prints and compares it like any other.
+fn single(bytes: &[u8]) -> Result<f32, Undecodable> {
+    let value = f32::from_be_bytes(fixed(bytes)?);
+    Ok(if value.is_nan() { f32::NAN } else { value })
 }
 
 fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Undecodable> {

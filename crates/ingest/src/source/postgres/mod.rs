@@ -9,6 +9,7 @@ pub mod full_load;
 pub(crate) mod moment;
 mod numeric;
 pub mod plan;
+pub mod replication;
 pub mod reread;
 pub mod rows;
 pub mod session;

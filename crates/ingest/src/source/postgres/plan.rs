@@ -3,8 +3,9 @@
 use ol_lake::schema::{LakeColumn, LakeSchema};
 use ol_lake::{colliding_names, unreadable_name};
 
-use super::catalog::{Catalog, Relation};
+use super::catalog::{Catalog, Column, Relation, RelationKind, Types};
 use super::discover;
+use super::replication::message::RelationMessage;
 use super::types::Reading;
 use crate::column::{declared, metadata};
 use crate::error::{Definite, Error};
@@ -55,6 +56,15 @@ pub fn plan(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, 
 
 fn decide(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, Error> {
     let mode = mode(unit, table)?;
+    let (relation, readings) = read(table, catalog)?;
+    Ok(TablePlan { relation, readings, mode })
+}
+
+/// The relation of a table and how its columns are read, whatever becomes of them.
+///
+/// # Errors
+/// The failure that refuses or blocks the table.
+pub fn read(table: &Table, catalog: &Catalog) -> Result<(Relation, Vec<Reading>), Error> {
     let relation = catalog
         .relations
         .iter()
@@ -76,6 +86,18 @@ fn decide(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, Er
             "excluded_columns or overrides name a column that the table does not have",
         ));
     }
+    Ok((relation.clone(), readings(table, relation, &catalog.types)?))
+}
+
+/// How the columns of a relation are read, without those that the inventory excludes.
+///
+/// # Errors
+/// A column cannot be read faithfully, or readers of the lake would confuse names.
+pub fn readings(
+    table: &Table,
+    relation: &Relation,
+    types: &Types,
+) -> Result<Vec<Reading>, Error> {
     let mut readings = Vec::new();
     for column in &relation.columns {
         if table.excluded_columns.contains(&column.name) {
@@ -87,17 +109,65 @@ fn decide(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, Er
                 Error::new(Definite::TypeRefused).with("column", &column.name).with("type", text)
             })?),
         };
-        readings.push(Reading::decide(column, &catalog.types, declared.as_ref()).map_err(
-            |refusal| {
-                Error::new(Definite::TypeRefused)
-                    .with("column", &refusal.column)
-                    .with("type", &column.type_text)
-                    .with("reason", &refusal.reason)
-            },
-        )?);
+        readings.push(Reading::decide(column, types, declared.as_ref()).map_err(|refusal| {
+            Error::new(Definite::TypeRefused)
+                .with("column", &refusal.column)
+                .with("type", &column.type_text)
+                .with("reason", &refusal.reason)
+        })?);
     }
     names(&readings)?;
-    Ok(TablePlan { relation: relation.clone(), readings, mode })
+    Ok(readings)
+}
+
+/// The relation as the stream describes it. A column that the catalog has in the same form keeps what only the catalog
+/// says of it; of any other, only name and type are known.
+#[must_use]
+pub fn relation_of_stream(
+    table: &Table,
+    catalog: &Catalog,
+    message: &RelationMessage,
+) -> Relation {
+    let known = catalog
+        .relations
+        .iter()
+        .find(|relation| relation.namespace == table.namespace && relation.name == table.name);
+    let columns = message.columns.iter().map(|streamed| {
+        let same = known.into_iter().flat_map(|relation| &relation.columns).find(|column| {
+            column.name == streamed.name
+                && column.type_oid == streamed.type_oid
+                && column.modifier == streamed.modifier
+        });
+        same.cloned().unwrap_or_else(|| Column {
+            name: streamed.name.clone(),
+            type_oid: streamed.type_oid,
+            modifier: streamed.modifier,
+            dimensions: 0,
+            type_text: catalog.types.name(streamed.type_oid),
+            not_null: false,
+            identity: false,
+            has_default: false,
+            generated: false,
+            comment: None,
+        })
+    });
+    let columns: Vec<Column> = columns.collect();
+    let primary_key = known.map(|relation| relation.primary_key.clone()).unwrap_or_default();
+    Relation {
+        oid: message.oid,
+        namespace: message.namespace.clone(),
+        name: message.name.clone(),
+        kind: known.map_or(RelationKind::Table, |relation| relation.kind),
+        partition_of: None,
+        has_children: known.is_some_and(|relation| relation.has_children),
+        is_heap: true,
+        rows_hidden: false,
+        row_estimate: None,
+        bytes: 0,
+        comment: known.and_then(|relation| relation.comment.clone()),
+        columns,
+        primary_key,
+    }
 }
 
 /// What this version carries out, and what it says no to.

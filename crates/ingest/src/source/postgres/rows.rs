@@ -30,12 +30,24 @@ pub struct BatchLimit {
 /// Why the stream cannot be decoded; names the column, never the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
-    /// The stream is not binary COPY.
-    #[error("the server's COPY stream does not have the documented form: {0}")]
+    /// The stream is not what its documentation says.
+    #[error("the server's rows do not have the documented form: {0}")]
     Form(&'static str),
     /// A value is not what its type's send function writes.
     #[error("column {column} holds bytes that are not a value of its type")]
     Value {
+        /// The column.
+        column: String,
+    },
+    /// The change stream does not say the value of a column, and it cannot be left open.
+    #[error("the source did not log the value of column {column}")]
+    Unknown {
+        /// The column.
+        column: String,
+    },
+    /// A value of a key does not fit its column, so the row could not be found by it.
+    #[error("column {column} of the key holds a value that does not fit its type in the lake")]
+    OddKey {
         /// The column.
         column: String,
     },

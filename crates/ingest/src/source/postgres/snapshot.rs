@@ -39,7 +39,7 @@ const BLOCK_BYTES: u64 = 8192;
 /// `row_security = off` makes a query fail that row-level security would otherwise thin out silently. The
 /// statement timeout is off because a COPY is long by nature; locks are not waited for long, because whoever
 /// waits for a lock blocks everybody behind him.
-const SESSION: &str = "
+pub(super) const SESSION: &str = "
 SET client_encoding = 'UTF8'; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres';
 SET extra_float_digits = 1; SET bytea_output = 'hex'; SET quote_all_identifiers = off;
 SET search_path = \"$user\", public; SET row_security = off; SET statement_timeout = 0; SET lock_timeout = '30s';
@@ -63,37 +63,35 @@ impl Keeper {
     /// # Errors
     /// The server is not reachable, refuses the login, or is too old.
     pub async fn open(settings: &Settings) -> Result<Self, SourceError> {
-        if let Address::Tcp { host, port } = &settings.address {
-            // sqlx reports a name without an address like any other socket error.
-            let found = tokio::net::lookup_host((host.as_str(), *port)).await;
-            drop(found.map_err(|_| SourceError::HostUnknown)?);
-        }
-        let options = settings.options();
-        let connecting = PgConnection::connect_with(&options);
-        let mut connection = tokio::time::timeout(settings.connect_timeout, connecting)
-            .await
-            .map_err(|_| SourceError::ConnectTimeout(settings.connect_timeout))??;
-        connection.execute(SESSION).await?;
-        let version: i32 =
-            sqlx::query_scalar("SELECT pg_catalog.current_setting('server_version_num')::int4")
-                .fetch_one(&mut connection)
-                .await?;
-        if version < MINIMUM_VERSION {
-            return Err(SourceError::TooOld(version));
-        }
+        let (mut connection, version) = connect(settings).await?;
         let position: String = sqlx::query_scalar(
             "SELECT (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
              ELSE pg_catalog.pg_current_wal_lsn() END)::text",
         )
         .fetch_one(&mut connection)
         .await?;
-        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        let snapshot: String = sqlx::query_scalar("SELECT pg_catalog.pg_export_snapshot()")
-            .fetch_one(&mut connection)
-            .await?;
+        connection.execute(BEGIN).await?;
+        let snapshot = export(&mut connection).await?;
         let position =
             position.parse().map_err(|_| SourceError::Protocol("a log position".into()))?;
         Ok(Self { connection, snapshot, position, version })
+    }
+
+    /// Connects, imports a snapshot that another connection has exported at `position`, the one that created a
+    /// replication slot, and exports it anew. Readers work as in a full load, and the other connection may go on.
+    ///
+    /// # Errors
+    /// Those of [`Keeper::open`], or the snapshot is gone.
+    pub async fn open_at(
+        settings: &Settings,
+        snapshot: &str,
+        position: u64,
+    ) -> Result<Self, SourceError> {
+        let (mut connection, version) = connect(settings).await?;
+        connection.execute(BEGIN).await?;
+        connection.execute(import(snapshot).as_str()).await?;
+        let snapshot = export(&mut connection).await?;
+        Ok(Self { connection, snapshot, position: Position::Lsn(position), version })
     }
 
     /// The catalog as of the snapshot.
@@ -111,6 +109,40 @@ impl Keeper {
     pub async fn close(self) -> Result<(), SourceError> {
         Ok(self.connection.close().await?)
     }
+}
+
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// The statement by which a transaction that has just begun sees what another sees.
+fn import(snapshot: &str) -> String {
+    format!("SET TRANSACTION SNAPSHOT '{}'", snapshot.replace('\'', "''"))
+}
+
+async fn export(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
+    sqlx::query_scalar("SELECT pg_catalog.pg_export_snapshot()").fetch_one(connection).await
+}
+
+/// A connection with our settings, and the server's version.
+pub(super) async fn connect(settings: &Settings) -> Result<(PgConnection, i32), SourceError> {
+    if let Address::Tcp { host, port } = &settings.address {
+        // sqlx reports a name without an address like any other socket error.
+        let found = tokio::net::lookup_host((host.as_str(), *port)).await;
+        drop(found.map_err(|_| SourceError::HostUnknown)?);
+    }
+    let options = settings.options();
+    let connecting = PgConnection::connect_with(&options);
+    let mut connection = tokio::time::timeout(settings.connect_timeout, connecting)
+        .await
+        .map_err(|_| SourceError::ConnectTimeout(settings.connect_timeout))??;
+    connection.execute(SESSION).await?;
+    let version: i32 =
+        sqlx::query_scalar("SELECT pg_catalog.current_setting('server_version_num')::int4")
+            .fetch_one(&mut connection)
+            .await?;
+    if version < MINIMUM_VERSION {
+        return Err(SourceError::TooOld(version));
+    }
+    Ok((connection, version))
 }
 
 /// A range of the blocks of a heap, `[start, end)`; no end means to the last one there is.
@@ -207,9 +239,8 @@ impl Reader {
     /// The connection is lost, or the snapshot is gone.
     pub fn enter(&mut self) -> Result<(), WireError> {
         self.connection.execute("ROLLBACK")?;
-        self.connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-        let name = self.snapshot.replace('\'', "''");
-        self.connection.execute(&format!("SET TRANSACTION SNAPSHOT '{name}'"))
+        self.connection.execute(BEGIN)?;
+        self.connection.execute(&import(&self.snapshot))
     }
 
     /// Locks the relation against change, and says whether it is still the one that the snapshot knows.

@@ -66,6 +66,34 @@ enum Expression {
     Json { output: Output },
 }
 
+/// How the text in which change capture sends a value becomes what COPY sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Streamed {
+    /// The text is a value of the wire form.
+    Scalar,
+    /// The text is an array, whose elements are values of the wire form's element.
+    List { delimiter: u8 },
+    /// The text is an array, and the value is the JSON that `array_to_json` makes of it.
+    Json { delimiter: u8, element: JsonElement },
+    /// It cannot: the reason.
+    Not(&'static str),
+}
+
+/// How `array_to_json` prints an element (PostgreSQL source, `json_categorize_type` and `datum_to_json`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum JsonElement {
+    /// Bare where it is a JSON number, else as text.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// As it is.
+    Json,
+    /// Text in the form of XSD: `T` before the time, `+00:00` after it.
+    Moment,
+    /// Text.
+    Text,
+}
+
 /// How one column is read, and what becomes of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
@@ -76,6 +104,8 @@ pub struct Reading {
     /// The binary form that arrives.
     pub wire: Wire,
     expression: Expression,
+    /// How its text becomes the same value.
+    pub(super) streamed: Streamed,
 }
 
 /// Why a column cannot be read faithfully.
@@ -107,6 +137,7 @@ impl Reading {
             contract: ColumnContract { source: column.type_text.clone(), lake, fidelity, note },
             wire: resolved.wire,
             expression: resolved.expression,
+            streamed: resolved.streamed,
         };
         if let Some(declared) = declared {
             reading.declare(declared, &resolved.output).map_err(refuse)?;
@@ -123,6 +154,7 @@ impl Reading {
             (LakeType::String, _) => {
                 self.wire = Wire::Text;
                 self.expression = Expression::Output(output.clone());
+                self.streamed = Streamed::Scalar;
                 (Fidelity::Text, "declared in the inventory")
             }
             (LakeType::Decimal { .. }, Wire::Numeric) => (
@@ -198,6 +230,7 @@ struct Resolved {
     source: SourceType,
     wire: Wire,
     expression: Expression,
+    streamed: Streamed,
     /// The qualified output function, for a declared `string`.
     output: Output,
 }
@@ -211,6 +244,7 @@ fn resolve(types: &Types, oid: u32, modifier: i32, dimensions: i16) -> Result<Re
         source,
         wire,
         expression: Expression::Column,
+        streamed: Streamed::Scalar,
         output: output.clone(),
     };
     match row.kind {
@@ -232,17 +266,23 @@ fn rendered(output: Output) -> Resolved {
         source: SourceType::Rendered,
         wire: Wire::Text,
         expression: Expression::Output(output.clone()),
+        streamed: Streamed::Scalar,
         output,
     }
 }
 
 fn array(types: &Types, row: &TypeRow, modifier: i32, dimensions: i16) -> Result<Resolved, String> {
     let output = row.output.clone();
+    let delimiter = types.get(row.element).map_or(b',', |element| element.delimiter);
     if dimensions > 1 {
         return Ok(Resolved {
             source: SourceType::NestedList,
             wire: Wire::Text,
             expression: Expression::Json { output: output.clone() },
+            streamed: match json_element(types, row.element) {
+                Ok(element) => Streamed::Json { delimiter, element },
+                Err(reason) => Streamed::Not(reason),
+            },
             output,
         });
     }
@@ -263,8 +303,38 @@ fn array(types: &Types, row: &TypeRow, modifier: i32, dimensions: i16) -> Result
         source: SourceType::List(Box::new(element.source)),
         wire: Wire::List(Box::new(element.wire)),
         expression,
+        streamed: Streamed::List { delimiter },
         output,
     })
+}
+
+/// How `array_to_json` prints elements of a type, or why its text does not say.
+fn json_element(types: &Types, oid: u32) -> Result<JsonElement, &'static str> {
+    let row = types.get(oid).ok_or("the type of its elements is not in the catalog")?;
+    match row.kind {
+        TypeKind::Domain => json_element(types, row.base),
+        TypeKind::Composite => Err(
+            "several dimensions of a composite type: the JSON of its fields is not in their text",
+        ),
+        _ if row.json_cast => {
+            Err("several dimensions of a type with a cast to json, which its text does not show")
+        }
+        TypeKind::Base if row.is_array => {
+            Err("several dimensions of a domain over an array, which its text does not show")
+        }
+        TypeKind::Base if row.namespace == "pg_catalog" => Ok(match row.name.as_str() {
+            "int2" | "int4" | "int8" | "float4" | "float8" | "numeric" => JsonElement::Number,
+            "bool" => JsonElement::Boolean,
+            "json" | "jsonb" => JsonElement::Json,
+            "date" | "timestamp" | "timestamptz" => JsonElement::Moment,
+            _ => JsonElement::Text,
+        }),
+        TypeKind::Base
+        | TypeKind::Enumeration
+        | TypeKind::Range
+        | TypeKind::Multirange
+        | TypeKind::Pseudo => Ok(JsonElement::Text),
+    }
 }
 
 /// Every base type of `pg_catalog`, without arrays: what `built_in` decides. A test compares it with a server.
@@ -330,7 +400,8 @@ fn built_in(row: &TypeRow, modifier: i32) -> Result<Resolved, String> {
             ));
         }
     };
-    Ok(Resolved { source, wire, expression: Expression::Column, output })
+    let (expression, streamed) = (Expression::Column, Streamed::Scalar);
+    Ok(Resolved { source, wire, expression, streamed, output })
 }
 
 /// The declared digits of a `numeric`, out of its type modifier.

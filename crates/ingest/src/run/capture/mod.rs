@@ -1,0 +1,421 @@
+//! The flow of changes from an application's Postgres to the raw lake: the function is the arrow.
+//!
+//! ```text
+//!   prepare ── what server, publication, slot and lake say ──▶ sync::assess
+//!      │ copies (new tables)                    │ followed tables
+//!      ▼                                        ▼
+//!   copy ── under a slot's snapshot        session ── stream ▶ writer ▶ commit ▶ acknowledge
+//!      └────────── ended ──▶ regroup ◀──────────┘
+//! ```
+//!
+//! A session has a fixed set of tables. When a copy ends, or a table has to be copied, the session ends at the next
+//! border between transactions and is prepared anew; what the copied table missed is sent again from where it held
+//! the slot, and the others skip it by their positions.
+
+mod copy;
+mod plan;
+mod prepare;
+mod session;
+mod shape;
+pub mod state;
+mod watch;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use c4model::platform::{ApplicationPostgres, RawLake};
+use c4model::{Sink, Source};
+use ol_lake::Lake;
+
+use self::copy::{Copied, Copying};
+use self::prepare::{Preparation, Prepared};
+use self::session::{Ended, Goal, Pace, Session, TableEnd};
+use self::watch::Watch;
+use self::writer::{Tally, Writing};
+use super::{Reporter, UnitJob};
+use crate::column::batch::RunColumns;
+use crate::error::{Doing, Error, Result, Transient};
+use crate::metrics;
+use crate::policy::policy;
+use crate::report::TableReport;
+use crate::source::postgres::replication::slot::Control;
+use crate::source::postgres::replication::stream::ReplicationStream;
+use crate::source::postgres::rows::BatchLimit;
+use crate::source::postgres::settings::{Settings, SourceAddress};
+use crate::sync::Progress;
+
+pub use plan::{CapturePlan, Shape};
+pub use session::forget;
+
+/// When to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// When everything that the source had logged at the beginning of the last session is in the lake.
+    CaughtUp,
+    /// On request.
+    Stopped,
+}
+
+/// What is to be followed.
+pub struct CaptureJob {
+    /// The whole unit: one slot serves all its tables.
+    pub job: Arc<UnitJob>,
+    /// The tables of it that are followed by their changes.
+    pub tables: Vec<usize>,
+    /// When to stop.
+    pub until: Until,
+}
+
+c4model::flow! { postgres_change_capture {
+    moves: "Row changes",
+    tech: "Logical replication",
+    tech_onward: "Parquet, Iceberg",
+    idempotent: "each change once, by its place in the log",
+    kind: Streamed,
+    by: Through,
+    owner: "data platform",
+    cadence: "as it happens, or by Dagster",
+    retry: "3 tries, backoff",
+    timeout: "600 s without a byte",
+} }
+/// Follows the changes of a unit's tables. Every table is in the answer.
+///
+/// # Errors
+/// None: what concerns the unit as a whole is in the report of each of its tables.
+pub async fn postgres_change_capture(
+    source: Source<ApplicationPostgres, SourceAddress>,
+    sink: Sink<RawLake, Arc<Lake>>,
+    capture: CaptureJob,
+) -> Result<Vec<TableReport>> {
+    let started = Instant::now();
+    let mut run = Run {
+        capture: &capture,
+        lake: sink.endpoint(),
+        ends: BTreeMap::new(),
+        held: BTreeMap::new(),
+    };
+    let config = &capture.job.context.config.ingest;
+    let mut attempt = 1;
+    let failure = loop {
+        let began = Instant::now();
+        let Err(error) = run.attempt(source.endpoint()).await else { break None };
+        let cause = ol_chassis::error::chain(&error);
+        let stop = capture.job.context.shutdown.is_requested();
+        // A stream that has run well for a while has earned its tries anew.
+        if capture.until == Until::Stopped && began.elapsed() > Duration::from_secs(60) {
+            attempt = 1;
+        }
+        let retry = policy(error.failure()).retry && attempt < config.attempts && !stop;
+        tracing::warn!(unit = %capture.job.unit.id, attempt, retry, error = %cause, "the stream failed");
+        if !retry {
+            break Some(error);
+        }
+        let factor = 2f64.powi(i32::try_from(attempt).unwrap_or(8).min(8) - 1);
+        attempt += 1;
+        tokio::select! {
+            () = capture.job.context.clock.sleep(Duration::from_secs_f64(config.retry_seconds * factor)) => {}
+            () = capture.job.context.shutdown.requested() => {}
+        }
+    };
+    let reports = run.reports(failure.as_ref(), started.elapsed().as_secs_f64());
+    let moved = |end: &TableEnd| (end.tally.rows + end.tally.deletes, end.tally.bytes);
+    for (rows, bytes) in run.ends.values().map(moved) {
+        sink.moved(rows, bytes);
+    }
+    Ok(reports)
+}
+
+/// One run over a unit.
+struct Run<'a> {
+    capture: &'a CaptureJob,
+    lake: &'a Arc<Lake>,
+    ends: BTreeMap<usize, TableEnd>,
+    /// Where failed tables hold the slot, over sessions.
+    held: BTreeMap<usize, u64>,
+}
+
+impl Run<'_> {
+    fn job(&self) -> &UnitJob {
+        &self.capture.job
+    }
+
+    /// Sessions, until the goal or a failure of the whole.
+    async fn attempt(&mut self, address: &SourceAddress) -> Result<()> {
+        let (_url, settings) = address.resolve().await?;
+        let opened = Control::open(&settings).await;
+        let mut control = opened.map_err(|error| error.into_error(Doing::Connecting))?;
+        prepare::lock(&mut control, &self.job().unit).await?;
+        let mut copying: Option<Copying> = None;
+        let result = self.sessions(&settings, control, &mut copying).await;
+        if let Some(copying) = copying {
+            if result.is_err() {
+                // Readers leave at their next buffer only when the process stops; a failed session waits for them.
+                tracing::info!(unit = %self.job().unit.id, "waiting for copies to end");
+            }
+            copying.join().await;
+        }
+        result
+    }
+
+    async fn sessions(
+        &mut self,
+        settings: &Settings,
+        mut control: Control,
+        copying: &mut Option<Copying>,
+    ) -> Result<()> {
+        loop {
+            if self.job().context.shutdown.is_requested() {
+                return Err(Error::new(Transient::Stopped));
+            }
+            let regroup = Arc::new(AtomicBool::new(false));
+            if let Some(running) = copying {
+                let copied = running.harvest();
+                self.copied(copied);
+                if running.is_done() {
+                    *copying = None;
+                }
+            }
+            let active = copying.as_ref().map(|running| running.tables.clone()).unwrap_or_default();
+            let mut prepared = self.preparation(settings, &active).prepare(control).await?;
+            for (index, error) in std::mem::take(&mut prepared.failures) {
+                self.failed(index, error);
+            }
+            if let Some(keeper) = prepared.keeper.take() {
+                let copies = std::mem::take(&mut prepared.copies);
+                let mut failures = Vec::new();
+                *copying = Some(
+                    Copying::begin(
+                        self.lake,
+                        &self.capture.job,
+                        settings.clone(),
+                        keeper,
+                        copies,
+                        Arc::clone(&regroup),
+                        &mut failures,
+                    )
+                    .await,
+                );
+                for (index, error) in failures {
+                    self.failed(index, error);
+                }
+            }
+            if prepared.followed.is_empty() {
+                control = prepared.control;
+                let Some(running) = copying else { return Ok(()) };
+                let mut copied = Vec::new();
+                while let Some(one) = running.next().await {
+                    copied.push(one);
+                }
+                let any = copied.iter().any(|(_, result)| result.is_ok());
+                self.copied(copied);
+                *copying = None;
+                if !any {
+                    return self.first_transient();
+                }
+                continue;
+            }
+            let (ended, back) = self.session(settings, prepared, copying.as_ref(), regroup).await?;
+            control = back;
+            match ended {
+                Ended::Stopped => return Err(Error::new(Transient::Stopped)),
+                Ended::Regroup => {}
+                Ended::Reached if copying.is_none() => return self.first_transient(),
+                Ended::Reached => {}
+            }
+        }
+    }
+
+    fn preparation<'b>(&'b self, settings: &'b Settings, copying: &'b [usize]) -> Preparation<'b> {
+        let job = &self.capture.job;
+        let config = &job.context.config;
+        Preparation {
+            lake: self.lake,
+            namespace: job.context.platform.raw_namespace(),
+            unit: &job.unit,
+            tables: &self.capture.tables,
+            copying,
+            settings,
+            run_id: &job.run_id,
+            writing: Writing {
+                write: config.write_options(),
+                limit: BatchLimit {
+                    rows: config.ingest.batch_rows,
+                    bytes: config.ingest.batch_bytes,
+                },
+                run: RunColumns {
+                    position: String::new(),
+                    extracted_at_microseconds: job.extracted_at_microseconds,
+                    run_id: job.run_id.clone(),
+                },
+            },
+            shutdown: job.context.shutdown.clone(),
+        }
+    }
+
+    async fn session(
+        &mut self,
+        settings: &Settings,
+        prepared: Prepared,
+        copying: Option<&Copying>,
+        regroup: Arc<AtomicBool>,
+    ) -> Result<(Ended, Control)> {
+        let job = &self.capture.job;
+        let stream_settings = &job.context.config.stream;
+        let mut progress = Progress::new(prepared.confirmed, prepared.recorded);
+        for (index, since) in &self.held {
+            progress.hold(*index, *since);
+        }
+        for index in copying.iter().flat_map(|running| &running.tables) {
+            progress.hold(*index, copying.map_or(0, |running| running.began));
+        }
+        let goal = match (self.capture.until, copying.is_some()) {
+            (Until::CaughtUp, false) => Goal::Reach(prepared.end),
+            (Until::CaughtUp, true) | (Until::Stopped, _) => Goal::Endless,
+        };
+        let watch = Watch::new(
+            prepared.control,
+            prepared.catalog,
+            job.unit.id.to_string(),
+            prepared.name.clone(),
+            stream_settings.hold_bytes,
+        );
+        let mut session = Session {
+            lake: Arc::clone(self.lake),
+            unit: Arc::clone(&job.unit),
+            runtime: tokio::runtime::Handle::current(),
+            shutdown: job.context.shutdown.clone(),
+            progress,
+            tables: prepared.followed.into_iter().map(Some).collect(),
+            pace: Pace {
+                commit: Duration::from_secs_f64(stream_settings.commit_seconds),
+                commit_bytes: stream_settings.commit_bytes,
+                record: Duration::from_secs_f64(stream_settings.record_seconds),
+            },
+            goal,
+            regroup,
+            watch,
+            ends: BTreeMap::new(),
+            held: BTreeMap::new(),
+        };
+        let (settings, shutdown) = (settings.clone(), job.context.shutdown.clone());
+        let (name, confirmed) = (prepared.name, prepared.confirmed);
+        let running = tokio::task::spawn_blocking(move || {
+            let streamed = ReplicationStream::open(&settings, shutdown)
+                .and_then(|mut stream| {
+                    stream.start(&name, &name, confirmed)?;
+                    Ok(stream)
+                })
+                .map_err(|error| {
+                    crate::source::postgres::error::SourceError::from(error)
+                        .into_error(Doing::Reading)
+                });
+            let ended = streamed.and_then(|stream| session.run(stream));
+            (ended, session)
+        });
+        let (ended, session) = match running.await {
+            Ok(both) => both,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        for (index, end) in session.ends {
+            let known = self.ends.entry(index).or_default();
+            known.tally = known.tally + end.tally;
+            known.snapshot_id = end.snapshot_id.or(known.snapshot_id);
+            known.position = end.position.or(known.position);
+            known.failure = end.failure.or(known.failure.take());
+        }
+        self.held.extend(session.held);
+        Ok((ended?, session.watch.into_control()))
+    }
+
+    fn copied(&mut self, copied: Vec<Copied>) {
+        for (index, result) in copied {
+            match result {
+                Ok((totals, loaded)) => {
+                    let end = self.ends.entry(index).or_default();
+                    end.tally = end.tally
+                        + Tally {
+                            rows: totals.rows,
+                            deletes: 0,
+                            files: loaded.files,
+                            bytes: loaded.bytes,
+                            odd: totals.odd,
+                        };
+                    end.snapshot_id = Some(loaded.snapshot_id);
+                    end.position = loaded.position.parse().ok();
+                    end.failure = None;
+                    tracing::info!(table = index, rows = totals.rows, "a table was copied");
+                }
+                Err(error) => self.failed(index, error),
+            }
+        }
+    }
+
+    fn failed(&mut self, index: usize, error: Error) {
+        let table = self.job().unit.tables.get(index).map(|table| table.raw_table.clone());
+        let cause = ol_chassis::error::chain(&error);
+        tracing::warn!(table = table.unwrap_or_default(), error = %cause, "a table failed");
+        self.ends.entry(index).or_default().failure = Some(error);
+    }
+
+    /// A table whose copy failed for a transient reason is a reason to try again.
+    fn first_transient(&mut self) -> Result<()> {
+        for end in self.ends.values_mut() {
+            if end.failure.as_ref().is_some_and(Error::is_transient) {
+                if let Some(error) = end.failure.take() {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be said of each table.
+    fn reports(&self, failure: Option<&Error>, seconds: f64) -> Vec<TableReport> {
+        let reporter = Reporter::new(self.job().context.pipes.clone());
+        let mut reports = Vec::new();
+        for index in &self.capture.tables {
+            let Some(table) = self.job().unit.tables.get(*index) else { continue };
+            let end = self.ends.get(index);
+            let own = end.and_then(|end| end.failure.as_ref());
+            let of_all = failure.map(|error| error.again().with("unit", &self.job().unit.id));
+            let mut report = match own.or(of_all.as_ref()) {
+                Some(error) => TableReport::failed(&table.raw_table, table.sync_mode, error),
+                None => TableReport::done(&table.raw_table, table.sync_mode),
+            };
+            if let Some(end) = end {
+                report.rows = end.tally.rows;
+                report.deletes = end.tally.deletes;
+                report.bytes = end.tally.bytes;
+                report.files = end.tally.files;
+                report.snapshot_id = end.snapshot_id;
+                report.position = end.position.map(|position| position.to_string());
+            }
+            report.seconds = seconds;
+            if report.outcome == crate::report::TableOutcome::Done {
+                reporter.followed(&report);
+            } else {
+                reporter.failed(&report);
+            }
+            metrics::ended(&report);
+            reports.push(report);
+        }
+        reports
+    }
+}
+
+impl std::ops::Add for Tally {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            rows: self.rows + other.rows,
+            deletes: self.deletes + other.deletes,
+            files: self.files + other.files,
+            bytes: self.bytes + other.bytes,
+            odd: self.odd + other.odd,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! How a table is followed: which of its columns, into what kind of lake table, found by which key.
+
+use ol_lake::schema::{LakeColumn, LakeSchema};
+
+use crate::column::metadata;
+use crate::error::{Definite, Error, Result};
+use crate::inventory::{SyncMode, Table, Unit};
+use crate::source::postgres::catalog::{Catalog, Relation};
+use crate::source::postgres::plan;
+use crate::source::postgres::replication::message::RelationMessage;
+use crate::source::postgres::replication::publication::Wanted;
+use crate::source::postgres::replication::relation::streamable;
+use crate::source::postgres::types::Reading;
+
+/// What a followed table looks like in the lake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// One row a change.
+    Log,
+    /// One row a key; a deleted one goes, or, where `soft`, stays and is marked.
+    Merge {
+        /// Whether deleted rows stay.
+        soft: bool,
+    },
+}
+
+/// How one table is followed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CapturePlan {
+    /// The relation, as the catalog or the stream has it.
+    pub relation: Relation,
+    /// The columns that are followed.
+    pub readings: Vec<Reading>,
+    /// Columns that are not, each with the reason.
+    pub left_out: Vec<(String, String)>,
+    /// What the lake table looks like.
+    pub shape: Shape,
+    /// The columns that identify a row; empty for a log of a table without a key.
+    pub key: Vec<String>,
+}
+
+impl CapturePlan {
+    /// The plan of a table as the catalog describes it.
+    ///
+    /// # Errors
+    /// The failure that refuses or blocks the table.
+    pub fn of_catalog(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<Self> {
+        let shape = shape(table)?;
+        let (relation, readings) = plan::read(table, catalog)?;
+        Self::new(table, relation, readings, shape)
+            .map_err(|error| error.with("table", table.qualified_name()).with("unit", &unit.id))
+    }
+
+    /// The plan of a table as the stream describes it, which may be an earlier or a later one than the catalog's. A
+    /// column that the catalog knows in the same form keeps what only the catalog says of it.
+    ///
+    /// # Errors
+    /// The failure that refuses or blocks the table.
+    pub fn of_stream(
+        unit: &Unit,
+        table: &Table,
+        catalog: &Catalog,
+        message: &RelationMessage,
+    ) -> Result<Self> {
+        let shape = shape(table)?;
+        let relation = plan::relation_of_stream(table, catalog, message);
+        let readings = plan::readings(table, &relation, &catalog.types)?;
+        Self::new(table, relation, readings, shape)
+            .map_err(|error| error.with("table", table.qualified_name()).with("unit", &unit.id))
+    }
+
+    fn new(
+        table: &Table,
+        relation: Relation,
+        readings: Vec<Reading>,
+        shape: Shape,
+    ) -> Result<Self> {
+        let (mut followed, mut left_out) = (Vec::new(), Vec::new());
+        for reading in readings {
+            match streamable(&relation, &reading) {
+                Ok(()) => followed.push(reading),
+                Err(refusal) => left_out.push((refusal.column, refusal.reason)),
+            }
+        }
+        let key = match table.primary_key.is_empty() {
+            true => relation.primary_key.clone(),
+            false => table.primary_key.clone(),
+        };
+        let is_read = |name: &&String| followed.iter().any(|reading| reading.name == **name);
+        let key: Vec<String> = match (key.iter().find(|name| !is_read(name)), shape) {
+            (None, _) => key,
+            (Some(_), Shape::Log) => Vec::new(),
+            (Some(missing), Shape::Merge { .. }) => {
+                return Err(Error::new(Definite::InventoryInvalid)
+                    .with("column", missing)
+                    .with("reason", "the primary key names a column that is not followed"));
+            }
+        };
+        Ok(Self { relation, readings: followed, left_out, shape, key })
+    }
+
+    /// The lake table's columns: the source's, then ours.
+    #[must_use]
+    pub fn lake_schema(&self) -> LakeSchema {
+        let comment = |name: &str| {
+            self.relation.columns.iter().find(|column| column.name == name)?.comment.clone()
+        };
+        let mut columns: Vec<LakeColumn> = self
+            .readings
+            .iter()
+            .map(|reading| LakeColumn {
+                name: reading.name.clone(),
+                lake_type: reading.contract.lake.clone(),
+                required: false,
+                doc: comment(&reading.name),
+            })
+            .collect();
+        columns.extend(match self.shape {
+            Shape::Log => metadata::log(),
+            Shape::Merge { soft } => metadata::merge(soft),
+        });
+        LakeSchema { columns }
+    }
+
+    /// The table, as the publication must have it.
+    #[must_use]
+    pub fn wanted(&self, table: &Table) -> Wanted {
+        Wanted {
+            oid: self.relation.oid,
+            namespace: self.relation.namespace.clone(),
+            name: self.relation.name.clone(),
+            columns: self.readings.iter().map(|reading| reading.name.clone()).collect(),
+            excluded: table.excluded_columns.clone(),
+        }
+    }
+}
+
+/// What the inventory's sync mode asks for.
+fn shape(table: &Table) -> Result<Shape> {
+    match table.sync_mode {
+        SyncMode::IncrementalAppend => Ok(Shape::Log),
+        SyncMode::IncrementalUpdate | SyncMode::IncrementalDedupedHistory => {
+            Ok(Shape::Merge { soft: false })
+        }
+        SyncMode::IncrementalSoftDelete => Ok(Shape::Merge { soft: true }),
+        SyncMode::FullRefreshOverwrite
+        | SyncMode::FullRefreshOverwriteDeduped
+        | SyncMode::FullRefreshAppend
+        | SyncMode::FullRefreshUpdate
+        | SyncMode::FullRefreshSoftDelete => {
+            Err(Error::new(Definite::ModeUnsupported).with("sync_mode", table.sync_mode))
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! Before a session: what the server, the publication, the slot and the lake say, and what follows from it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ol_lake::{Lake, LakeTable, TableDefinition, TableName};
+
+use super::plan::CapturePlan;
+use super::session::Followed;
+use super::shape;
+use super::state::{self, Memory, Stamp};
+use super::writer::{TableWriter, Writing};
+use crate::error::{Definite, Doing, Error, Result, Transient};
+use crate::inventory::{Table, Unit};
+use crate::position::Position;
+use crate::source::postgres::catalog::Catalog;
+use crate::source::postgres::error::SourceError;
+use crate::source::postgres::replication::publication::{Wanted, default_name};
+use crate::source::postgres::replication::slot::{Control, SlotFacts};
+use crate::source::postgres::replication::stream::{ReplicationStream, SystemIdentity};
+use crate::source::postgres::settings::Settings;
+use crate::source::postgres::snapshot::Keeper;
+use crate::sync::{Assessment, Incarnation, SlotState, Start, Trouble, assess};
+use ol_chassis::shutdown::Shutdown;
+
+/// What a session and its copies begin with.
+pub struct Prepared {
+    /// For questions beside the stream. It also holds the unit's lock.
+    pub control: Control,
+    /// The catalog.
+    pub catalog: Arc<Catalog>,
+    /// The name of slot and publication.
+    pub name: String,
+    /// Where the slot is.
+    pub confirmed: u64,
+    /// The greatest place recorded.
+    pub recorded: u64,
+    /// The tables that are followed.
+    pub followed: Vec<Followed>,
+    /// The tables to copy, with their plans and what their commits carry.
+    pub copies: Vec<Copy>,
+    /// The snapshot to copy them under.
+    pub keeper: Option<Keeper>,
+    /// Tables that cannot be followed, and why.
+    pub failures: Vec<(usize, Error)>,
+    /// The end of the server's log.
+    pub end: u64,
+}
+
+/// A table to copy.
+pub struct Copy {
+    /// Its index in the unit.
+    pub index: usize,
+    /// Its plan.
+    pub plan: CapturePlan,
+    /// What its commit carries.
+    pub stamp: Stamp,
+    /// Its table, if there is one.
+    pub table: LakeTable,
+}
+
+/// What is prepared, of which unit, for whom.
+pub struct Preparation<'a> {
+    /// The lake.
+    pub lake: &'a Arc<Lake>,
+    /// The namespace of raw tables.
+    pub namespace: String,
+    /// The unit.
+    pub unit: &'a Arc<Unit>,
+    /// The tables of it that are followed by their changes.
+    pub tables: &'a [usize],
+    /// Tables that are being copied at this moment.
+    pub copying: &'a [usize],
+    /// The source.
+    pub settings: &'a Settings,
+    /// The run.
+    pub run_id: &'a str,
+    /// For the writers.
+    pub writing: Writing,
+    /// The request to stop.
+    pub shutdown: Shutdown,
+}
+
+/// A table on its way to a decision.
+struct Candidate {
+    index: usize,
+    plan: CapturePlan,
+    wanted: Wanted,
+    table: Option<LakeTable>,
+}
+
+fn read(error: SourceError) -> Error {
+    error.into_error(Doing::Reading)
+}
+
+impl Preparation<'_> {
+    /// Asks everybody, decides, and makes what is missing: publication, slot, lake tables.
+    ///
+    /// # Errors
+    /// Whatever concerns the unit as a whole.
+    pub async fn prepare(&self, control: Control) -> Result<Prepared> {
+        let mut control = control;
+        let server = control.server().await.map_err(read)?;
+        server.check(false).map_err(|error| read(error.into()))?;
+        let (stream, identity) = self.identify().await?;
+        let source = source_text(&identity);
+        let catalog = Arc::new(control.catalog().await.map_err(read)?);
+        let name = default_name(&self.unit.id);
+        let mut failures = Vec::new();
+        let mut candidates = Vec::new();
+        for index in self.tables {
+            let Some(table) = self.unit.tables.get(*index) else { continue };
+            match self.candidate(&mut control, *index, table, &catalog).await {
+                Ok(candidate) => candidates.push(candidate),
+                Err(error) if error.is_transient() => return Err(error),
+                Err(error) => {
+                    failures.push((*index, error.with("table", table.qualified_name())));
+                }
+            }
+        }
+        let before = control.publication(&name).await.map_err(read)?;
+        let memories: Vec<Memory> = candidates
+            .iter()
+            .map(|it| {
+                let relation = &it.plan.relation;
+                let (namespace, table) = (&relation.namespace, &relation.name);
+                state::memory(it.table.as_ref(), before.as_ref(), namespace, table)
+            })
+            .collect();
+        if let Some(recorded) = memories.iter().filter_map(|memory| memory.source.as_ref()).find(
+            |recorded| **recorded != source,
+        ) {
+            let followed = memories.iter().any(|memory| memory.state.position.is_some());
+            if followed {
+                return Err(Error::new(Definite::TimelineChanged)
+                    .with("recorded", recorded)
+                    .with("found", &source)
+                    .with("unit", &self.unit.id));
+            }
+        }
+        let facts = control.slot(&name).await.map_err(read)?;
+        let slot = facts.as_ref().map(|facts| SlotState {
+            confirmed: facts.confirmed_flush_lsn.unwrap_or_default(),
+            is_lost: is_lost(facts),
+        });
+        let states: Vec<_> = memories.iter().map(|memory| memory.state.clone()).collect();
+        let wanted: Vec<Wanted> = candidates.iter().map(|it| it.wanted.clone()).collect();
+        let assessment = assess(&states, slot);
+        if let Assessment::Stop(trouble) = assessment {
+            return Err(stop(trouble, &name, facts.as_ref()).with("unit", &self.unit.id));
+        }
+        if let Some(facts) = &facts {
+            facts.check(&identity.database).map_err(|error| read(error.into()))?;
+        }
+        control.ensure_publication(&name, &wanted).await.map_err(read)?;
+        let after = control.publication(&name).await.map_err(read)?;
+        let entry = |candidate: &Candidate| {
+            let relation = &candidate.plan.relation;
+            let mut tables = after.iter().flat_map(|facts| &facts.tables);
+            let found = tables
+                .find(|it| it.namespace == relation.namespace && it.name == relation.name);
+            state::entry_text(found.and_then(|it| it.entry))
+        };
+        let (incarnation, recorded, starts, confirmed, mut keeper) = match assessment {
+            Assessment::Begin => {
+                server.check(true).map_err(|error| read(error.into()))?;
+                if facts.is_some() {
+                    tracing::warn!(slot = name, "a slot that no table follows is made anew");
+                    control.drop_slot(&name).await.map_err(read)?;
+                }
+                let (began, keeper) = self.snapshot(stream, name.clone(), false).await?;
+                crate::failpoints::hit(crate::failpoints::SLOT_CREATED);
+                let starts = candidates.iter().map(|_| Start::Copy).collect::<Vec<_>>();
+                let incarnation = Incarnation { slot: name.clone(), began };
+                (incarnation, began, starts, began, Some(keeper))
+            }
+            Assessment::GoOn { incarnation, recorded, starts } => {
+                let confirmed = slot.map_or(0, |slot| slot.confirmed);
+                let is_copied = |(start, it): (&Start, &Candidate)| {
+                    *start == Start::Copy && !self.copying.contains(&it.index)
+                };
+                let keeper = if self.copying.is_empty()
+                    && starts.iter().zip(&candidates).any(is_copied)
+                {
+                    server.check(true).map_err(|error| read(error.into()))?;
+                    Some(self.snapshot(stream, format!("{name:.57}_copy"), true).await?.1)
+                } else {
+                    None
+                };
+                (incarnation, recorded, starts, confirmed, keeper)
+            }
+            Assessment::Stop(_) => (
+                // Returned from above.
+                Incarnation { slot: name.clone(), began: 0 },
+                0,
+                Vec::new(),
+                0,
+                None,
+            ),
+        };
+        let stamp = |it: &Candidate| Stamp {
+            incarnation: incarnation.clone(),
+            source: source.clone(),
+            run_id: self.run_id.to_owned(),
+            mode: self.unit.tables.get(it.index).map_or("", |table| table.sync_mode.word()),
+            published: entry(it),
+        };
+        self.leave_gaps(&failures, confirmed).await?;
+        let (mut followed, mut copies) = (Vec::new(), Vec::new());
+        for (it, start) in candidates.into_iter().zip(starts) {
+            let stamp = stamp(&it);
+            match start {
+                Start::Follow(position) => {
+                    let Some(table) = it.table else { continue };
+                    followed.push(self.follow(it.index, it.plan, table, stamp, position));
+                }
+                Start::Gap { since } => failures.push((
+                    it.index,
+                    Error::new(Definite::ChangesMissed)
+                        .with("table", it.plan.relation.display())
+                        .with("since", Position::Lsn(since)),
+                )),
+                Start::Copy if self.copying.contains(&it.index) || keeper.is_none() => {}
+                Start::Copy => {
+                    let index = it.index;
+                    match self.copy(it, stamp).await {
+                        Ok(copy) => copies.push(copy),
+                        Err(error) if error.is_transient() => return Err(error),
+                        Err(error) => failures.push((index, error)),
+                    }
+                }
+            }
+        }
+        if copies.is_empty() {
+            keeper = None;
+        }
+        let end = identity.position.max(server.position);
+        Ok(Prepared {
+            control,
+            catalog,
+            name,
+            confirmed,
+            recorded,
+            followed,
+            copies,
+            keeper,
+            failures,
+            end,
+        })
+    }
+
+    async fn candidate(
+        &self,
+        control: &mut Control,
+        index: usize,
+        table: &Table,
+        catalog: &Catalog,
+    ) -> Result<Candidate> {
+        let plan = CapturePlan::of_catalog(self.unit, table, catalog)?;
+        for (column, reason) in &plan.left_out {
+            tracing::warn!(table = %table.raw_table, column, reason, "a column is not followed");
+        }
+        let wanted = plan.wanted(table);
+        control.check_tables(std::slice::from_ref(&wanted)).await.map_err(read)?;
+        let name = TableName::new(self.namespace.clone(), &table.raw_table);
+        let table = self.lake.load(&name).await?;
+        Ok(Candidate { index, plan, wanted, table })
+    }
+
+    fn follow(
+        &self,
+        index: usize,
+        plan: CapturePlan,
+        table: LakeTable,
+        stamp: Stamp,
+        position: Position,
+    ) -> Followed {
+        let columns = shape::recall(table.properties()).unwrap_or_default();
+        let writer = TableWriter::new(plan, table, self.writing.clone());
+        Followed { index, writer, stamp, position, columns }
+    }
+
+    /// The lake table that a copy goes into.
+    async fn copy(&self, it: Candidate, stamp: Stamp) -> Result<Copy> {
+        let Some(declared) = self.unit.tables.get(it.index) else {
+            return Err(Error::new(Definite::Defect).with("reason", "a table without a unit"));
+        };
+        let table = match it.table {
+            Some(table) => table,
+            None => {
+                let definition = TableDefinition {
+                    name: TableName::new(self.namespace.clone(), &declared.raw_table),
+                    schema: it.plan.lake_schema(),
+                    comment: it.plan.relation.comment.clone(),
+                    properties: BTreeMap::from([
+                        ("ol.source-table".to_owned(), it.plan.relation.display()),
+                        ("ol.primary-key".to_owned(), serde_json::json!(it.plan.key).to_string()),
+                    ]),
+                };
+                self.lake.create(&definition).await?
+            }
+        };
+        Ok(Copy { index: it.index, plan: it.plan, stamp, table })
+    }
+
+    /// Tables that were followed and cannot be now: what they lack begins where the slot is.
+    async fn leave_gaps(&self, failures: &[(usize, Error)], confirmed: u64) -> Result<()> {
+        for (index, _) in failures {
+            let Some(table) = self.unit.tables.get(*index) else { continue };
+            let name = TableName::new(self.namespace.clone(), &table.raw_table);
+            let Some(table) = self.lake.load(&name).await? else { continue };
+            let is_followed = table.state().contains_key(state::SLOT);
+            let has_gap = table.properties().get(state::GAP).is_some_and(|gap| !gap.is_empty());
+            if is_followed && !has_gap {
+                self.lake.set_properties(&table, &state::gap(confirmed)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn identify(&self) -> Result<(ReplicationStream, SystemIdentity)> {
+        let (settings, shutdown) = (self.settings.clone(), self.shutdown.clone());
+        blocking(move || {
+            let mut stream = ReplicationStream::open(&settings, shutdown)?;
+            let identity = stream.identify()?;
+            Ok((stream, identity))
+        })
+        .await
+        .map_err(read)
+    }
+
+    /// Makes a slot and keeps its snapshot.
+    async fn snapshot(
+        &self,
+        stream: ReplicationStream,
+        slot: String,
+        temporary: bool,
+    ) -> Result<(u64, Keeper)> {
+        // The stream is kept until its snapshot has been imported: its next word, and its end, take the snapshot away.
+        let (stream, created) = blocking(move || {
+            let mut stream = stream;
+            let created = if temporary {
+                stream.create_temporary_slot(&slot)?
+            } else {
+                stream.create_slot(&slot)?
+            };
+            Ok((stream, created))
+        })
+        .await
+        .map_err(read)?;
+        let kept =
+            Keeper::open_at(self.settings, &created.snapshot, created.consistent_point).await;
+        blocking(move || {
+            drop(stream);
+            Ok(())
+        })
+        .await
+        .map_err(read)?;
+        Ok((created.consistent_point, kept.map_err(read)?))
+    }
+}
+
+/// The server, as it is remembered.
+fn source_text(identity: &SystemIdentity) -> String {
+    format!("{}/{}/{}", identity.system_identifier, identity.timeline, identity.database)
+}
+
+fn is_lost(facts: &SlotFacts) -> bool {
+    facts.invalidation.is_some()
+        || facts.wal_status.as_deref() == Some("lost")
+        || facts.restart_lsn.is_none()
+}
+
+fn stop(trouble: Trouble, slot: &str, facts: Option<&SlotFacts>) -> Error {
+    match trouble {
+        Trouble::Missing => Error::new(Definite::SlotMissing).with("slot", slot),
+        Trouble::Lost => {
+            let reason = facts.and_then(|facts| facts.invalidation.clone());
+            let reason = reason.unwrap_or_else(|| "the server has removed its log".to_owned());
+            Error::new(Definite::SlotLost).with("slot", slot).with("reason", reason)
+        }
+        Trouble::Moved { confirmed, recorded } => Error::new(Definite::SlotMoved)
+            .with("slot", slot)
+            .with("confirmed", Position::Lsn(confirmed))
+            .with("recorded", Position::Lsn(recorded)),
+    }
+}
+
+/// Takes the unit's lock, so that two processes do not both make a slot.
+///
+/// # Errors
+/// Somebody else has it, or the source's.
+pub async fn lock(control: &mut Control, unit: &Unit) -> Result<()> {
+    let name = default_name(&unit.id);
+    if control.try_lock(&name).await.map_err(read)? {
+        return Ok(());
+    }
+    Err(Error::new(Transient::SlotInUse).with("slot", name).with("unit", &unit.id))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SourceError> + Send + 'static,
+) -> Result<T, SourceError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

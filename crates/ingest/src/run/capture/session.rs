@@ -1,0 +1,549 @@
+//! One stream from the slot: changes in, commits out, acknowledgements back.
+//!
+//! Everything here happens on one plain thread, in this order: take changes until a batch is due (bytes, or time since
+//! its first change), commit the batch table by table, acknowledge what [`Progress`] allows, go on. Encoders work on
+//! threads of their own meanwhile; while the lake is asked to commit, the server goes on sending into the socket's
+//! buffers, and is told every few seconds that we live.
+//!
+//! A table that fails for good leaves: what it lacks is written into it ([`state::GAP`]), and only then does the slot
+//! pass it. A failure that concerns all tables (the warehouse is full, the catalog is gone) ends the session, and
+//! nothing is acknowledged for it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ol_chassis::shutdown::Shutdown;
+use ol_lake::Lake;
+use tokio::runtime::Handle;
+
+use super::plan::CapturePlan;
+use super::shape::{self, Verdict};
+use super::state::{self, Stamp};
+use super::writer::{self, At, Refused, TableWriter, Tally};
+use super::watch::Watch;
+use crate::error::{Definite, Doing, Error, Failure, Result};
+use crate::failpoints;
+use crate::inventory::Unit;
+use crate::metrics;
+use crate::position::Position;
+use crate::source::postgres::replication::message::{Message, RelationMessage};
+use crate::source::postgres::replication::stream::{Event, ReplicationStream};
+use crate::sync::Progress;
+
+/// How long the server is left without a sign of life.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+/// How long one wait for the server takes at most.
+const WAIT: Duration = Duration::from_millis(200);
+/// Keys that a merge may touch before its batch is cut within a transaction.
+const MOST_TOUCHED_KEYS: u64 = 2_000_000;
+
+/// When batches are due, and what is looked at in between.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// The age of the oldest change that is not committed.
+    pub commit: Duration,
+    /// Bytes of changes that are not committed.
+    pub commit_bytes: u64,
+    /// How often a place of an idle source is recorded.
+    pub record: Duration,
+}
+
+/// Where the session is to end by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// When everything up to this place is durable.
+    Reach(u64),
+    /// Never.
+    Endless,
+}
+
+/// How it ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// At its goal.
+    Reached,
+    /// The set of tables has changed: one was copied, or has to be.
+    Regroup,
+    /// By request.
+    Stopped,
+}
+
+/// A table that is followed.
+pub struct Followed {
+    /// Its index in the unit.
+    pub index: usize,
+    /// Its writer.
+    pub writer: TableWriter,
+    /// What its commits carry.
+    pub stamp: Stamp,
+    /// Up to where it is durable.
+    pub position: Position,
+    /// The columns of the stream that its rows were last made from.
+    pub columns: Vec<shape::StreamColumn>,
+}
+
+/// What became of a table in a session.
+#[derive(Debug, Default)]
+pub struct TableEnd {
+    /// What was committed.
+    pub tally: Tally,
+    /// The last snapshot.
+    pub snapshot_id: Option<i64>,
+    /// Where it stands.
+    pub position: Option<Position>,
+    /// Why it stopped.
+    pub failure: Option<Error>,
+}
+
+struct Transaction {
+    commit_lsn: u64,
+    committed_at_microseconds: i64,
+    changes: u32,
+}
+
+/// One session.
+pub struct Session {
+    /// The lake.
+    pub lake: Arc<Lake>,
+    /// The unit.
+    pub unit: Arc<Unit>,
+    /// Runs what the lake does.
+    pub runtime: Handle,
+    /// The request to stop.
+    pub shutdown: Shutdown,
+    /// What may be acknowledged.
+    pub progress: Progress,
+    /// The tables.
+    pub tables: Vec<Option<Followed>>,
+    /// When batches are due.
+    pub pace: Pace,
+    /// Where it ends.
+    pub goal: Goal,
+    /// Set when a copy has ended.
+    pub regroup: Arc<AtomicBool>,
+    /// Looks at the slot and asks the catalog.
+    pub watch: Watch,
+    /// What became of each table, by index in the unit.
+    pub ends: BTreeMap<usize, TableEnd>,
+    /// Tables whose failures hold the slot.
+    pub held: BTreeMap<usize, u64>,
+}
+
+/// What the stream's names mean, and where in it we are.
+#[derive(Default)]
+struct Reading {
+    /// The place in `tables` of a relation; `None` for one that is not followed.
+    places: HashMap<u32, Option<usize>>,
+    transaction: Option<Transaction>,
+    bytes: u64,
+    first: Option<Instant>,
+    must_regroup: bool,
+}
+
+impl Session {
+    /// Streams until the goal, a request, or a failure of the whole.
+    ///
+    /// # Errors
+    /// The source's or the lake's, where they concern all tables.
+    pub fn run(&mut self, mut stream: ReplicationStream) -> Result<Ended> {
+        let mut reading = Reading::default();
+        let mut spoken = Instant::now();
+        let mut recorded = Instant::now();
+        loop {
+            match stream.next(WAIT).map_err(|error| error.into_error(Doing::Reading))? {
+                Event::Message(message) => self.take(&mut reading, &message)?,
+                Event::Keepalive { wal_end, reply_wanted } => {
+                    if reading.transaction.is_none() {
+                        self.progress.received(wal_end);
+                    }
+                    if reply_wanted {
+                        self.acknowledge(&mut stream, &mut spoken)?;
+                    }
+                }
+                Event::Idle => {}
+            }
+            if reading.transaction.is_some() {
+                if spoken.elapsed() >= SIGN_OF_LIFE {
+                    self.acknowledge(&mut stream, &mut spoken)?;
+                }
+                continue;
+            }
+            let is_stopping = self.shutdown.is_requested();
+            let is_reached =
+                matches!(self.goal, Goal::Reach(target) if self.progress.position() >= target);
+            let must_regroup = reading.must_regroup || self.regroup.load(Ordering::Acquire);
+            let is_ending = is_stopping || is_reached || must_regroup;
+            let is_due = reading.bytes >= self.pace.commit_bytes
+                || reading.first.is_some_and(|first| first.elapsed() >= self.pace.commit);
+            if self.progress.is_filling() && (is_due || is_ending) {
+                let upto = Position::Lsn(self.progress.position());
+                self.commit(&mut reading, upto)?;
+                self.acknowledge(&mut stream, &mut spoken)?;
+                continue;
+            }
+            if is_ending || recorded.elapsed() >= self.pace.record {
+                self.record()?;
+                recorded = Instant::now();
+                self.acknowledge(&mut stream, &mut spoken)?;
+            }
+            if is_ending {
+                stream.finish().map_err(|error| {
+                    crate::source::postgres::error::SourceError::from(error)
+                        .into_error(Doing::Reading)
+                })?;
+                return Ok(match (is_stopping, must_regroup) {
+                    (true, _) => Ended::Stopped,
+                    (false, true) => Ended::Regroup,
+                    (false, false) => Ended::Reached,
+                });
+            }
+            if spoken.elapsed() >= SIGN_OF_LIFE {
+                self.acknowledge(&mut stream, &mut spoken)?;
+                self.look()?;
+            }
+        }
+    }
+
+    /// Tells the server how far we are.
+    fn acknowledge(&mut self, stream: &mut ReplicationStream, spoken: &mut Instant) -> Result<()> {
+        let flushed = self.progress.acknowledge();
+        failpoints::hit(failpoints::BEFORE_ACKNOWLEDGE);
+        let told = stream.acknowledge(self.progress.position(), flushed);
+        told.map_err(|error| {
+            crate::source::postgres::error::SourceError::from(error).into_error(Doing::Reading)
+        })?;
+        failpoints::hit(failpoints::ACKNOWLEDGED);
+        *spoken = Instant::now();
+        Ok(())
+    }
+
+    /// Writes into one table where the unit is, so that it may be acknowledged.
+    fn record(&mut self) -> Result<()> {
+        let Some(lsn) = self.progress.to_record() else { return Ok(()) };
+        let Some(followed) = self.tables.iter_mut().flatten().next() else { return Ok(()) };
+        let properties = state::recorded(lsn);
+        let table = self
+            .runtime
+            .block_on(self.lake.set_properties(followed.writer.table(), &properties))?;
+        failpoints::hit(failpoints::RECORDED);
+        followed.writer.set_table(table);
+        self.progress.recorded(lsn);
+        Ok(())
+    }
+
+    /// Looks at the slot; lets failed tables go when they hold too much of the source's log.
+    fn look(&mut self) -> Result<()> {
+        let retained = self.runtime.block_on(self.watch.look())?;
+        if retained.is_some_and(|retained| retained > self.watch.hold_bytes) {
+            for (index, _) in std::mem::take(&mut self.held) {
+                tracing::warn!(table = index, "a failed table no longer holds the slot");
+                self.progress.release(index);
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, reading: &mut Reading, message: &Message<'_>) -> Result<()> {
+        match message {
+            Message::Begin { commit_lsn, committed_at_microseconds, .. } => {
+                reading.transaction = Some(Transaction {
+                    commit_lsn: *commit_lsn,
+                    committed_at_microseconds: *committed_at_microseconds,
+                    changes: 0,
+                });
+                Ok(())
+            }
+            Message::Commit { end_lsn, .. } => {
+                reading.transaction = None;
+                self.progress.received(*end_lsn);
+                Ok(())
+            }
+            Message::Relation(relation) => self.announce(reading, relation),
+            Message::Type { .. } | Message::Origin { .. } | Message::Logical { .. } => Ok(()),
+            Message::Insert { relation, new } => {
+                self.change(reading, *relation, new.bytes(), |writer, at| writer.insert(*new, at))
+            }
+            Message::Update { relation, old, new } => {
+                self.change(reading, *relation, new.bytes(), |writer, at| {
+                    writer.update(*old, *new, at)
+                })
+            }
+            Message::Delete { relation, old } => {
+                self.change(reading, *relation, old.tuple().bytes(), |writer, at| {
+                    writer.delete(*old, at)
+                })
+            }
+            Message::Truncate { relations, .. } => {
+                for relation in relations {
+                    self.change(reading, *relation, 0, TableWriter::truncate)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn change(
+        &mut self,
+        reading: &mut Reading,
+        relation: u32,
+        bytes: usize,
+        take: impl FnOnce(&mut TableWriter, At) -> Result<(), Refused>,
+    ) -> Result<()> {
+        let Some(transaction) = &mut reading.transaction else {
+            return Err(Error::new(Definite::ProtocolViolated)
+                .with("what", "a change outside of a transaction"));
+        };
+        let lsn = transaction.commit_lsn;
+        // Two places a change: an update that moves a row is two rows.
+        let ordinal = transaction.changes.saturating_mul(2);
+        transaction.changes = transaction.changes.saturating_add(1);
+        let at = At {
+            position: Position::Change { lsn, ordinal },
+            committed_at_microseconds: transaction.committed_at_microseconds,
+        };
+        let place = match reading.places.get(&relation) {
+            Some(Some(place)) => *place,
+            Some(None) => return Ok(()),
+            None => {
+                return Err(Error::new(Definite::ProtocolViolated)
+                    .with("what", "a change of a relation that was not announced"));
+            }
+        };
+        let Some(Some(followed)) = self.tables.get_mut(place) else { return Ok(()) };
+        if at.position <= followed.position {
+            return Ok(());
+        }
+        match take(&mut followed.writer, at) {
+            Ok(()) => {
+                self.progress.taken(lsn);
+                reading.bytes += bytes as u64 + 64;
+                reading.first.get_or_insert_with(Instant::now);
+                let touched = followed.writer.touched_keys();
+                failpoints::hit(failpoints::CHANGE_TAKEN);
+                if touched >= MOST_TOUCHED_KEYS {
+                    self.commit(reading, Position::Change { lsn, ordinal: ordinal + 1 })?;
+                }
+                Ok(())
+            }
+            Err(refused) => self.leave(place, lsn, refused, reading),
+        }
+    }
+
+    /// A relation looks like this from here on.
+    fn announce(&mut self, reading: &mut Reading, message: &RelationMessage) -> Result<()> {
+        let place = self.tables.iter().position(|followed| {
+            followed.as_ref().is_some_and(|followed| {
+                let relation = &followed.writer.plan().relation;
+                relation.namespace == message.namespace && relation.name == message.name
+            })
+        });
+        reading.places.insert(message.oid, place);
+        let Some(place) = place else { return Ok(()) };
+        let is_dirty = self
+            .tables
+            .get(place)
+            .and_then(Option::as_ref)
+            .is_some_and(|followed| followed.writer.is_dirty());
+        if is_dirty {
+            // What has come in so far has the old form: it is committed first, within the transaction if need be.
+            let upto = match &reading.transaction {
+                Some(open) if open.changes > 0 => Position::Change {
+                    lsn: open.commit_lsn,
+                    ordinal: (open.changes - 1).saturating_mul(2) + 1,
+                },
+                Some(_) | None => Position::Lsn(self.progress.position()),
+            };
+            self.commit(reading, upto)?;
+        }
+        let lsn = reading.transaction.as_ref().map_or(self.progress.position(), |t| t.commit_lsn);
+        let Some(Some(followed)) = self.tables.get_mut(place) else { return Ok(()) };
+        let announced =
+            adopt(&self.runtime, &self.lake, &self.unit, &mut self.watch, followed, message);
+        match announced {
+            Ok(()) => Ok(()),
+            Err(refused) => self.leave(place, lsn, refused, reading),
+        }
+    }
+
+    /// Commits what every table has gathered; they all reach `upto`.
+    fn commit(&mut self, reading: &mut Reading, upto: Position) -> Result<()> {
+        failpoints::hit(failpoints::BATCH_DUE);
+        match upto {
+            Position::Lsn(_) => self.progress.seal(),
+            Position::Change { lsn, .. } => self.progress.seal_within(lsn),
+        }
+        reading.bytes = 0;
+        reading.first = matches!(upto, Position::Change { .. }).then(Instant::now);
+        let mut is_recorded = false;
+        for place in 0..self.tables.len() {
+            let Some(Some(followed)) = self.tables.get_mut(place) else { continue };
+            let since = self.progress.durable();
+            match followed.commit(&self.runtime, &self.lake, upto) {
+                Ok(None) => {}
+                Ok(Some((tally, snapshot_id))) => {
+                    is_recorded = true;
+                    let end = self.ends.entry(followed.index).or_default();
+                    end.tally = end.tally + tally;
+                    end.snapshot_id = Some(snapshot_id);
+                    end.position = Some(upto);
+                    metrics::changes(&self.unit.id.to_string(), tally.rows, tally.deletes);
+                    failpoints::hit(failpoints::TABLE_COMMITTED);
+                }
+                Err(refused) => self.leave(place, since, refused, reading)?,
+            }
+        }
+        let reached = match upto {
+            Position::Lsn(lsn) if is_recorded => Some(lsn),
+            Position::Lsn(_) | Position::Change { .. } => None,
+        };
+        self.progress.committed(reached);
+        failpoints::hit(failpoints::BATCH_COMMITTED);
+        Ok(())
+    }
+
+    /// A table stops being followed; the others go on, unless the failure is theirs as well.
+    fn leave(
+        &mut self,
+        place: usize,
+        since: u64,
+        refused: Refused,
+        reading: &mut Reading,
+    ) -> Result<()> {
+        let error = match refused {
+            Refused::Failed(error) if !concerns_one_table(error.failure()) => return Err(error),
+            Refused::Failed(error) => Some(error),
+            Refused::Copy(reason) => {
+                tracing::warn!(place, reason, "a table is copied again");
+                None
+            }
+        };
+        let Some(mut followed) = self.tables.get_mut(place).and_then(Option::take) else {
+            return Ok(());
+        };
+        followed.writer.discard();
+        let table = followed.writer.table();
+        match error {
+            Some(error) => {
+                let since = since.min(self.progress.durable());
+                let properties = state::gap(since);
+                self.runtime.block_on(self.lake.set_properties(table, &properties))?;
+                failpoints::hit(failpoints::GAP_RECORDED);
+                let cause = ol_chassis::error::chain(&error);
+                let name = followed.writer.plan().relation.display();
+                tracing::error!(table = name, error = %cause, "a table is no longer followed");
+                self.progress.hold(followed.index, since);
+                self.held.insert(followed.index, since);
+                self.ends.entry(followed.index).or_default().failure = Some(error);
+            }
+            None => {
+                self.runtime.block_on(forget(&self.lake, table))?;
+                reading.must_regroup = true;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Followed {
+    fn commit(
+        &mut self,
+        runtime: &Handle,
+        lake: &Lake,
+        upto: Position,
+    ) -> Result<Option<(Tally, i64)>, Refused> {
+        let Some((commit, mut tally)) = self.writer.seal(&self.stamp, self.position, upto)? else {
+            return Ok(None);
+        };
+        failpoints::hit(failpoints::TABLE_SEALED);
+        let committed = runtime.block_on(lake.commit(self.writer.table(), commit))?;
+        tally.files = committed.files;
+        tally.bytes = committed.bytes;
+        self.position = upto;
+        self.writer.set_table(committed.table);
+        Ok(Some((tally, committed.snapshot_id)))
+    }
+}
+
+/// Takes the form that the stream announces: compares it with the last one, changes the lake's columns.
+fn adopt(
+    runtime: &Handle,
+    lake: &Lake,
+    unit: &Unit,
+    watch: &mut Watch,
+    followed: &mut Followed,
+    message: &RelationMessage,
+) -> Result<(), Refused> {
+    let table = unit.tables.get(followed.index).ok_or_else(|| {
+        Refused::Failed(Error::new(Definite::Defect).with("reason", "a table without a unit"))
+    })?;
+    let columns = shape::columns(message);
+    let is_new = columns != followed.columns;
+    let catalog = if is_new {
+        runtime.block_on(watch.refresh_catalog()).map_err(Refused::Failed)?
+    } else {
+        watch.catalog()
+    };
+    if is_new {
+        match shape::judge(&followed.columns, &columns, &catalog, message) {
+            Verdict::Follow => {}
+            Verdict::Copy(reason) if followed.writer.plan().shape != super::plan::Shape::Log => {
+                return Err(Refused::Copy(reason));
+            }
+            Verdict::Copy(reason) => {
+                let table = table.qualified_name();
+                tracing::warn!(table, reason, "the rows of the log so far stay as they are");
+            }
+        }
+    }
+    let plan = CapturePlan::of_stream(unit, table, &catalog, message).map_err(Refused::Failed)?;
+    let evolved = runtime.block_on(writer::evolve(lake, followed.writer.table(), &plan));
+    let (mut lake_table, change) = evolved.map_err(Refused::Failed)?;
+    for step in change.steps() {
+        tracing::info!(table = %table.raw_table, step, "the table's schema changes");
+    }
+    if is_new {
+        failpoints::hit(failpoints::SCHEMA_CHANGED);
+        let properties = shape::remembered(&columns);
+        lake_table = runtime.block_on(lake.set_properties(&lake_table, &properties))?;
+    }
+    followed.columns = columns;
+    followed.writer.announced(message, plan, lake_table)
+}
+
+/// Forgets where a table is, so that it is copied again.
+///
+/// # Errors
+/// The lake's.
+pub async fn forget(lake: &Lake, table: &ol_lake::LakeTable) -> Result<ol_lake::LakeTable> {
+    let commit = ol_lake::Commit {
+        state: BTreeMap::from([
+            (crate::load::state::MODE.to_owned(), "reset".to_owned()),
+            (ol_lake::POSITION_KEY.to_owned(), String::new()),
+        ]),
+        table_properties: state::no_gap(),
+        ..ol_lake::Commit::new(ol_lake::Operation::Append, Vec::new())
+    };
+    Ok(lake.commit(table, commit).await?.table)
+}
+
+/// Whether a failure is about the rows or columns of one table, so that the others can go on.
+fn concerns_one_table(failure: Failure) -> bool {
+    let Failure::Definite(kind) = failure else { return false };
+    matches!(
+        kind,
+        Definite::TypeRefused
+            | Definite::ValueUndecodable
+            | Definite::ToastUnknown
+            | Definite::SchemaConflict
+            | Definite::ColumnNamesCollide
+            | Definite::ColumnChanged
+            | Definite::ReplicaIdentityInsufficient
+            | Definite::RelationMissing
+            | Definite::RelationKindRefused
+            | Definite::InventoryInvalid
+            | Definite::LakeTableMissing
+            | Definite::ReplaceGuarded
+    )
+}

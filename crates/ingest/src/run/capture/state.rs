@@ -1,0 +1,121 @@
+//! What a followed table remembers: in the summaries of its snapshots what belongs to rows, in its properties what
+//! is about the unit.
+
+use std::collections::BTreeMap;
+
+use ol_lake::LakeTable;
+
+use crate::position::Position;
+use crate::source::postgres::replication::publication::PublicationFacts;
+use crate::sync::{Incarnation, TableState};
+
+/// Where the rows of the snapshot begin: the position before it.
+pub const SPAN_AFTER: &str = "ol.span-after";
+/// The slot's incarnation.
+pub const SLOT: &str = "ol.slot";
+/// The server's identity: `system identifier/timeline/database`.
+pub const SOURCE: &str = "ol.source";
+/// The entry of the table in the publication; another one means that it was out of it in between.
+pub const PUBLISHED: &str = "ol.publication-entry";
+/// Property: the greatest place that was recorded for the unit.
+pub const RECORDED: &str = "ol.recorded";
+/// Property: the commit record of the first change that the table may lack; empty for none.
+pub const GAP: &str = "ol.gap";
+
+/// What one table remembers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Memory {
+    /// For [`crate::sync::assess`].
+    pub state: TableState,
+    /// The server it was read from.
+    pub source: Option<String>,
+}
+
+/// What a table of the lake remembers, beside what the publication says of it now.
+#[must_use]
+pub fn memory(
+    table: Option<&LakeTable>,
+    publication: Option<&PublicationFacts>,
+    namespace: &str,
+    name: &str,
+) -> Memory {
+    let state = table.map(LakeTable::state).unwrap_or_default();
+    let property = |key: &str| table.and_then(|table| table.properties().get(key));
+    let published = publication.and_then(|facts| {
+        let tables = &mut facts.tables.iter();
+        tables.find(|table| table.namespace == namespace && table.name == name)
+    });
+    let entry = published.map(|table| entry_text(table.entry));
+    Memory {
+        state: TableState {
+            position: state.get(ol_lake::POSITION_KEY).and_then(|text| text.parse().ok()),
+            incarnation: state.get(SLOT).and_then(|text| text.parse().ok()),
+            recorded: property(RECORDED).and_then(|text| lsn(text)),
+            gap: property(GAP).and_then(|text| lsn(text)),
+            is_published: entry.is_some() && entry.as_ref() == state.get(PUBLISHED),
+        },
+        source: state.get(SOURCE).cloned(),
+    }
+}
+
+/// An entry of the publication, as it is remembered.
+#[must_use]
+pub fn entry_text(entry: Option<u32>) -> String {
+    entry.map_or_else(|| "all".to_owned(), |oid| oid.to_string())
+}
+
+fn lsn(text: &str) -> Option<u64> {
+    text.parse::<Position>().ok().map(Position::lsn)
+}
+
+/// What the rows of a table are committed with.
+#[derive(Debug, Clone)]
+pub struct Stamp {
+    /// The slot.
+    pub incarnation: Incarnation,
+    /// The server.
+    pub source: String,
+    /// The run.
+    pub run_id: String,
+    /// The inventory's word for the mode.
+    pub mode: &'static str,
+    /// The entry in the publication.
+    pub published: String,
+}
+
+impl Stamp {
+    /// The state of a snapshot that reaches `upto` from `after`.
+    #[must_use]
+    pub fn state(&self, after: Option<Position>, upto: Position) -> BTreeMap<String, String> {
+        let mut state = BTreeMap::from([
+            (ol_lake::POSITION_KEY.to_owned(), upto.to_string()),
+            (SLOT.to_owned(), self.incarnation.to_string()),
+            (SOURCE.to_owned(), self.source.clone()),
+            (PUBLISHED.to_owned(), self.published.clone()),
+            (crate::load::state::RUN_ID.to_owned(), self.run_id.clone()),
+            (crate::load::state::MODE.to_owned(), self.mode.to_owned()),
+        ]);
+        if let Some(after) = after {
+            state.insert(SPAN_AFTER.to_owned(), after.to_string());
+        }
+        state
+    }
+}
+
+/// The property that says from where a table may lack changes.
+#[must_use]
+pub fn gap(since: u64) -> BTreeMap<String, String> {
+    BTreeMap::from([(GAP.to_owned(), Position::Lsn(since).to_string())])
+}
+
+/// The property that says that a table lacks nothing.
+#[must_use]
+pub fn no_gap() -> BTreeMap<String, String> {
+    BTreeMap::from([(GAP.to_owned(), String::new())])
+}
+
+/// The property that records a place for the unit.
+#[must_use]
+pub fn recorded(lsn: u64) -> BTreeMap<String, String> {
+    BTreeMap::from([(RECORDED.to_owned(), Position::Lsn(lsn).to_string())])
+}
