@@ -1,61 +1,86 @@
 """The history of a lake table that follows changes: its snapshots, the positions they reach, the files they add."""
 
+import re
 from dataclasses import dataclass
 
 import pyarrow.parquet as pq
 
 from lake import local_path
 
+FORM = re.compile(r"[0-9A-F]{16}(\.[0-9A-F]{8})?")
 POSITION, SPAN_AFTER = "ol.position", "ol.span-after"
 
 
 @dataclass
 class Step:
-    """A snapshot that moved the table to a position."""
+    """A snapshot that moved the table from a position (where it says so) to another; positions sort as text."""
 
     snapshot_id: int
-    after: int | None
-    upto: int
+    after: str | None
+    upto: str
     files: list
 
 
 class History:
-    """The steps of a table, oldest first, and what is wrong with them."""
+    """The steps of a table since it was copied last, oldest first, and what is wrong with all of its snapshots.
+
+    A position is a place between transactions, which holds what was committed before it, or a change within one.
+    """
 
     def __init__(self, table):
         self.steps, self.faults = [], []
-        self.position = None
+        self.position = self.first_copy = None
+        self.is_replaced = False
         for snapshot in ancestors(table):
             self.take(table, snapshot)
+
+    @property
+    def begins(self) -> str:
+        """Where the changes begin: the position of the copy."""
+        return next((step.after for step in self.steps if step.after is not None), self.position)
+
+    @property
+    def has_followed(self) -> bool:
+        """Whether it has taken changes since it was copied."""
+        return any(step.after is not None for step in self.steps)
 
     def take(self, table, snapshot):
         """One snapshot: it begins where the one before ended, and its rows lie in its span."""
         summary = snapshot.summary.additional_properties if snapshot.summary else {}
         name = f"snapshot {snapshot.snapshot_id}"
         operation = snapshot.summary.operation.value if snapshot.summary else "append"
-        text = summary.get(POSITION)
-        if text is None:
+        upto, after = summary.get(POSITION), summary.get(SPAN_AFTER)
+        if upto is None:
             if operation == "append":
                 self.faults.append(f"{name} adds rows and says no position")
             return
-        upto = parsed(text)
-        after = parsed(summary[SPAN_AFTER]) if SPAN_AFTER in summary else None
+        if upto == "":
+            # Forgotten: the table is copied again.
+            self.is_replaced = self.is_replaced or self.has_followed
+            self.position, self.steps = None, []
+            return
+        if not all(FORM.fullmatch(text) for text in (upto, after or upto)):
+            self.faults.append(f"{name} says a position that is none: {upto!r} after {after!r}")
+            return
         if operation == "replace":
             if upto != self.position:
-                self.faults.append(f"{name} only rewrites, and moves the position to {text}")
+                self.faults.append(f"{name} only rewrites, and moves the position to {upto}")
             return
         if after is not None:
             if self.position is not None and after > self.position:
-                self.faults.append(f"{name} leaves a gap between {shown(self.position)} and {shown(after)}")
+                self.faults.append(f"{name} leaves a gap between {self.position} and {after}")
             if self.position is not None and after < self.position:
-                self.faults.append(f"{name} begins at {shown(after)}, before {shown(self.position)}, where the last ended")
+                self.faults.append(f"{name} begins at {after}, before {self.position}, where the last ended")
             if upto < after:
-                self.faults.append(f"{name} ends at {text}, before it begins")
-        elif self.position is not None and upto < self.position:
-            self.faults.append(f"{name} goes back to {text} from {shown(self.position)}")
+                self.faults.append(f"{name} ends at {upto}, before it begins")
+        else:
+            # A copy: what was followed before begins anew.
+            self.is_replaced = self.is_replaced or self.has_followed
+            self.first_copy = self.first_copy or upto
+            self.steps = []
         step = Step(snapshot.snapshot_id, after, upto, added_files(table, snapshot))
         for file in step.files:
-            self.faults += [f"{name}: {fault}" for fault in file_faults(table, file, step)]
+            self.faults += [f"{name}: {fault}" for fault in file_faults(file, step)]
         self.steps.append(step)
         self.position = upto
 
@@ -82,7 +107,7 @@ def added_files(table, snapshot) -> list:
     return files
 
 
-def file_faults(table, file: str, step: Step) -> list:
+def file_faults(file: str, step: Step) -> list:
     """What is wrong with the positions of one file; rows that a copy-on-write carried along may be older."""
     parquet = pq.ParquetFile(local_path(file))
     if "_ol_position" not in parquet.schema_arrow.names:
@@ -91,12 +116,12 @@ def file_faults(table, file: str, step: Step) -> list:
     faults = []
     if None in positions:
         return [f"{positions.count(None)} rows have no position"]
-    late = [position for position in positions if commit_of(position) > step.upto]
+    late = [position for position in positions if position > step.upto]
     if late:
-        faults.append(f"{len(late)} rows lie behind its end {shown(step.upto)}, the first at {late[0]}")
+        faults.append(f"{len(late)} rows lie behind its end {step.upto}, the first at {late[0]}")
     if "_ol_op" in parquet.schema_arrow.names:
         streamed = [position for position in positions if "." in position]
-        early = [position for position in streamed if step.after is not None and commit_of(position) < step.after]
+        early = [position for position in streamed if step.after is not None and position <= step.after]
         if early:
             faults.append(f"{len(early)} rows lie before its span, the first at {early[0]}")
         if positions != sorted(positions):
@@ -105,17 +130,5 @@ def file_faults(table, file: str, step: Step) -> list:
 
 
 def commit_of(position: str) -> int:
-    """The commit that a row's position names."""
-    return parsed(position.split(".")[0])
-
-
-def parsed(text: str) -> int:
-    """A position of sixteen hexadecimal digits."""
-    if len(text) != 16:
-        raise ValueError(f"{text!r} is no position")
-    return int(text, 16)
-
-
-def shown(position) -> str:
-    """A position as it stands in the lake."""
-    return "nothing" if position is None else f"{position:016X}"
+    """The byte of the server's log that a position names."""
+    return int(position[:16], 16)

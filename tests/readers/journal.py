@@ -78,12 +78,12 @@ class Journal:
                 else:
                     self.transactions.append(transaction(document, shapes))
 
-    def state(self, table: str, included) -> "State":
-        """The rows of a table after the transactions for which `included` is true."""
+    def state(self, table: str, part_of) -> "State":
+        """The rows of a table after so many of each transaction's changes as `part_of` tells."""
         state = State()
         for one in self.transactions:
-            if table in one.changes and included(one):
-                state.apply(one, one.changes[table])
+            if table in one.changes:
+                state.apply(one, one.changes[table][: part_of(one)])
         return state
 
 

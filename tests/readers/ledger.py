@@ -22,7 +22,7 @@ import yaml
 
 import logged
 import merged
-from history import History, parsed, shown
+from history import History, commit_of
 from journal import Journal
 from lake import READERS, Lake
 from source import Source
@@ -48,16 +48,17 @@ class Placing:
         self.copied -= self.streamed.keys()
         self.copied_at = max((row.commit for row in rows if row.op == "r"), default=0)
 
-    def included(self, transaction, position: int):
-        """Whether a transaction was committed at or below a position; None where that cannot be told."""
+    def included(self, transaction, position: str):
+        """Whether a table at a position holds a transaction; None where that cannot be told, or for a part of it."""
+        place, within = commit_of(position), "." in position
         commit = self.streamed.get(transaction.number)
         if commit is not None:
-            return None if commit == position else commit < position
-        if transaction.number in self.copied and position >= self.copied_at:
+            return None if within and commit == place else commit < place
+        if transaction.number in self.copied and place >= self.copied_at:
             return True
-        if transaction.after <= position:
+        if transaction.after <= place:
             return True
-        return None if transaction.before <= position else False
+        return None if transaction.before <= place else False
 
 
 class Finding:
@@ -161,7 +162,7 @@ class Check:
                 finding.faults.append("the table has rows and no position")
             return
         position = history.position
-        finding.span = f"up to {shown(position)} in {len(history.steps)} snapshots"
+        finding.span = f"up to {position} in {len(history.steps)} snapshots"
         if name == ENTRIES and placing.foreign:
             finding.extra += sorted(placing.foreign)
         is_log = table["sync_mode"] == "incremental_append"
@@ -224,7 +225,7 @@ def position_of(text):
     if "/" in text:
         high, low = text.split("/")
         return int(high, 16) << 32 | int(low, 16)
-    return parsed(text)
+    return int(text, 16)
 
 
 if __name__ == "__main__":

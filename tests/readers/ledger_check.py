@@ -44,7 +44,7 @@ TRANSACTIONS = {
                   ("notes", "t", None), ("notes", "i", (4, "d", 32)), ("notes", "m", ((4, "d", 32), (5, "d", 32)))]),
 }  # fmt: skip
 # What each snapshot reaches; the first is the copy.
-SPANS = [COPIED_AT, 0x1150, 0x1300]
+SPANS = [COPIED_AT, 0x1150, 0x1310]
 MODES = {
     "log": dict.fromkeys(COLUMNS, "incremental_append"),
     "merged": {
@@ -88,7 +88,7 @@ def log_rows(table):
     rows, (columns, key, old_values) = [], COLUMNS[table]
     for commit, changes in TRANSACTIONS.values():
         ordinal = 0
-        snapshot = next(number for number, upto in enumerate(SPANS) if commit <= upto)
+        snapshot = next(number for number, upto in enumerate(SPANS) if commit < upto)
         for name, op, row in changes:
             parts = [("d", row[0]), ("i", row[1])] if op == "m" else [(op, row)]
             for op_, row_ in parts:
@@ -110,7 +110,7 @@ def merged_rows(table, upto):
     """The rows of a merged table at a position: (position, deleted, row), also the deleted ones."""
     rows = {}
     for commit, changes in TRANSACTIONS.values():
-        if commit > upto:
+        if commit >= upto:
             break
         for ordinal, (name, op, row) in enumerate(changes):
             if name != table:

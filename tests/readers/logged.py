@@ -3,7 +3,7 @@
 import collections
 from dataclasses import dataclass
 
-from history import commit_of, shown
+from history import commit_of
 from journal import digest, key_text
 from source import Column
 
@@ -41,6 +41,8 @@ def check(lake, reader, raw_table, finding, history, journal, placing, total) ->
     """Fills in a finding; returns the rows that a replay of the log leaves, by key."""
     found = rows(lake, reader, raw_table)
     finding.rows = len(found)
+    if history.is_replaced:
+        finding.faults.append("the log was replaced by a copy, and with it what had been logged")
     streamed = [row for row in found if row.op != "r"]
     for row in found:
         if row.op not in "riudt" or ("." in row.position) == (row.op == "r"):
@@ -50,9 +52,9 @@ def check(lake, reader, raw_table, finding, history, journal, placing, total) ->
     copied = collections.defaultdict(list)
     for row in found:
         if row.op == "r":
-            copied[row.commit].append(row)
+            copied[row.position].append(row)
     check_copied(finding, journal, placing, copied)
-    check_streamed(finding, history, journal, placing, streamed, max(copied, default=0))
+    check_streamed(finding, history, journal, placing, streamed)
     return replay(finding, history, journal, found, total)
 
 
@@ -69,19 +71,24 @@ def check_copied(finding, journal, placing, copied: dict):
             if best is None or len(missing) + len(extra) + len(altered) < sum(map(len, best)):
                 best = (missing, extra, altered)
         for kind, keys in zip(("missing", "extra", "altered"), best):
-            getattr(finding, kind).extend(f"copied row {key} at {shown(position)}" for key in keys)
+            getattr(finding, kind).extend(f"copied row {key} at {position}" for key in keys)
 
 
-def possible_states(table: str, journal, placing, position: int):
-    """What the journal makes of a table at a position: more than one where a commit lies just there."""
+def possible_states(table: str, journal, placing, position: str):
+    """What the journal makes of a table at a position: more than one where it lies within a transaction."""
     unsure = [one for one in journal.transactions if table in one.changes and placing.included(one, position) is None]
-    choices = [set()]
-    for one in unsure[:4]:
-        choices += [chosen | {one.number} for chosen in choices]
-    for chosen in sorted(choices, key=len, reverse=True):
-        yield journal.state(
-            table, lambda one: one.number in chosen if placing.included(one, position) is None else placing.included(one, position)
-        )  # fmt: skip
+    choices = [{}]
+    for one in unsure[:3]:
+        count = len(one.changes[table])
+        parts = range(count + 1) if "." in position and count < 200 else (0, count)
+        choices = [{**chosen, one.number: part} for chosen in choices for part in reversed(parts)]
+
+    def part_of(one, chosen):
+        is_in = placing.included(one, position)
+        return chosen.get(one.number, 0) if is_in is None else len(one.changes[table]) if is_in else 0
+
+    for chosen in choices:
+        yield journal.state(table, lambda one, chosen=chosen: part_of(one, chosen))
 
 
 def compared(table: str, journal, expected: dict, ours: list) -> tuple:
@@ -122,12 +129,11 @@ def is_same(values: dict, wanted: tuple) -> bool:
     return digest_in({**values, **under_new_names}, wanted[1]) == wanted[0]
 
 
-def check_streamed(finding, history, journal, placing, streamed: list, copied_at: int):
+def check_streamed(finding, history, journal, placing, streamed: list):
     """At each commit exactly the changes that the journal has, in its order."""
     by_commit = collections.defaultdict(list)
     for row in streamed:
         by_commit[row.commit].append(row)
-    begins = next((step.after for step in history.steps if step.after is not None), copied_at)
     number_at = {commit: number for number, commit in placing.streamed.items()}
     unplaced = [
         one for one in journal.transactions
@@ -141,24 +147,22 @@ def check_streamed(finding, history, journal, placing, streamed: list, copied_at
             one = next((c for c in between if not any(differences(c.changes[finding.table], group))), None)
             one = one or next(iter(between), None)
         elif not one.before <= commit <= one.after:
-            finding.faults.append(f"transaction {one.number} stands at {shown(commit)}, where it was not committed")
+            finding.faults.append(f"transaction {one.number} stands at {commit:016X}, where it was not committed")
         if one is None or finding.table not in one.changes:
             finding.extra += [f"{row.op} at {row.position}" for row in group]
             continue
         met.add(one.number)
-        for kind, told in zip(("missing", "extra", "altered"), differences(one.changes[finding.table], group)):
+        missing, extra, altered = differences(one.changes[finding.table], group)
+        if placing.included(one, history.position) is None:
+            missing = []  # the table stands within the transaction
+        for kind, told in zip(("missing", "extra", "altered"), (missing, extra, altered)):
             getattr(finding, kind).extend(f"transaction {one.number}: {what}" for what in told)
     for one in journal.transactions:
         if finding.table not in one.changes or one.number in met:
             continue
-        commit = placing.streamed.get(one.number)
-        lies_in = placing.included(one, history.position) is True or commit == history.position
-        is_copied = one.after <= begins or one.number in placing.copied and begins >= placing.copied_at
-        if commit is not None:
-            is_copied = commit < begins
-        elif one.before <= begins:
-            is_copied = True  # around the copy's own position: the copied rows tell
-        if lies_in and not is_copied and not commit == begins == history.position:
+        # What the copy holds is not streamed; around the copy's own position the copied rows tell.
+        is_copied = placing.included(one, history.begins) is not False
+        if placing.included(one, history.position) is True and not is_copied:
             finding.missing.append(f"transaction {one.number} whole")
 
 
@@ -190,11 +194,10 @@ def replay(finding, history, journal, found: list, total: int) -> dict:
             state.pop(key, None)
         else:
             state[key] = row.values
-        ends = place + 1 == len(found) or found[place + 1].commit != row.commit
-        if finding.table == "accounts" and ends:
-            next_commit = found[place + 1].commit if place + 1 < len(found) else None
-            at_boundary = any(row.commit <= at and (next_commit is None or at < next_commit) for at in boundaries)
+        if finding.table == "accounts":
+            following = found[place + 1].position if place + 1 < len(found) else None
+            at_boundary = any(row.position <= at and (following is None or at < following) for at in boundaries)
             balance = sum(int(values["balance"]) for values in state.values())
             if at_boundary and balance != total:
-                finding.faults.append(f"all accounts hold {balance} at {shown(row.commit)}, not {total}")
+                finding.faults.append(f"all accounts hold {balance} at {row.position}, not {total}")
     return state

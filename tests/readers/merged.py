@@ -1,6 +1,6 @@
 """A merged table in the lake: one row a key, equal to what the journal makes of the table at its position."""
 
-from history import commit_of, shown
+from history import commit_of
 from journal import key_text
 from logged import compared, is_same, plain_columns, possible_states
 from source import Column
@@ -39,7 +39,7 @@ def check(lake, reader, raw_table, finding, history, journal, placing, soft: boo
     finding.rows = len(found)
     live = [(values, position) for values, position, deleted_at in found if deleted_at is None]
     marked = [values for values, _, deleted_at in found if deleted_at is not None]
-    late = [position for _, position, _ in found if commit_of(position) > history.position]
+    late = [position for _, position, _ in found if position > history.position]
     if late:
         finding.faults.append(f"{len(late)} rows lie behind the table's position, the first at {late[0]}")
     best, best_state = None, None
@@ -68,13 +68,12 @@ def check_positions(finding, journal, placing, state, live: list):
         written = state.live.get(key)
         commit = placing.streamed.get(written[2]) if written else None
         if commit is not None and commit != commit_of(position):
-            finding.altered.append(f"position of row {key}: {position}, written at {shown(commit)}")
+            finding.altered.append(f"position of row {key}: {position}, written at {commit:016X}")
 
 
 def check_marked(finding, journal, placing, history, state, marked: list):
-    """What was deleted since the copy is marked, with its last values; nothing else is."""
+    """What was deleted since the first copy is marked, with its last values; nothing else is."""
     key_columns = journal.first_shapes[finding.table].key
-    begins = next((step.after for step in history.steps if step.after is not None), history.position)
     ours = {}
     for values in marked:
         key = key_text(values[column] for column in key_columns)
@@ -87,7 +86,7 @@ def check_marked(finding, journal, placing, history, state, marked: list):
         if values is not None:
             if not is_same(values, (digest, shape)):
                 finding.altered.append(f"marked row {key}")
-        elif placing.included(one, begins) is False:
+        elif placing.included(one, history.first_copy or history.begins) is False:
             finding.missing.append(f"mark of row {key}")
     finding.extra += [f"mark of row {key}" for key in ours]
 
@@ -99,4 +98,4 @@ def check_sums(lake, raw_table: str, finding, history, total: int):
         scan = table.scan(snapshot_id=step.snapshot_id, selected_fields=("balance",))
         balance = sum(value or 0 for value in scan.to_arrow().column("balance").to_pylist())
         if balance != total:
-            finding.faults.append(f"all accounts hold {balance} at {shown(step.upto)}, not {total}")
+            finding.faults.append(f"all accounts hold {balance} at {step.upto}, not {total}")

@@ -105,7 +105,10 @@ impl Follow {
         let mut step = self
             .case
             .command("stream")
-            .args(["--unit", &format!("{}/app_postgres", self.case.deployment)]);
+            .args(["--unit", &format!("{}/app_postgres", self.case.deployment)])
+            .env("OL_STREAM__COMMIT_SECONDS", "0.3")
+            .env("OL_STREAM__RECORD_SECONDS", "0.5")
+            .env("OL_INGEST__RETRY_SECONDS", "0.2");
         for (name, value) in &self.settings {
             step = step.env(name, value);
         }

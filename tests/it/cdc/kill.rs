@@ -14,6 +14,9 @@ use crate::common::{PATIENCE, Random};
 /// Every named point of change capture: the process sends itself a real SIGKILL there.
 const POINTS: &[&str] = ol_ingest::failpoints::CAPTURE;
 
+/// Those of a copy, which goes the way of a full load.
+const POINTS_OF_A_COPY: &[&str] = ol_ingest::failpoints::ALL;
+
 /// Points inside the lake's own steps. They stand still and leave no marker, so the run is killed when it is quiet.
 const POINTS_OF_THE_LAKE: &[&str] = &[
     "lake.create.before_insert",
@@ -55,7 +58,7 @@ fn kill_at(follow: &Follow, point: &str, arrival: u64) -> bool {
 #[test]
 fn a_first_copy_killed_at_any_point_is_completed() {
     let mut reached = Vec::new();
-    for point in POINTS.iter().chain(POINTS_OF_THE_LAKE) {
+    for point in POINTS_OF_A_COPY.iter().chain(POINTS).chain(POINTS_OF_THE_LAKE) {
         let (database, mut ledger) = new_ledger(server(), "cdckillcopy", "kills of a first copy");
         ledger.bulk(2_000);
         let left_out: Vec<&str> = FEW.iter().copied().filter(|name| *name != "bulk").collect();

@@ -3,7 +3,8 @@
 
 use ol_testkit::ledger::{Landing, Ledger};
 
-use super::common::{DONE, FEW, Follow, followed};
+use super::common::{DEFINITE, DONE, FEW, Follow, followed};
+use crate::common::expect_told;
 
 fn started(deployment: &'static str) -> (Follow, Ledger) {
     let (follow, mut ledger) = followed(deployment, Landing::Log, FEW);
@@ -54,7 +55,7 @@ fn a_publication_without_a_table_is_named() {
         &follow,
         &mut ledger,
         "ALTER PUBLICATION \"{}\" DROP TABLE ledger.moving",
-        "ALTER PUBLICATION \"{}\" ADD TABLE ledger.moving",
+        &format!("ALTER PUBLICATION \"{{}}\" SET TABLE {ALL}"),
     );
 }
 

@@ -81,7 +81,7 @@ fn a_promoted_standby_is_not_taken_for_the_server_that_was_followed() {
     follow.settings.push((follow.case.source_variable(), there.url()));
     let before = follow.case.state();
     // Without a slot, and with one that somebody made under its name.
-    follow.expect_blocked(&["slot"]);
+    follow.expect_blocked(&["promotion"]);
     there.psql(&format!(
         "SELECT pg_create_logical_replication_slot('{}', 'pgoutput')",
         follow.slot_name()

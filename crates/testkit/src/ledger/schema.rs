@@ -11,7 +11,7 @@ pub enum Landing {
     Merged,
     /// Every table that has a key merged, deleted rows marked; the others as a change log.
     SoftDeleted,
-    /// Tables with a key merged and soft deleted in turn.
+    /// Tables with a key merged and soft deleted in turn; those that are emptied or altered are merged.
     Mixed,
 }
 
@@ -28,6 +28,8 @@ pub struct Table {
     pub old_values: bool,
     /// Whether it can be merged by its key; without, it is landed as a log in every unit.
     pub mergeable: bool,
+    /// Whether it is emptied or altered, and not only its rows are changed.
+    pub upheaved: bool,
 }
 
 const fn table(
@@ -35,7 +37,7 @@ const fn table(
     key: &'static [&'static str],
     columns: &'static [&'static str],
 ) -> Table {
-    Table { name, key, columns, old_values: false, mergeable: true }
+    Table { name, key, columns, old_values: false, mergeable: true, upheaved: false }
 }
 
 /// The tables that units follow, in the order of the journal's numbers.
@@ -62,9 +64,9 @@ pub const TABLES: &[Table] = &[
     table("generated", &["id"], &["id", "v", "tx"]),
     table("indexed", &["code"], &["code", "v", "tx"]),
     table("insert_only", &["id"], &["id", "note", "tx"]),
-    table("buffer", &["id"], &["id", "note", "tx"]),
-    table("buffer_too", &["id"], &["id", "note", "tx"]),
-    table("shape", &["id"], &["id", "kept", "small", "doomed", "tx"]),
+    Table { upheaved: true, ..table("buffer", &["id"], &["id", "note", "tx"]) },
+    Table { upheaved: true, ..table("buffer_too", &["id"], &["id", "note", "tx"]) },
+    Table { upheaved: true, ..table("shape", &["id"], &["id", "kept", "small", "doomed", "tx"]) },
     Table { mergeable: false, ..table("renamed", &["id"], &["id", "first_name", "tx"]) },
     table("bulk", &["id"], &["id", "payload", "tx"]),
     table("idle", &["id"], &["id", "note", "tx"]),
@@ -177,7 +179,7 @@ pub fn unit(deployment: &str, landing: Landing, without: &[&str]) -> Unit {
             Landing::Log => "incremental_append",
             Landing::Merged => "incremental_update",
             Landing::SoftDeleted => "incremental_soft_delete",
-            Landing::Mixed if place % 2 == 0 => "incremental_update",
+            Landing::Mixed if place % 2 == 0 || table.upheaved => "incremental_update",
             Landing::Mixed => "incremental_soft_delete",
         };
         unit = unit.table("ledger", table.name, mode);
