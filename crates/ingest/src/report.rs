@@ -14,7 +14,7 @@ use ol_chassis::{Exit, text};
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::inventory::SyncMode;
+use crate::inventory::{Inventory, SyncMode};
 use crate::policy;
 
 /// How a table ended.
@@ -171,6 +171,15 @@ impl RunReport {
     pub fn new(run_id: impl Into<String>, tables: Vec<TableReport>) -> Self {
         let outcome = RunOutcome::of(Exit::worst(tables.iter().map(TableReport::exit)));
         Self { run_id: run_id.into(), outcome, tables }
+    }
+
+    /// The part of it that is about the tables of an inventory.
+    #[must_use]
+    pub fn of(self, inventory: &Inventory) -> Self {
+        let tables = || inventory.units.iter().flat_map(|unit| &unit.tables);
+        let is_selected =
+            |report: &TableReport| tables().any(|table| table.raw_table == report.raw_table);
+        Self::new(self.run_id, self.tables.into_iter().filter(is_selected).collect())
     }
 
     /// The exit code of the run: that of the worst table.

@@ -58,7 +58,8 @@ async fn dispatch(cli: Cli, context: Context, pipes: Pipes) -> Result<Exit, Erro
         Command::Plan(arguments) => plan::execute(&arguments, json).await,
         Command::Run(arguments) => {
             let config = Config::load(cli.global.config.as_deref())?;
-            let inventory = select(&arguments.selection)?;
+            let selected = select(&arguments.selection)?;
+            let inventory = with_whole_slots(&arguments.selection, &selected)?;
             let run_context = RunContext {
                 platform: Platform::from_environment().await?,
                 config,
@@ -69,6 +70,7 @@ async fn dispatch(cli: Cli, context: Context, pipes: Pipes) -> Result<Exit, Erro
                 allow_shrink: globs(&arguments.allow_shrink)?,
             };
             let report = run::run(&run_context, inventory, Until::CaughtUp).await?;
+            let report = report.of(&selected);
             print(&if json { report.to_json() } else { report.to_text() });
             Ok(report.exit())
         }
@@ -126,6 +128,20 @@ fn select(selection: &Selection) -> Result<Inventory, Error> {
         tracing::info!(unit = %unit.id, loader = unit.loader, "the unit belongs to another loader");
     }
     Ok(inventory.select(&selection.units, &selection.tables)?)
+}
+
+/// The selected tables, and those that share a replication slot with one of them: a slot passes all its tables at once.
+fn with_whole_slots(selection: &Selection, selected: &Inventory) -> Result<Inventory, Error> {
+    let whole = inventory::load(&selection.inventory)?;
+    let mut wider = selected.clone();
+    for unit in &mut wider.units {
+        let Some(all) = whole.units.iter().find(|all| all.id == unit.id) else { continue };
+        if unit.tables.iter().any(|table| all.follows(table)) {
+            let mine = std::mem::replace(&mut unit.tables, all.tables.clone());
+            unit.tables.retain(|table| all.follows(table) || mine.contains(table));
+        }
+    }
+    Ok(wider)
 }
 
 /// The tables of an inventory that can be followed by their changes.

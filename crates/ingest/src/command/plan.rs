@@ -6,7 +6,8 @@ use crate::cli::{Plan, Selection};
 use crate::error::{Definite, Error};
 use crate::inventory::{SourceKind, Table, Unit};
 use crate::report::documents::{ColumnPlan, PlanReport, TablePlan};
-use crate::source::postgres::catalog::Catalog;
+use crate::run::capture::CapturePlan;
+use crate::source::postgres::catalog::{Catalog, Column};
 use crate::source::postgres::session::Session;
 use crate::source::postgres::settings::SourceAddress;
 use crate::source::postgres::{contract_document, plan};
@@ -49,31 +50,41 @@ async fn catalog(unit: &Unit) -> Result<Catalog, Error> {
 }
 
 fn plan_table(unit: &Unit, table: &Table, catalog: &Catalog) -> TablePlan {
-    match plan::plan(unit, table, catalog) {
-        Err(error) => readable(table, Vec::new()).failed(&error),
-        Ok(plan) => {
-            let excluded = plan
-                .relation
-                .columns
-                .iter()
-                .filter(|column| table.excluded_columns.contains(&column.name))
-                .map(|column| ColumnPlan {
-                    column: column.name.clone(),
-                    source_type: column.type_text.clone(),
-                    lake_type: None,
-                    fidelity: "excluded".to_owned(),
-                    note: None,
-                });
-            let columns = plan.readings.iter().map(|reading| ColumnPlan {
-                column: reading.name.clone(),
-                source_type: reading.contract.source.clone(),
-                lake_type: Some(reading.contract.lake.to_string()),
-                fidelity: reading.contract.fidelity.word().to_owned(),
-                note: (!reading.contract.note.is_empty()).then(|| reading.contract.note.to_owned()),
-            });
-            readable(table, columns.chain(excluded).collect())
+    let planned = if unit.follows(table) {
+        CapturePlan::of_catalog(unit, table, catalog)
+            .map(|plan| (plan.relation, plan.readings, plan.left_out))
+    } else {
+        plan::plan(unit, table, catalog).map(|plan| (plan.relation, plan.readings, Vec::new()))
+    };
+    let (relation, readings, left_out) = match planned {
+        Err(error) => return readable(table, Vec::new()).failed(&error),
+        Ok(planned) => planned,
+    };
+    let without = |column: &Column, fidelity: &str, note: Option<String>| ColumnPlan {
+        column: column.name.clone(),
+        source_type: column.type_text.clone(),
+        lake_type: None,
+        fidelity: fidelity.to_owned(),
+        note,
+    };
+    let excluded = relation.columns.iter().filter_map(|column| {
+        let reason = left_out.iter().find(|(name, _)| *name == column.name);
+        match reason {
+            Some((_, reason)) => Some(without(column, "refused", Some(reason.clone()))),
+            None if table.excluded_columns.contains(&column.name) => {
+                Some(without(column, "excluded", None))
+            }
+            None => None,
         }
-    }
+    });
+    let columns = readings.iter().map(|reading| ColumnPlan {
+        column: reading.name.clone(),
+        source_type: reading.contract.source.clone(),
+        lake_type: Some(reading.contract.lake.to_string()),
+        fidelity: reading.contract.fidelity.word().to_owned(),
+        note: (!reading.contract.note.is_empty()).then(|| reading.contract.note.to_owned()),
+    });
+    readable(table, columns.chain(excluded).collect())
 }
 
 fn readable(table: &Table, columns: Vec<ColumnPlan>) -> TablePlan {

@@ -6,6 +6,9 @@
 
 use std::sync::Arc;
 
+use arrow_array::{Array as _, BooleanArray};
+use arrow_schema::ArrowError;
+use arrow_select::filter::filter_record_batch;
 use futures::TryStreamExt as _;
 use ol_chassis::cli::Context;
 use ol_chassis::config::Platform;
@@ -14,10 +17,12 @@ use ol_lake::{Lake, LakeTable, TableName};
 
 use crate::cli::Selection;
 use crate::column::digest::TableDigest;
+use crate::column::metadata;
 use crate::config::Config;
 use crate::error::{Definite, Doing, Error, Transient};
 use crate::inventory::{SourceKind, SyncMode, Table, Unit};
 use crate::report::documents::{TableVerification, VerifyReport};
+use crate::run::capture::{CapturePlan, Shape};
 use crate::run::open_lake;
 use crate::source::postgres::rows::BatchLimit;
 use crate::source::postgres::session::Session;
@@ -99,21 +104,33 @@ impl Side {
                 .with("sync_mode", table.sync_mode)
                 .with("reason", "an appended table holds every past state, so it equals none"));
         }
-        let plan = plan::plan(unit, table, &self.session.catalog)?;
+        let catalog = &self.session.catalog;
+        let (schema, relation, readings) = if unit.follows(table) {
+            let plan = CapturePlan::of_catalog(unit, table, catalog)?;
+            if plan.shape == Shape::Log {
+                return Err(Error::new(Definite::ModeUnsupported)
+                    .with("sync_mode", table.sync_mode)
+                    .with("reason", "a log holds every past state, so it equals none"));
+            }
+            (plan.lake_schema(), plan.relation, plan.readings)
+        } else {
+            let plan = plan::plan(unit, table, catalog)?;
+            (plan.lake_schema(), plan.relation, plan.readings)
+        };
         let missing = || Error::new(Definite::LakeTableMissing).with("raw_table", &table.raw_table);
         let lake_table = lake.load(name).await?.ok_or_else(missing)?;
-        let change = lake.evolve(&lake_table, &plan.lake_schema()).await?;
+        let change = lake.evolve(&lake_table, &schema).await?;
         if let Some(step) = change.steps().first() {
             return Err(Error::new(Definite::VerificationFailed).with("missing", step));
         }
-        let names: Vec<String> = plan.readings.iter().map(|reading| reading.name.clone()).collect();
+        let names: Vec<String> = readings.iter().map(|reading| reading.name.clone()).collect();
         let held = of_lake(lake, &lake_table, &names).await?;
         let (settings, schema, batch) =
             (self.session.settings.clone(), lake_table.arrow_schema(), self.batch);
         let (snapshot, shutdown) =
             (self.session.keeper.snapshot.clone(), self.context.shutdown.clone());
         let reading = tokio::task::spawn_blocking(move || {
-            reread::digest(&settings, &snapshot, &plan, schema, batch, shutdown)
+            reread::digest(&settings, &snapshot, (&relation, &readings), schema, batch, shutdown)
         });
         let source = match reading.await {
             Ok(result) => result.map_err(|error| error.into_error(Doing::Reading))?,
@@ -141,12 +158,26 @@ impl Side {
 async fn of_lake(lake: &Lake, table: &LakeTable, names: &[String]) -> Result<TableDigest, Error> {
     let mut digest = TableDigest::new(names);
     let mut columns: Vec<&str> = names.iter().map(String::as_str).collect();
-    columns.push(crate::column::metadata::ODD);
+    columns.push(metadata::ODD);
+    let is_marked = table.schema().column(metadata::DELETED_AT).is_some();
+    if is_marked {
+        columns.push(metadata::DELETED_AT);
+    }
+    let fails = |error: ArrowError| {
+        Error::new(Definite::Defect).with("table", table.name()).because(error)
+    };
     let mut batches = lake.scan(table, Some(&columns)).await?;
     while let Some(batch) = batches.try_next().await? {
-        digest.add(&batch).map_err(|error| {
-            Error::new(Definite::Defect).with("table", table.name()).because(error)
-        })?;
+        let live = match batch.column_by_name(metadata::DELETED_AT) {
+            // A row that is only marked is no longer at the source.
+            Some(deleted) => {
+                let is_live: BooleanArray =
+                    (0..batch.num_rows()).map(|row| Some(deleted.is_null(row))).collect();
+                filter_record_batch(&batch, &is_live).map_err(fails)?
+            }
+            None => batch,
+        };
+        digest.add(&live).map_err(fails)?;
     }
     Ok(digest)
 }

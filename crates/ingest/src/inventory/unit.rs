@@ -287,6 +287,14 @@ pub struct Unit {
     pub tables: Vec<Table>,
 }
 
+impl Unit {
+    /// Whether a table of it is followed by the changes in the source's log, rather than read by queries.
+    #[must_use]
+    pub fn follows(&self, table: &Table) -> bool {
+        self.replication_method == ReplicationMethod::Cdc && table.sync_mode.is_incremental()
+    }
+}
+
 /// A unit that another loader carries out, and which is therefore not ours to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkippedUnit {

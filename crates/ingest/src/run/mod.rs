@@ -24,7 +24,7 @@ use ol_pipes::Pipes;
 
 use crate::config::Config;
 use crate::error::{Definite, Error};
-use crate::inventory::{Inventory, ReplicationMethod, SourceKind, Table, Unit};
+use crate::inventory::{Inventory, SourceKind, Unit};
 use crate::report::{RunReport, TableReport};
 use crate::source::postgres::settings::SourceAddress;
 
@@ -110,12 +110,10 @@ async fn run_unit(
         let error = Error::new(Definite::ModeUnsupported).with("source_kind", unit.source_kind);
         return fail_all(&unit, &error);
     }
-    let is_followed = |table: &Table| {
-        unit.replication_method == ReplicationMethod::Cdc && table.sync_mode.is_incremental()
-    };
-    let followed: Vec<usize> = (0..).zip(&unit.tables).filter(|(_, t)| is_followed(t)).map(|(i, _)| i).collect();
+    let of_table = |(index, table)| unit.follows(table).then_some(index);
+    let followed: Vec<usize> = (0..).zip(&unit.tables).filter_map(of_table).collect();
     let mut read = unit.clone();
-    read.tables.retain(|table| !is_followed(table));
+    read.tables.retain(|table| !unit.follows(table));
     let job = |unit: Unit| UnitJob {
         context: context.clone(),
         unit: Arc::new(unit),

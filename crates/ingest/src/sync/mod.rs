@@ -33,7 +33,7 @@
 //! **Gaps.** A table that fails for good does not hold the others back, nor the log for ever. The place of the first
 //! change it lacks is written into the table before anything above it is acknowledged. As long as the slot has not
 //! passed that place, the table goes on as if nothing had happened; afterwards it must be copied again. What was taken for
-it behind the failure is thrown away: committed, it would move the position over the place that failed. A table that
+//! it behind the failure is thrown away: committed, it would move the position over the place that failed. A table that
 //! was not followed for a while (not in the publication) has such a gap from the start.
 //!
 //! [`assess`] decides where each table begins, [`Progress`] what may be acknowledged; `simulation.rs` drives both

@@ -12,14 +12,14 @@
 //! border between transactions and is prepared anew; what the copied table missed is sent again from where it held
 //! the slot, and the others skip it by their positions.
 
-mod copy;
-mod plan;
-mod prepare;
-mod session;
-mod shape;
+pub mod copy;
+pub mod plan;
+pub mod prepare;
+pub mod session;
+pub mod shape;
 pub mod state;
-mod watch;
-mod writer;
+pub mod watch;
+pub mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ c4model::flow! { postgres_change_capture {
     tech: "Logical replication",
     tech_onward: "Parquet, Iceberg",
     idempotent: "each change once, by its place in the log",
-    kind: Streamed,
+    kind: Event,
     by: Through,
     owner: "data platform",
     cadence: "as it happens, or by Dagster",

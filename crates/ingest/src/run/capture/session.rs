@@ -14,15 +14,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use arrow_array::{Array as _, BooleanArray, RecordBatch};
+use arrow_select::filter::filter_record_batch;
+use futures::TryStreamExt as _;
 use ol_chassis::shutdown::Shutdown;
-use ol_lake::Lake;
+use ol_lake::{Lake, LakeTable};
 use tokio::runtime::Handle;
 
-use super::plan::CapturePlan;
+use super::plan::{CapturePlan, Shape};
 use super::shape::{self, Verdict};
 use super::state::{self, Stamp};
 use super::writer::{self, At, Refused, TableWriter, Tally};
 use super::watch::Watch;
+use crate::column::metadata;
 use crate::error::{Definite, Doing, Error, Failure, Result};
 use crate::failpoints;
 use crate::inventory::Unit;
@@ -277,7 +281,7 @@ impl Session {
             }
             Message::Truncate { relations, .. } => {
                 for relation in relations {
-                    self.change(reading, *relation, 0, TableWriter::truncate)?;
+                    self.emptied(reading, *relation)?;
                 }
                 Ok(())
             }
@@ -331,6 +335,41 @@ impl Session {
         }
     }
 
+    /// A table was emptied. Where deleted rows stay, the lake says which these are.
+    fn emptied(&mut self, reading: &mut Reading, relation: u32) -> Result<()> {
+        let place = reading.places.get(&relation).copied().flatten();
+        let followed = place.and_then(|place| self.tables.get(place)?.as_ref());
+        let is_marked = followed
+            .is_some_and(|it| it.writer.plan().shape == Shape::Merge { soft: true });
+        if !is_marked {
+            return self.change(reading, relation, 0, TableWriter::truncate);
+        }
+        if followed.is_some_and(|followed| followed.writer.is_dirty()) {
+            let upto = self.before_next(reading);
+            self.commit(reading, upto)?;
+        }
+        let followed = place.and_then(|place| self.tables.get(place)?.as_ref());
+        let Some(table) = followed.map(|followed| followed.writer.table().clone()) else {
+            return Ok(());
+        };
+        let key = followed.map(|followed| followed.writer.plan().key.clone()).unwrap_or_default();
+        let live = self.runtime.block_on(live_keys(&self.lake, &table, &key))?;
+        self.change(reading, relation, 0, |writer, at| {
+            live.iter().try_for_each(|keys| writer.mark(keys, at))
+        })
+    }
+
+    /// The place behind the last change that was taken, or between the last transactions.
+    fn before_next(&self, reading: &Reading) -> Position {
+        match &reading.transaction {
+            Some(open) if open.changes > 0 => Position::Change {
+                lsn: open.commit_lsn,
+                ordinal: (open.changes - 1).saturating_mul(2) + 1,
+            },
+            Some(_) | None => Position::Lsn(self.progress.position()),
+        }
+    }
+
     /// A relation looks like this from here on.
     fn announce(&mut self, reading: &mut Reading, message: &RelationMessage) -> Result<()> {
         let place = self.tables.iter().position(|followed| {
@@ -348,13 +387,7 @@ impl Session {
             .is_some_and(|followed| followed.writer.is_dirty());
         if is_dirty {
             // What has come in so far has the old form: it is committed first, within the transaction if need be.
-            let upto = match &reading.transaction {
-                Some(open) if open.changes > 0 => Position::Change {
-                    lsn: open.commit_lsn,
-                    ordinal: (open.changes - 1).saturating_mul(2) + 1,
-                },
-                Some(_) | None => Position::Lsn(self.progress.position()),
-            };
+            let upto = self.before_next(reading);
             self.commit(reading, upto)?;
         }
         let lsn = reading.transaction.as_ref().map_or(self.progress.position(), |t| t.commit_lsn);
@@ -466,6 +499,24 @@ impl Followed {
     }
 }
 
+/// The keys of the rows that are not marked as deleted.
+async fn live_keys(lake: &Lake, table: &LakeTable, key: &[String]) -> Result<Vec<RecordBatch>> {
+    let mut columns: Vec<&str> = key.iter().map(String::as_str).collect();
+    columns.push(metadata::DELETED_AT);
+    let mut live = Vec::new();
+    let mut batches = lake.scan(table, Some(&columns)).await?;
+    while let Some(batch) = batches.try_next().await? {
+        let Some(deleted) = batch.column_by_name(metadata::DELETED_AT) else { continue };
+        let is_live: BooleanArray =
+            (0..batch.num_rows()).map(|row| Some(deleted.is_null(row))).collect();
+        let kept = filter_record_batch(&batch, &is_live).map_err(|error| {
+            Error::new(Definite::Defect).with("table", table.name()).because(error)
+        })?;
+        live.push(kept);
+    }
+    Ok(live)
+}
+
 /// Takes the form that the stream announces: compares it with the last one, changes the lake's columns.
 fn adopt(
     runtime: &Handle,
@@ -488,7 +539,7 @@ fn adopt(
     if is_new {
         match shape::judge(&followed.columns, &columns, &catalog, message) {
             Verdict::Follow => {}
-            Verdict::Copy(reason) if followed.writer.plan().shape != super::plan::Shape::Log => {
+            Verdict::Copy(reason) if followed.writer.plan().shape != Shape::Log => {
                 return Err(Refused::Copy(reason));
             }
             Verdict::Copy(reason) => {
@@ -516,7 +567,7 @@ fn adopt(
 ///
 /// # Errors
 /// The lake's.
-pub async fn forget(lake: &Lake, table: &ol_lake::LakeTable) -> Result<ol_lake::LakeTable> {
+pub async fn forget(lake: &Lake, table: &LakeTable) -> Result<LakeTable> {
     let commit = ol_lake::Commit {
         state: BTreeMap::from([
             (crate::load::state::MODE.to_owned(), "reset".to_owned()),

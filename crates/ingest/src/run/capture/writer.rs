@@ -9,7 +9,10 @@
 //! table is copied again then.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use arrow_array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow_schema::Schema;
 use ol_lake::schema::evolve::SchemaChange;
 use ol_lake::{
     Commit, DataWriter, Lake, LakeTable, MergeOptions, MergeWriter, OnDelete, Operation,
@@ -131,15 +134,6 @@ impl TableWriter {
     /// The table has moved on.
     pub fn set_table(&mut self, table: LakeTable) {
         self.table = table;
-    }
-
-    /// Bytes that no encoder has yet.
-    #[must_use]
-    pub fn gathered_bytes(&self) -> usize {
-        let rows = |rows: &ChangeRows| rows.bytes();
-        self.decoders
-            .as_ref()
-            .map_or(0, |it| rows(&it.rows) + it.keys.as_ref().map_or(0, rows))
     }
 
     /// Whether there is anything to commit.
@@ -273,9 +267,8 @@ impl TableWriter {
                 self.pending.deletes += 1;
                 Ok(())
             }
-            Shape::Merge { soft: true } => {
-                Err(Refused::Copy("it was emptied, and which rows that marks is not in the log"))
-            }
+            // The session marks the rows one by one, as only the lake knows them.
+            Shape::Merge { soft: true } => Ok(()),
             Shape::Merge { soft: false } => {
                 self.flush()?;
                 self.pending.deletes += 1;
@@ -284,6 +277,50 @@ impl TableWriter {
                     Sink::Log(_) => Ok(()),
                 }
             }
+        }
+    }
+
+    /// Marks rows that are in the lake as deleted: a batch of their keys.
+    ///
+    /// # Errors
+    /// The lake's.
+    pub fn mark(&mut self, keys: &RecordBatch, at: At) -> Result<(), Refused> {
+        let rows = keys.num_rows();
+        let text = |value: &str| -> ArrayRef {
+            Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, rows)))
+        };
+        let instant = |microseconds: i64| -> ArrayRef {
+            let instants = TimestampMicrosecondArray::from_value(microseconds, rows);
+            Arc::new(instants.with_timezone("+00:00"))
+        };
+        let run = &self.writing.run;
+        let ours = [
+            (metadata::POSITION, text(&at.position.to_string())),
+            (metadata::COMMITTED_AT, instant(at.committed_at_microseconds)),
+            (metadata::DELETED_AT, instant(at.committed_at_microseconds)),
+            (metadata::EXTRACTED_AT, instant(run.extracted_at_microseconds)),
+            (metadata::RUN_ID, text(&run.run_id)),
+        ];
+        let schema = self.table.arrow_schema();
+        let (mut fields, mut columns) = (Vec::new(), Vec::new());
+        for (field, column) in keys.schema().fields().iter().zip(keys.columns()) {
+            if self.plan.key.contains(field.name()) {
+                fields.push(Arc::clone(field));
+                columns.push(Arc::clone(column));
+            }
+        }
+        for (name, column) in ours {
+            if let Some((_, field)) = schema.column_with_name(name) {
+                fields.push(Arc::new(field.clone()));
+                columns.push(column);
+            }
+        }
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+            .map_err(|error| RowError::Batch(error.to_string()))?;
+        self.pending.deletes += rows as u64;
+        match self.sink()? {
+            Sink::Merge(writer) => Ok(writer.delete(batch)?),
+            Sink::Log(_) => Ok(()),
         }
     }
 
