@@ -54,8 +54,9 @@ class Journal:
 
     def __init__(self, paths: list):
         self.transactions = []
-        self.first_shapes = {}
-        for path in paths:
+        self.first_shapes, self.last_shapes = {}, {}
+        # The first writer alters tables, the others leave them as they found them: it is read last.
+        for path in reversed(paths):
             self.read(path)
         # What two writers did to one row is in this order, because the second waited for the first one's commit.
         self.transactions.sort(key=lambda transaction: transaction.before)
@@ -75,6 +76,7 @@ class Journal:
                     )
                     shapes[document["shape"]] = shape
                     self.first_shapes.setdefault(shape.table, shape)
+                    self.last_shapes[shape.table] = shape
                 else:
                     self.transactions.append(transaction(document, shapes))
 

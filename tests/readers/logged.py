@@ -101,7 +101,7 @@ def compared(table: str, journal, expected: dict, ours: list) -> tuple:
         wanted = left.pop(key, None)
         if wanted is None:
             extra.append(key)
-        elif not is_same(values, wanted):
+        elif not is_same(values, wanted, journal):
             altered.append(key)
     return list(left), extra, altered
 
@@ -117,13 +117,16 @@ def digest_in(values: dict, shape):
     return digest(values[column] for column in shape.columns)
 
 
-def is_same(values: dict, wanted: tuple) -> bool:
+def is_same(values: dict, wanted: tuple, journal) -> bool:
     """Whether a row of a table's state is the journaled one, as far as the columns of that time are still there.
 
     A row that was copied after one of its columns was dropped cannot be held against its digest; SELECT tells.
     """
     known = digest_in(values, wanted[1])
     if known is None or known == wanted[0]:
+        return True
+    dropped = set(wanted[1].columns) - set(journal.last_shapes[wanted[1].table].columns) - RENAMED.keys()
+    if any(values[column] is None for column in dropped):
         return True
     under_new_names = {old: values[old] or values.get(new) for old, new in RENAMED.items() if old in values}
     return digest_in({**values, **under_new_names}, wanted[1]) == wanted[0]

@@ -84,7 +84,7 @@ def check_marked(finding, journal, placing, history, state, marked: list):
         values = ours.pop(key, None)
         one = journal.by_number[number]
         if values is not None:
-            if not is_same(values, (digest, shape)):
+            if not is_same(values, (digest, shape), journal):
                 finding.altered.append(f"marked row {key}")
         elif placing.included(one, history.first_copy or history.begins) is False:
             finding.missing.append(f"mark of row {key}")

@@ -17,7 +17,7 @@ fn expect_refused(follow: &Follow, wanted: &[&str]) {
     crate::common::expect_told(&finished, wanted);
     let after = follow.case.state();
     assert_eq!(before["tables"], after["tables"], "a refused run changed the lake");
-    follow.expect_right_so_far("after the refusals");
+    follow.expect_right_in_itself("after the refusals");
 }
 
 /// A slot that this test makes under the name of the unit's.
