@@ -59,7 +59,10 @@ pub(crate) fn changes(unit: &str, rows: u64, deletes: u64) {
 }
 
 /// The slot was looked at.
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; 2^53 bytes of log do not exist")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float; 2^53 bytes of log do not exist"
+)]
 pub(crate) fn slot(unit: &str, retained_bytes: u64) {
     metrics::gauge!(SLOT_RETAINED_BYTES, "unit" => unit.to_owned()).set(retained_bytes as f64);
 }

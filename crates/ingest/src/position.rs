@@ -136,8 +136,16 @@ mod tests {
     #[test]
     fn other_text_is_refused() {
         for text in [
-            "", "1", "0/", "g/0", "000000000/0", "0123456789abcdefg", "+123456789abcdef",
-            "0123456789ABCDEF.1", "0123456789ABCDEF.+0000001", "1.00000001",
+            "",
+            "1",
+            "0/",
+            "g/0",
+            "000000000/0",
+            "0123456789abcdefg",
+            "+123456789abcdef",
+            "0123456789ABCDEF.1",
+            "0123456789ABCDEF.+0000001",
+            "1.00000001",
         ] {
             assert!(text.parse::<Position>().is_err(), "{text}");
         }

@@ -163,9 +163,8 @@ async fn of_lake(lake: &Lake, table: &LakeTable, names: &[String]) -> Result<Tab
     if is_marked {
         columns.push(metadata::DELETED_AT);
     }
-    let fails = |error: ArrowError| {
-        Error::new(Definite::Defect).with("table", table.name()).because(error)
-    };
+    let fails =
+        |error: ArrowError| Error::new(Definite::Defect).with("table", table.name()).because(error);
     let mut batches = lake.scan(table, Some(&columns)).await?;
     while let Some(batch) = batches.try_next().await? {
         let live = match batch.column_by_name(metadata::DELETED_AT) {

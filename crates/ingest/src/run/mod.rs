@@ -28,8 +28,8 @@ use crate::inventory::{Inventory, SourceKind, Unit};
 use crate::report::{RunReport, TableReport};
 use crate::source::postgres::settings::SourceAddress;
 
-use self::capture::{CaptureJob, postgres_change_capture};
 pub use self::capture::Until;
+use self::capture::{CaptureJob, postgres_change_capture};
 pub use dagster::Reporter;
 pub use postgres::{TableDone, UnitJob, postgres_full_load};
 

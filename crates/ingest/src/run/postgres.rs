@@ -273,7 +273,11 @@ impl UnitJob {
     }
 
     /// What the loads of the unit share.
-    pub(super) fn loading(&self, settings: Settings, labels: Vec<(String, Option<f64>)>) -> Loading {
+    pub(super) fn loading(
+        &self,
+        settings: Settings,
+        labels: Vec<(String, Option<f64>)>,
+    ) -> Loading {
         let context = &self.context;
         let estimate = |rows: f64| format!("{rows:.0}").parse().ok();
         let total = labels.iter().map(|(_, rows)| *rows).sum::<Option<f64>>().and_then(estimate);

@@ -36,8 +36,8 @@ pub struct TableState {
     pub position: Option<Position>,
     /// The slot it follows.
     pub incarnation: Option<Incarnation>,
-    /// The greatest place it recorded for the unit as a whole.
-    pub recorded: Option<u64>,
+    /// The greatest place it recorded for the unit as a whole, and of which slot; it outlives a reset.
+    pub recorded: Option<(Incarnation, u64)>,
     /// The commit record of the first change it may lack.
     pub gap: Option<u64>,
     /// Whether the server publishes its changes, and has done so without a break.
@@ -108,12 +108,15 @@ pub fn assess(tables: &[TableState], slot: Option<SlotState>) -> Assessment {
     let Some(incarnation) = following().filter_map(|table| table.incarnation.clone()).max() else {
         return Assessment::Begin;
     };
-    let recorded = following()
-        .filter(|table| table.incarnation.as_ref() == Some(&incarnation))
-        .flat_map(|table| [table.position.map(Position::lsn), table.recorded])
-        .flatten()
-        .max()
-        .unwrap_or(incarnation.began);
+    let own = |table: &TableState| {
+        let position = table.position.map(Position::lsn);
+        position.filter(|_| table.incarnation.as_ref() == Some(&incarnation))
+    };
+    let of_unit = |table: &TableState| {
+        table.recorded.as_ref().filter(|(slot, _)| *slot == incarnation).map(|(_, lsn)| *lsn)
+    };
+    let recorded = tables.iter().flat_map(|table| [own(table), of_unit(table)]).flatten().max();
+    let recorded = recorded.unwrap_or(incarnation.began);
     let Some(slot) = slot else { return Assessment::Stop(Trouble::Missing) };
     if slot.is_lost {
         return Assessment::Stop(Trouble::Lost);
@@ -179,8 +182,15 @@ mod tests {
         assert_eq!(assess(&tables, lost), Assessment::Stop(Trouble::Lost));
         let moved = Trouble::Moved { confirmed: 91, recorded: 90 };
         assert_eq!(assess(&tables, at(91)), Assessment::Stop(moved));
-        let anchored = [table(20), TableState { recorded: Some(91), ..table(90) }];
+        let anchored = [table(20), TableState { recorded: Some((slot(10), 91)), ..table(90) }];
         assert!(matches!(assess(&anchored, at(91)), Assessment::GoOn { recorded: 91, .. }));
+    }
+
+    #[test]
+    fn what_a_table_recorded_outlives_its_reset() {
+        let reset = TableState { position: None, recorded: Some((slot(10), 90)), ..table(0) };
+        let go_on = assess(&[table(20), reset], at(90));
+        assert!(matches!(go_on, Assessment::GoOn { recorded: 90, .. }), "{go_on:?}");
     }
 
     #[test]

@@ -40,7 +40,7 @@ struct Transaction {
 struct LakeTable {
     position: Option<Position>,
     incarnation: Option<Incarnation>,
-    recorded: Option<u64>,
+    recorded: Option<(Incarnation, u64)>,
     gap: Option<u64>,
     /// Where its copy was taken; everything before is in it.
     copied_at: u64,
@@ -60,6 +60,14 @@ struct World {
 
 /// A life of the process ended.
 struct Death;
+
+impl LakeTable {
+    /// A table without a position, which still says what it recorded.
+    fn forgotten(&self) -> Self {
+        let own = self.incarnation.clone().zip(self.position.map(Position::lsn));
+        Self { recorded: own.max(self.recorded.clone()), ..Self::default() }
+    }
+}
 
 impl World {
     fn new(seed: u64) -> Self {
@@ -134,7 +142,7 @@ impl World {
             .map(|(table, is_published)| TableState {
                 position: table.position,
                 incarnation: table.incarnation.clone(),
-                recorded: table.recorded,
+                recorded: table.recorded.clone(),
                 gap: table.gap,
                 is_published,
             })
@@ -192,7 +200,7 @@ impl World {
                 }
                 Start::Gap { .. } => {
                     self.count("gap");
-                    self.lake[index] = LakeTable::default();
+                    self.lake[index] = self.lake[index].forgotten();
                 }
             }
         }
@@ -252,7 +260,7 @@ impl World {
                 4 => {
                     if let Some(lsn) = progress.to_record() {
                         if let Some(index) = (0..TABLES).find(|index| follows[*index]) {
-                            self.lake[index].recorded = Some(lsn);
+                            self.lake[index].recorded = Some((incarnation.clone(), lsn));
                             self.die_sometimes()?;
                             progress.recorded(lsn);
                         }
@@ -270,7 +278,7 @@ impl World {
                             position: Some(Position::Lsn(at)),
                             incarnation: Some(incarnation.clone()),
                             copied_at: at,
-                            ..LakeTable::default()
+                            ..self.lake[index].forgotten()
                         };
                         self.die_sometimes()?;
                         // What it needs is sent again: the session ends, the next one has the table.
@@ -335,7 +343,7 @@ impl World {
                 }
             }
             3 => self.published[index] = false,
-            4 => self.lake[index] = LakeTable::default(),
+            4 => self.lake[index] = self.lake[index].forgotten(),
             _ => {}
         }
         self.grow();

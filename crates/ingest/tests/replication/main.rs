@@ -1,11 +1,17 @@
 //! The read side of change capture, on real servers.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test fails by panicking"
+)]
 
 #[path = "../../src/column/testing.rs"]
 mod testing;
 
 mod common;
 mod messages;
+mod patience;
 mod publications;
 mod slots;
 mod snapshots;

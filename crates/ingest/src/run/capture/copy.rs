@@ -17,7 +17,9 @@ use super::shape;
 use super::state;
 use crate::error::{Doing, Error, Result};
 use crate::inventory::Unit;
-use crate::load::{Claim, LoadMode, Loaded, ShrinkGuard, Target, TargetSettings, Totals, contract_digest};
+use crate::load::{
+    Claim, LoadMode, Loaded, ShrinkGuard, Target, TargetSettings, Totals, contract_digest,
+};
 use crate::run::UnitJob;
 use crate::source::postgres::full_load::{TableLoad, load_tables};
 use crate::source::postgres::settings::Settings;

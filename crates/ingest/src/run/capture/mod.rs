@@ -48,7 +48,7 @@ use crate::source::postgres::settings::{Settings, SourceAddress};
 use crate::sync::Progress;
 
 pub use plan::{CapturePlan, Shape};
-pub use session::forget;
+pub use state::forget;
 
 /// When to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

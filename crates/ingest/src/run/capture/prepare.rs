@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ol_lake::{Lake, LakeTable, TableDefinition, TableName};
 
-use super::plan::CapturePlan;
+use super::plan::{CapturePlan, Shape};
 use super::session::Followed;
 use super::shape;
 use super::state::{self, Memory, Stamp};
@@ -127,9 +127,11 @@ impl Preparation<'_> {
                 state::memory(it.table.as_ref(), before.as_ref(), namespace, table)
             })
             .collect();
-        if let Some(recorded) = memories.iter().filter_map(|memory| memory.source.as_ref()).find(
-            |recorded| **recorded != source,
-        ) {
+        if let Some(recorded) = memories
+            .iter()
+            .filter_map(|memory| memory.source.as_ref())
+            .find(|recorded| **recorded != source)
+        {
             let followed = memories.iter().any(|memory| memory.state.position.is_some());
             if followed {
                 return Err(Error::new(Definite::TimelineChanged)
@@ -157,8 +159,8 @@ impl Preparation<'_> {
         let entry = |candidate: &Candidate| {
             let relation = &candidate.plan.relation;
             let mut tables = after.iter().flat_map(|facts| &facts.tables);
-            let found = tables
-                .find(|it| it.namespace == relation.namespace && it.name == relation.name);
+            let found =
+                tables.find(|it| it.namespace == relation.namespace && it.name == relation.name);
             state::entry_text(found.and_then(|it| it.entry))
         };
         let (incarnation, recorded, starts, confirmed, mut keeper) = match assessment {
@@ -179,14 +181,13 @@ impl Preparation<'_> {
                 let is_copied = |(start, it): (&Start, &Candidate)| {
                     *start == Start::Copy && !self.copying.contains(&it.index)
                 };
-                let keeper = if self.copying.is_empty()
-                    && starts.iter().zip(&candidates).any(is_copied)
-                {
-                    server.check(true).map_err(|error| read(error.into()))?;
-                    Some(self.snapshot(stream, format!("{name:.57}_copy"), true).await?.1)
-                } else {
-                    None
-                };
+                let keeper =
+                    if self.copying.is_empty() && starts.iter().zip(&candidates).any(is_copied) {
+                        server.check(true).map_err(|error| read(error.into()))?;
+                        Some(self.snapshot(stream, format!("{name:.57}_copy"), true).await?.1)
+                    } else {
+                        None
+                    };
                 (incarnation, recorded, starts, confirmed, keeper)
             }
             Assessment::Stop(_) => (
@@ -263,8 +264,15 @@ impl Preparation<'_> {
         let wanted = plan.wanted(table);
         control.check_tables(std::slice::from_ref(&wanted)).await.map_err(read)?;
         let name = TableName::new(self.namespace.clone(), &table.raw_table);
-        let table = self.lake.load(&name).await?;
-        Ok(Candidate { index, plan, wanted, table })
+        let lake_table = self.lake.load(&name).await?;
+        let lake_table = match lake_table {
+            Some(found) if is_outdated(&found, &plan, &table.excluded_columns, catalog) => {
+                tracing::warn!(table = %table.raw_table, "its columns changed what old rows show: it is copied again");
+                Some(super::forget(self.lake, &found).await?)
+            }
+            found => found,
+        };
+        Ok(Candidate { index, plan, wanted, table: lake_table })
     }
 
     fn follow(
@@ -358,6 +366,23 @@ impl Preparation<'_> {
         .map_err(read)?;
         Ok((created.consistent_point, kept.map_err(read)?))
     }
+}
+
+/// Whether the catalog has columns by which old rows show something else than in the lake: nobody would send these.
+fn is_outdated(
+    table: &LakeTable,
+    plan: &CapturePlan,
+    excluded: &[String],
+    catalog: &Catalog,
+) -> bool {
+    let Some(remembered) = shape::recall(table.properties()) else { return false };
+    let is_followed = table.state().get(ol_lake::POSITION_KEY).is_some_and(|it| !it.is_empty());
+    let relation = &plan.relation;
+    let name = (relation.namespace.as_str(), relation.name.as_str());
+    let now = shape::columns_of(relation, excluded);
+    plan.shape != Shape::Log
+        && is_followed
+        && shape::judge(&remembered, &now, catalog, name) != shape::Verdict::Follow
 }
 
 /// The server, as it is remembered.

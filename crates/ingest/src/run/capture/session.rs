@@ -24,8 +24,8 @@ use tokio::runtime::Handle;
 use super::plan::{CapturePlan, Shape};
 use super::shape::{self, Verdict};
 use super::state::{self, Stamp};
-use super::writer::{self, At, Refused, TableWriter, Tally};
 use super::watch::Watch;
+use super::writer::{self, At, Refused, TableWriter, Tally};
 use crate::column::metadata;
 use crate::error::{Definite, Doing, Error, Failure, Result};
 use crate::failpoints;
@@ -227,7 +227,7 @@ impl Session {
     fn record(&mut self) -> Result<()> {
         let Some(lsn) = self.progress.to_record() else { return Ok(()) };
         let Some(followed) = self.tables.iter_mut().flatten().next() else { return Ok(()) };
-        let properties = state::recorded(lsn);
+        let properties = state::recorded(&followed.stamp.incarnation, lsn);
         let table = self
             .runtime
             .block_on(self.lake.set_properties(followed.writer.table(), &properties))?;
@@ -339,8 +339,8 @@ impl Session {
     fn emptied(&mut self, reading: &mut Reading, relation: u32) -> Result<()> {
         let place = reading.places.get(&relation).copied().flatten();
         let followed = place.and_then(|place| self.tables.get(place)?.as_ref());
-        let is_marked = followed
-            .is_some_and(|it| it.writer.plan().shape == Shape::Merge { soft: true });
+        let is_marked =
+            followed.is_some_and(|it| it.writer.plan().shape == Shape::Merge { soft: true });
         if !is_marked {
             return self.change(reading, relation, 0, TableWriter::truncate);
         }
@@ -471,7 +471,7 @@ impl Session {
                 self.ends.entry(followed.index).or_default().failure = Some(error);
             }
             None => {
-                self.runtime.block_on(forget(&self.lake, table))?;
+                self.runtime.block_on(state::forget(&self.lake, table))?;
                 reading.must_regroup = true;
             }
         }
@@ -537,7 +537,8 @@ fn adopt(
         watch.catalog()
     };
     if is_new {
-        match shape::judge(&followed.columns, &columns, &catalog, message) {
+        let name = (message.namespace.as_str(), message.name.as_str());
+        match shape::judge(&followed.columns, &columns, &catalog, name) {
             Verdict::Follow => {}
             Verdict::Copy(reason) if followed.writer.plan().shape != Shape::Log => {
                 return Err(Refused::Copy(reason));
@@ -561,22 +562,6 @@ fn adopt(
     }
     followed.columns = columns;
     followed.writer.announced(message, plan, lake_table)
-}
-
-/// Forgets where a table is, so that it is copied again.
-///
-/// # Errors
-/// The lake's.
-pub async fn forget(lake: &Lake, table: &LakeTable) -> Result<LakeTable> {
-    let commit = ol_lake::Commit {
-        state: BTreeMap::from([
-            (crate::load::state::MODE.to_owned(), "reset".to_owned()),
-            (ol_lake::POSITION_KEY.to_owned(), String::new()),
-        ]),
-        table_properties: state::no_gap(),
-        ..ol_lake::Commit::new(ol_lake::Operation::Append, Vec::new())
-    };
-    Ok(lake.commit(table, commit).await?.table)
 }
 
 /// Whether a failure is about the rows or columns of one table, so that the others can go on.

@@ -78,7 +78,7 @@ pub fn judge(
     before: &[StreamColumn],
     after: &[StreamColumn],
     catalog: &Catalog,
-    message: &RelationMessage,
+    (namespace, table): (&str, &str),
 ) -> Verdict {
     let named = |columns: &[StreamColumn], name: &str| {
         columns.iter().find(|column| column.name == name).cloned()
@@ -89,13 +89,13 @@ pub fn judge(
     if gone && !added.is_empty() {
         return Verdict::Copy("columns came while others went, which may be a new name");
     }
-    let relation = catalog.relations.iter().find(|relation| {
-        relation.namespace == message.namespace && relation.name == message.name
-    });
+    let relation = catalog
+        .relations
+        .iter()
+        .find(|relation| relation.namespace == namespace && relation.name == table);
     for column in added {
-        let known = relation.and_then(|relation| {
-            relation.columns.iter().find(|known| known.name == column.name)
-        });
+        let known = relation
+            .and_then(|relation| relation.columns.iter().find(|known| known.name == column.name));
         // A column that is gone again may have had a default while it was there.
         if known.is_none_or(|known| known.has_default || known.identity || known.not_null) {
             return Verdict::Copy("a column came with a value for the rows that were there");

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use ol_lake::LakeTable;
+use ol_lake::{Commit, Lake, LakeTable, Operation};
 
 use crate::position::Position;
 use crate::source::postgres::replication::publication::PublicationFacts;
@@ -19,6 +19,8 @@ pub const SOURCE: &str = "ol.source";
 pub const PUBLISHED: &str = "ol.publication-entry";
 /// Property: the greatest place that was recorded for the unit.
 pub const RECORDED: &str = "ol.recorded";
+/// Property: the slot's incarnation at that time.
+pub const RECORDED_SLOT: &str = "ol.recorded-slot";
 /// Property: the commit record of the first change that the table may lack; empty for none.
 pub const GAP: &str = "ol.gap";
 
@@ -50,7 +52,9 @@ pub fn memory(
         state: TableState {
             position: state.get(ol_lake::POSITION_KEY).and_then(|text| text.parse().ok()),
             incarnation: state.get(SLOT).and_then(|text| text.parse().ok()),
-            recorded: property(RECORDED).and_then(|text| lsn(text)),
+            recorded: property(RECORDED_SLOT)
+                .and_then(|text| text.parse().ok())
+                .zip(property(RECORDED).and_then(|text| lsn(text))),
             gap: property(GAP).and_then(|text| lsn(text)),
             is_published: entry.is_some() && entry.as_ref() == state.get(PUBLISHED),
         },
@@ -114,8 +118,33 @@ pub fn no_gap() -> BTreeMap<String, String> {
     BTreeMap::from([(GAP.to_owned(), String::new())])
 }
 
-/// The property that records a place for the unit.
+/// The properties that record a place for the unit.
 #[must_use]
-pub fn recorded(lsn: u64) -> BTreeMap<String, String> {
-    BTreeMap::from([(RECORDED.to_owned(), Position::Lsn(lsn).to_string())])
+pub fn recorded(slot: &Incarnation, lsn: u64) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (RECORDED.to_owned(), Position::Lsn(lsn).to_string()),
+        (RECORDED_SLOT.to_owned(), slot.to_string()),
+    ])
+}
+
+/// Forgets where a table is, so that it is copied again. What it recorded for the unit stays.
+///
+/// # Errors
+/// The lake's.
+pub async fn forget(lake: &Lake, table: &LakeTable) -> Result<LakeTable, ol_lake::Error> {
+    let mut properties = no_gap();
+    let known = memory(Some(table), None, "", "").state;
+    let own = known.incarnation.zip(known.position.map(Position::lsn));
+    if let Some((slot, lsn)) = own.max(known.recorded) {
+        properties.extend(recorded(&slot, lsn));
+    }
+    let commit = Commit {
+        state: BTreeMap::from([
+            (crate::load::state::MODE.to_owned(), "reset".to_owned()),
+            (ol_lake::POSITION_KEY.to_owned(), String::new()),
+        ]),
+        table_properties: properties,
+        ..Commit::new(Operation::Append, Vec::new())
+    };
+    Ok(lake.commit(table, commit).await?.table)
 }

@@ -324,13 +324,7 @@ impl TableWriter {
         }
     }
 
-    fn row(
-        &mut self,
-        new: Tuple<'_>,
-        old: Option<Old<'_>>,
-        op: Op,
-        at: At,
-    ) -> Result<(), Refused> {
+    fn row(&mut self, new: Tuple<'_>, old: Option<Old<'_>>, op: Op, at: At) -> Result<(), Refused> {
         let is_merge = matches!(self.plan.shape, Shape::Merge { .. });
         let text = at.position.to_string();
         let own = RowMeta {

@@ -93,11 +93,7 @@ pub fn read(table: &Table, catalog: &Catalog) -> Result<(Relation, Vec<Reading>)
 ///
 /// # Errors
 /// A column cannot be read faithfully, or readers of the lake would confuse names.
-pub fn readings(
-    table: &Table,
-    relation: &Relation,
-    types: &Types,
-) -> Result<Vec<Reading>, Error> {
+pub fn readings(table: &Table, relation: &Relation, types: &Types) -> Result<Vec<Reading>, Error> {
     let mut readings = Vec::new();
     for column in &relation.columns {
         if table.excluded_columns.contains(&column.name) {
@@ -123,11 +119,7 @@ pub fn readings(
 /// The relation as the stream describes it. A column that the catalog has in the same form keeps what only the catalog
 /// says of it; of any other, only name and type are known.
 #[must_use]
-pub fn relation_of_stream(
-    table: &Table,
-    catalog: &Catalog,
-    message: &RelationMessage,
-) -> Relation {
+pub fn relation_of_stream(table: &Table, catalog: &Catalog, message: &RelationMessage) -> Relation {
     let known = catalog
         .relations
         .iter()

@@ -3,8 +3,8 @@
 use arrow_schema::SchemaRef;
 use ol_chassis::shutdown::Shutdown;
 
-use super::error::SourceError;
 use super::catalog::Relation;
+use super::error::SourceError;
 use super::rows::{BatchLimit, RowError, RowReader};
 use super::settings::Settings;
 use super::snapshot::{BlockRange, Reader, copy_statement};

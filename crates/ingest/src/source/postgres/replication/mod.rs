@@ -1,7 +1,7 @@
 //! The read side of change capture: what a replication slot streams, decoded.
 //!
 //! ```text
-//!   slot.rs, publication.rs   what server, role, slot, publication and tables must be, and the acts that make it so
+//!   slot.rs, publication.rs, identity.rs   what must be so at the server, and the acts that make it so (SQL)
 //!   stream.rs    one connection that streams from the slot, and says how far we are (CopyBoth)
 //!   message.rs   the bytes of pgoutput's protocol 1, borrowed
 //!   relation.rs  a table as the stream describes it, against the table as the catalog does
@@ -18,6 +18,7 @@
 
 mod array;
 pub mod error;
+pub mod identity;
 mod json;
 pub mod message;
 mod parse;

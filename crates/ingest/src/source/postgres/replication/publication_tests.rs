@@ -98,48 +98,6 @@ fn a_publication_is_created_extended_and_left_alone() {
 }
 
 #[test]
-fn an_identity_that_would_stop_the_application_is_refused() {
-    let facts = |identity, columns: &[&str]| IdentityFacts {
-        oid: 1,
-        table: "s.a".into(),
-        root: 1,
-        identity,
-        columns: columns.iter().map(|column| (*column).to_owned()).collect(),
-        logged: true,
-        inherited: false,
-    };
-    let sufficient = [
-        (facts(ReplicaIdentity::Default, &["id"]), vec!["z".to_owned()]),
-        (facts(ReplicaIdentity::Index, &["id"]), vec![]),
-        (facts(ReplicaIdentity::Full, &["id", "z"]), vec![]),
-    ];
-    for (facts, excluded) in sufficient {
-        assert_eq!(facts.check(&excluded), Ok(()));
-    }
-    let insufficient = [
-        (facts(ReplicaIdentity::Nothing, &[]), vec![]),
-        (facts(ReplicaIdentity::Default, &[]), vec![]),
-        (facts(ReplicaIdentity::Index, &[]), vec![]),
-        (facts(ReplicaIdentity::Full, &["id", "z"]), vec!["z".to_owned()]),
-        (facts(ReplicaIdentity::Default, &["id"]), vec!["id".to_owned()]),
-    ];
-    for (facts, excluded) in insufficient {
-        let found = facts.check(&excluded);
-        assert!(matches!(found, Err(SlotError::ReplicaIdentity { .. })), "{facts:?}");
-    }
-    let (key, full) =
-        (facts(ReplicaIdentity::Default, &["a", "b"]), facts(ReplicaIdentity::Full, &["a", "b"]));
-    assert_eq!(facts(ReplicaIdentity::Index, &["b", "a"]).check_like(&key), Ok(()));
-    assert!(full.check_like(&key).is_err() && key.check_like(&full).is_err());
-    assert!(facts(ReplicaIdentity::Default, &["a"]).check_like(&key).is_err());
-    let unlogged = IdentityFacts { logged: false, ..facts(ReplicaIdentity::Full, &[]) };
-    let inherited = IdentityFacts { inherited: true, ..facts(ReplicaIdentity::Full, &[]) };
-    for facts in [unlogged, inherited] {
-        assert!(matches!(facts.check(&[]), Err(SlotError::TableUnavailable { .. })));
-    }
-}
-
-#[test]
 fn names_fit_a_slot_and_stay_apart() {
     let name = |deployment: &str, layer: &str| {
         default_name(&UnitId { deployment: deployment.into(), layer: layer.into() })

@@ -19,6 +19,9 @@ use super::text::TextDecoder;
 use crate::column::batch::{Assembler, Odd, RowColumns, RowMeta, RunColumns};
 use crate::column::metadata;
 
+/// For each row of a batch, the indexes in the lake's schema of the columns whose value is not known.
+pub type Unknown = Vec<Box<[usize]>>;
+
 /// Decodes changes of one table, as one Relation message describes it.
 pub struct ChangeRows {
     columns: Vec<Column>,
@@ -30,7 +33,7 @@ pub struct ChangeRows {
     limit: BatchLimit,
     own: RowColumns,
     odd: Vec<Odd>,
-    unknown: Vec<Box<[usize]>>,
+    unknown: Unknown,
     bytes: usize,
 }
 
@@ -227,7 +230,7 @@ impl ChangeRows {
     ///
     /// # Errors
     /// The batch could not be put together.
-    pub fn finish(&mut self) -> Result<(RecordBatch, Vec<Box<[usize]>>), RowError> {
+    pub fn finish(&mut self) -> Result<(RecordBatch, Unknown), RowError> {
         let batch = |error: arrow_schema::ArrowError| RowError::Batch(error.to_string());
         // Odd values are pushed in the order of the stream's columns, and rows in order: what the assembler needs.
         let mut columns = Vec::with_capacity(self.columns.len());

@@ -10,7 +10,7 @@
 //! A connection can die without a word. After half the stall limit in silence the server is asked to answer, and
 //! after all of it the stream counts as lost.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bytes::{BufMut as _, BytesMut};
 use ol_chassis::shutdown::Shutdown;
@@ -18,7 +18,6 @@ use ol_chassis::shutdown::Shutdown;
 use super::message::{Message, MessageError};
 use crate::position::Position;
 use crate::source::postgres::error::SourceError;
-use crate::source::postgres::moment;
 use crate::source::postgres::settings::Settings;
 use crate::source::postgres::snapshot::SESSION;
 use crate::source::postgres::types::quote;
@@ -32,6 +31,8 @@ pub struct ReplicationStream {
     connection: Connection,
     stall_limit: Duration,
     heard: Instant,
+    /// The server's clock when it was heard, in microseconds since 2000-01-01.
+    server_clock: i64,
     asked: bool,
     written: u64,
     flushed: u64,
@@ -80,7 +81,8 @@ impl ReplicationStream {
     /// Connects, and fixes the settings that the text of values depends on, whatever role or database say.
     ///
     /// # Errors
-    /// The server is not reachable, refuses the login or the role, or has no sender left.
+    /// The server is not reachable, refuses the login, or has no sender left. A role without the right to replicate is
+    /// refused here; [`Doing::StartingStream`](crate::error::Doing::StartingStream) says what its code means.
     pub fn open(settings: &Settings, shutdown: Shutdown) -> Result<Self, WireError> {
         let mut connection = Connection::open_replication(settings, shutdown)?;
         for statement in SESSION.split(';') {
@@ -92,6 +94,7 @@ impl ReplicationStream {
             connection,
             stall_limit: settings.stall_limit,
             heard: Instant::now(),
+            server_clock: 0,
             asked: false,
             written: 0,
             flushed: 0,
@@ -186,7 +189,9 @@ impl ReplicationStream {
             CopyBoth::Data(body) => {
                 self.heard = Instant::now();
                 self.asked = false;
-                Ok(event(body)?)
+                let arrived = Arrived::read(body)?;
+                self.server_clock = arrived.server_clock;
+                Ok(arrived.event)
             }
         }
     }
@@ -213,8 +218,9 @@ impl ReplicationStream {
 
     /// A standby status update.
     fn report(&mut self, answer_wanted: bool) -> Result<(), WireError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = moment::from_unix(i64::try_from(now.as_micros()).unwrap_or(i64::MAX));
+        // The server's own clock, as far as we know it: it only shows this to people.
+        let since = i64::try_from(self.heard.elapsed().as_micros()).unwrap_or(i64::MAX);
+        let now = self.server_clock.saturating_add(since);
         let mut body = BytesMut::with_capacity(34);
         body.put_u8(b'r');
         for position in [self.written, self.flushed, self.flushed] {
@@ -231,26 +237,40 @@ fn lsn(text: &str) -> Option<u64> {
 }
 
 /// What is in a `CopyData` of the stream: a piece of the log, or a keepalive.
-fn event(body: &[u8]) -> Result<Event<'_>, MessageError> {
-    match body.split_first() {
-        // Its start, the end of the log, the server's clock: positions are in the messages themselves.
-        Some((b'w', rest)) => {
-            let message = rest.get(24..).ok_or(MessageError("half a piece of the log"))?;
-            Ok(Event::Message(Message::decode(message)?))
+#[derive(Debug, PartialEq, Eq)]
+struct Arrived<'a> {
+    server_clock: i64,
+    event: Event<'a>,
+}
+
+impl<'a> Arrived<'a> {
+    fn read(body: &'a [u8]) -> Result<Self, MessageError> {
+        match body.split_first() {
+            Some((b'w', rest)) => {
+                // Its start, the end of the log (positions are in the messages themselves), the clock.
+                let (head, message) = rest
+                    .split_first_chunk::<24>()
+                    .ok_or(MessageError("half a piece of the log"))?;
+                let [.., c0, c1, c2, c3, c4, c5, c6, c7] = *head;
+                let server_clock = i64::from_be_bytes([c0, c1, c2, c3, c4, c5, c6, c7]);
+                Ok(Self { server_clock, event: Event::Message(Message::decode(message)?) })
+            }
+            Some((b'k', rest)) => {
+                let short = MessageError("a keepalive of another length");
+                let (wal_end, rest) = rest.split_first_chunk::<8>().ok_or(short)?;
+                let (clock, flag) = rest.split_first_chunk::<8>().ok_or(short)?;
+                let reply_wanted = match flag {
+                    [0] => false,
+                    [1] => true,
+                    [_] => return Err(MessageError("a keepalive with an unknown flag")),
+                    _ => return Err(short),
+                };
+                let wal_end = u64::from_be_bytes(*wal_end);
+                let event = Event::Keepalive { wal_end, reply_wanted };
+                Ok(Self { server_clock: i64::from_be_bytes(*clock), event })
+            }
+            _ => Err(MessageError("data that is neither log nor keepalive")),
         }
-        Some((b'k', rest)) => {
-            let whole: &[u8; 17] =
-                rest.try_into().map_err(|_| MessageError("a keepalive of another length"))?;
-            let (wal_end, _) =
-                whole.split_first_chunk::<8>().ok_or(MessageError("half a keepalive"))?;
-            let reply_wanted = match whole.last() {
-                Some(0) => false,
-                Some(1) => true,
-                _ => return Err(MessageError("a keepalive with an unknown flag")),
-            };
-            Ok(Event::Keepalive { wal_end: u64::from_be_bytes(*wal_end), reply_wanted })
-        }
-        _ => Err(MessageError("data that is neither log nor keepalive")),
     }
 }
 
@@ -263,20 +283,21 @@ mod tests {
     fn keepalives_say_where_the_log_ends() {
         let mut body = vec![b'k'];
         body.extend(0x0123_4567_89AB_CDEF_u64.to_be_bytes());
-        body.extend([0; 8]);
+        body.extend(7i64.to_be_bytes());
         body.push(1);
-        let expected = Event::Keepalive { wal_end: 0x0123_4567_89AB_CDEF, reply_wanted: true };
-        assert_eq!(event(&body).unwrap(), expected);
+        let event = Event::Keepalive { wal_end: 0x0123_4567_89AB_CDEF, reply_wanted: true };
+        assert_eq!(Arrived::read(&body).unwrap(), Arrived { server_clock: 7, event });
         for length in 0..body.len() {
-            assert!(event(&body[..length]).is_err(), "{length} bytes");
+            assert!(Arrived::read(&body[..length]).is_err(), "{length} bytes");
         }
         *body.last_mut().unwrap() = 2;
-        assert!(event(&body).is_err());
+        assert!(Arrived::read(&body).is_err());
     }
 
     #[test]
     fn other_data_is_an_error() {
-        assert!(event(b"x").is_err());
-        assert!(event(&[b'w'; 10]).is_err());
+        assert!(Arrived::read(b"x").is_err());
+        assert!(Arrived::read(&[b'w'; 10]).is_err());
+        assert!(Arrived::read(&[b'w'; 30]).is_err(), "no message has the tag w");
     }
 }

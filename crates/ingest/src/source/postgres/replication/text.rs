@@ -130,3 +130,7 @@ fn put(out: &mut [u8], place: usize, number: i32) -> Result<(), Undecodable> {
     out.get_mut(place..place + 4).ok_or(Undecodable)?.copy_from_slice(&number.to_be_bytes());
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "text_tests.rs"]
+mod tests;
