@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use ol_testkit::Random;
 use ol_testkit::{
     Comparison, Database, Finished, Inventory, Lake, PostgresServer, Readers, Step, binary,
-    number_setting,
 };
 use serde_json::Value;
 
@@ -179,45 +179,3 @@ pub(crate) fn expect_told(finished: &Finished, wanted: &[&str]) {
 
 /// Long enough for anything a test waits for on two busy cores.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Pseudo-random numbers that a seed repeats (SplitMix64).
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    /// The seed of `OL_SEED`, or one of this moment; it is printed, so that a failure can be repeated.
-    pub(crate) fn seeded(what: &str) -> Self {
-        let seed = number_setting("OL_SEED").unwrap_or_else(|| {
-            let now = std::time::UNIX_EPOCH.elapsed().unwrap();
-            now.as_secs() ^ (u64::from(now.subsec_nanos()) << 20)
-        });
-        eprintln!("{what}: OL_SEED={seed}");
-        Self(seed)
-    }
-
-    /// The next number.
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number in `[0, end)`.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    /// A number in `[start, end]`.
-    pub(crate) fn between(&mut self, start: i64, end: i64) -> i64 {
-        let width = u128::from(end.abs_diff(start)) + 1;
-        let offset = (u128::from(self.next()) * width) >> 64;
-        i64::try_from(i128::from(start) + i128::try_from(offset).unwrap()).unwrap()
-    }
-
-    /// One of several.
-    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        let place = usize::try_from(self.below(from.len() as u64)).unwrap();
-        from[place]
-    }
-}

@@ -205,7 +205,7 @@ fn kills_at_random_moments_lose_and_double_nothing() {
     followed.sweep();
     eprintln!(
         "{}",
-        json!({"source": "postgres", "kills": killed, "points": attempts, "lost": 0, "doubled": 0, "altered": 0,
+        json!({"source": "postgres-full", "kills": killed, "points": attempts, "lost": 0, "doubled": 0, "altered": 0,
                "seed": seed, "seconds": started.elapsed().as_secs()})
     );
 }

@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod catalog_postgres;
+mod cdc;
 mod changes;
 mod common;
 mod contract;

@@ -19,7 +19,7 @@ const KINDS: &[Kind] = &[
     ("integer", |r| integer(r, i64::from(i32::MIN), i64::from(i32::MAX))),
     ("bigint", |r| integer(r, i64::MIN, i64::MAX)),
     ("oid", |r| r.below(1 << 32).to_string()),
-    ("xid8", |r| format!("'{}'", r.next())),
+    ("xid8", |r| format!("'{}'", r.number())),
     ("pg_lsn", |r| format!("'{:X}/{:X}'", r.below(1 << 32), r.below(1 << 32))),
     ("real", |r| {
         float(r, u64::from(u32::MAX), |bits| {
@@ -45,7 +45,7 @@ const KINDS: &[Kind] = &[
     ("name", |r| literal(&words(r).chars().take(12).collect::<String>())),
     ("\"char\"", |r| literal(&char::from(u8::try_from(r.between(32, 126)).unwrap()).to_string())),
     ("bytea", |r| format!("'\\x{}'", hex(r, 40))),
-    ("uuid", |r| format!("'{:016x}{:016x}'", r.next(), r.next())),
+    ("uuid", |r| format!("'{:016x}{:016x}'", r.number(), r.number())),
     ("json", |r| literal(&json(r, 3))),
     ("jsonb", |r| literal(&json(r, 3))),
     ("date", date),
@@ -74,9 +74,9 @@ const KINDS: &[Kind] = &[
     }),
     ("cidr", |r| format!("'2001:db8:{:x}::/{}'", r.below(1 << 16), r.between(48, 128))),
     ("macaddr", |r| format!("'{:012x}'", r.below(1 << 48))),
-    ("macaddr8", |r| format!("'{:016x}'", r.next())),
+    ("macaddr8", |r| format!("'{:016x}'", r.number())),
     ("bit(11)", |r| format!("B'{:011b}'", r.below(1 << 11))),
-    ("varbit", |r| format!("B'{:b}'", r.next() >> r.below(64))),
+    ("varbit", |r| format!("B'{:b}'", r.number() >> r.below(64))),
     ("point", |r| format!("point({}, {})", finite(r), finite(r))),
     ("box", |r| {
         format!("box(point({}, {}), point({}, {}))", finite(r), finite(r), finite(r), finite(r))
@@ -116,7 +116,7 @@ const KINDS: &[Kind] = &[
         array(r, "boolean", |r| if r.below(2) == 0 { "false" } else { "true" }.into())
     }),
     ("bytea[]", |r| array(r, "bytea", |r| format!("'\\x{}'::bytea", hex(r, 9)))),
-    ("uuid[]", |r| array(r, "uuid", |r| format!("'{:016x}{:016x}'::uuid", r.next(), r.next()))),
+    ("uuid[]", |r| array(r, "uuid", |r| format!("'{:016x}{:016x}'::uuid", r.number(), r.number()))),
     ("date[]", |r| array(r, "date", date)),
     ("timestamptz[]", |r| {
         array(r, "timestamptz", |r| format!("({})::timestamp AT TIME ZONE 'UTC'", moment(r)))
@@ -212,7 +212,7 @@ fn float(random: &mut Random, mask: u64, of_bits: fn(u64) -> f64) -> String {
             .into(),
         1 => random.between(-1_000_000, 1_000_000).to_string(),
         _ => {
-            let value = of_bits(random.next() & mask);
+            let value = of_bits(random.number() & mask);
             if value.is_finite() { format!("'{value:e}'") } else { "'NaN'".into() }
         }
     }

@@ -144,6 +144,16 @@ impl Running {
         self.stdout.as_ref().map(Drained::so_far).unwrap_or_default()
     }
 
+    /// What it has written on standard error so far.
+    pub fn told(&self) -> String {
+        self.stderr.as_ref().map(Drained::so_far).unwrap_or_default()
+    }
+
+    /// Whether it runs.
+    pub fn lives(&mut self) -> bool {
+        self.look().is_none()
+    }
+
     /// Waits for a whole first line on standard output.
     #[track_caller]
     pub fn first_line(&mut self, limit: Duration) -> String {
@@ -158,7 +168,7 @@ impl Running {
                 "{} did not write a line; it said: {}{}",
                 self.shown,
                 self.said(),
-                self.stderr.as_ref().map(Drained::so_far).unwrap_or_default()
+                self.told()
             );
             thread::sleep(LOOK_EVERY);
         }

@@ -11,7 +11,7 @@ use crate::common::Random;
 fn document(random: &mut Random, depth: u64, into: &mut String) {
     match random.below(if depth == 0 { 6 } else { 8 }) {
         0 => into.push_str(random.pick(&["null", "true", "false"])),
-        1 => write!(into, "{}", i64::from_ne_bytes(random.next().to_ne_bytes())).unwrap(),
+        1 => write!(into, "{}", i64::from_ne_bytes(random.number().to_ne_bytes())).unwrap(),
         2 => {
             // Far beyond 64 bits.
             into.push_str(random.pick(&["", "-"]));
@@ -21,7 +21,7 @@ fn document(random: &mut Random, depth: u64, into: &mut String) {
             }
         }
         3 => {
-            let number = f64::from_bits(random.next());
+            let number = f64::from_bits(random.number());
             let number = if number.is_finite() { number } else { 0.1 };
             write!(into, "{number:e}").unwrap();
         }
