@@ -66,7 +66,7 @@ impl Totals {
 }
 
 /// How a table's rows go into the lake.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoadMode {
     /// Replace what is there.
     Overwrite,
@@ -93,6 +93,21 @@ pub struct TargetSettings {
     pub contract: String,
     /// The run.
     pub run_id: String,
+    /// Whether the rows are what changed since the state that the table has, and nothing else may have moved it.
+    pub goes_on: bool,
+}
+
+/// What is known of a load once all of it has been read.
+#[derive(Debug, Clone, Default)]
+pub struct Completion {
+    /// What was read.
+    pub totals: Totals,
+    /// Rows that are no longer at the source.
+    pub deletes: u64,
+    /// Entries for the summary of the snapshot beside those of every load.
+    pub state: BTreeMap<String, String>,
+    /// Whether the state is worth a snapshot of its own when there is no row.
+    pub must_commit: bool,
 }
 
 /// What a load did.
@@ -108,6 +123,8 @@ pub struct Loaded {
     pub unchanged: bool,
     /// The position of the rows in that snapshot.
     pub position: String,
+    /// Rows deleted.
+    pub deletes: u64,
 }
 
 /// The guard against a replace that shrinks a table.
@@ -173,11 +190,11 @@ impl Target {
     pub async fn complete(
         self: Arc<Self>,
         parts: Vec<PartWriter>,
-        totals: Totals,
+        completion: Completion,
         position: Position,
         guard: ShrinkGuard,
     ) -> Result<Loaded, ol_lake::Error> {
-        if let Some(loaded) = self.unchanged(totals) {
+        if let Some(loaded) = self.unchanged(&completion) {
             // Dropping a writer deletes what it wrote, which waits for its thread.
             run_blocking(move || {
                 drop(parts);
@@ -196,7 +213,7 @@ impl Target {
                 LoadMode::Append => Operation::Append,
             },
             files,
-            state: self.state(totals, position),
+            state: self.state(&completion, position),
             guard: match self.settings.mode {
                 LoadMode::Overwrite => {
                     ReplaceGuard::Threshold { keep_ratio: guard.keep_ratio, allow: guard.allow }
@@ -214,6 +231,7 @@ impl Target {
             bytes,
             unchanged: false,
             position: position.to_string(),
+            deletes: completion.deletes,
         })
     }
 
@@ -237,23 +255,44 @@ impl Target {
         Ok(files)
     }
 
-    fn state(&self, totals: Totals, position: Position) -> BTreeMap<String, String> {
-        BTreeMap::from([
+    fn state(&self, completion: &Completion, position: Position) -> BTreeMap<String, String> {
+        let totals = completion.totals;
+        let mut state = BTreeMap::from([
             (state::POSITION.to_owned(), position.to_string()),
             (state::RUN_ID.to_owned(), self.settings.run_id.clone()),
             (state::MODE.to_owned(), self.settings.mode_word.to_owned()),
             (state::CONTENT_DIGEST.to_owned(), format!("{:032x}", totals.digest)),
             (state::CONTENT_ROWS.to_owned(), totals.rows.to_string()),
             (state::CONTRACT.to_owned(), self.settings.contract.clone()),
-        ])
+        ]);
+        state.extend(completion.state.clone());
+        state
     }
 
-    /// The current snapshot, if it came from a replace by the very same content.
-    fn unchanged(&self, totals: Totals) -> Option<Loaded> {
-        if self.settings.mode == LoadMode::Append || !self.change.is_empty() {
+    /// The current snapshot, if the table already has all there is to commit.
+    fn unchanged(&self, completion: &Completion) -> Option<Loaded> {
+        if !self.change.is_empty() {
             return None;
         }
         let snapshot = self.base.current_snapshot()?;
+        let already = |position: Option<&String>| Loaded {
+            snapshot_id: snapshot.snapshot_id,
+            files: 0,
+            bytes: 0,
+            unchanged: true,
+            position: position.cloned().unwrap_or_default(),
+            deletes: 0,
+        };
+        if self.settings.goes_on {
+            // What the rows would be added to stays as it is, and so does the state to go on from.
+            let nothing = completion.totals.rows == 0 && completion.deletes == 0;
+            return (nothing && !completion.must_commit)
+                .then(|| already(self.base.state().get(state::POSITION)));
+        }
+        if self.settings.mode == LoadMode::Append {
+            return None;
+        }
+        let totals = completion.totals;
         let is =
             |key: &str, value: &str| snapshot.state.get(key).is_some_and(|known| known == value);
         let same = is(state::MODE, self.settings.mode_word)
@@ -262,13 +301,7 @@ impl Target {
             && is(state::CONTENT_DIGEST, &format!("{:032x}", totals.digest))
             // Nobody has added rows to it or compacted some away since.
             && snapshot.records == totals.rows;
-        same.then(|| Loaded {
-            snapshot_id: snapshot.snapshot_id,
-            files: 0,
-            bytes: 0,
-            unchanged: true,
-            position: snapshot.state.get(state::POSITION).cloned().unwrap_or_default(),
-        })
+        same.then(|| already(snapshot.state.get(state::POSITION)))
     }
 }
 

@@ -7,6 +7,7 @@ pub mod discover;
 pub mod error;
 pub mod full_load;
 pub(crate) mod moment;
+pub mod incremental;
 mod numeric;
 pub mod plan;
 pub mod replication;

@@ -12,6 +12,7 @@ use arrow_array::RecordBatch;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::decode::{Appended, Decoder, Undecodable, take_value};
+use super::incremental::visibility::Recent;
 use super::types::Reading;
 use crate::column::batch::{Assembler, Odd};
 use crate::load::Totals;
@@ -61,6 +62,7 @@ pub struct RowReader {
     bytes: usize,
     odd: Vec<Odd>,
     totals: Totals,
+    marks: Option<Recent>,
 }
 
 impl RowReader {
@@ -98,7 +100,22 @@ impl RowReader {
             bytes: 0,
             odd: Vec::new(),
             totals: Totals::default(),
+            marks: None,
         })
+    }
+
+    /// The same for rows that begin with a mark: a field of type `int8` that is no column's. Numbers in it are
+    /// gathered, NULL is nothing.
+    #[must_use]
+    pub fn marked(mut self) -> Self {
+        self.fields += 1;
+        self.marks = Some(Recent::default());
+        self
+    }
+
+    /// The marks so far.
+    pub fn take_marks(&mut self) -> Recent {
+        self.marks.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Decodes the body of one message; hands a batch to `sink` whenever one is full, with what was read for it
@@ -150,6 +167,12 @@ impl RowReader {
 
     #[inline]
     fn row(&mut self, row: &mut &[u8]) -> Result<(), RowError> {
+        if let Some(marks) = &mut self.marks {
+            let malformed = |_| RowError::Form("a mark that is no number");
+            if let Some(mark) = take_value(row).map_err(|_| RowError::Form("half a mark"))? {
+                marks.insert(u64::from_be_bytes(mark.try_into().map_err(malformed)?));
+            }
+        }
         for (index, slot) in self.slots.iter_mut().enumerate() {
             let appended = if slot.odd_before {
                 structured(slot, row)
