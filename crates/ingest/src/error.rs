@@ -90,6 +90,8 @@ ol_chassis::kinds! {
         CatalogRefused = "The catalog refused the request",
         /// The catalog holds what nobody can read.
         CatalogCorrupt = "The catalog cannot be understood",
+        /// A change of a row keeps values of a row that the table in the lake does not have.
+        LakeRowMissing = "A row that was changed at the source is not in the lake",
         /// The table is not in the lake.
         LakeTableMissing = "The table does not exist in the lake",
         /// The lake does not hold what the source held.
@@ -130,6 +132,8 @@ ol_chassis::kinds! {
         CatalogUnreachable = "The catalog cannot be reached",
         /// The table kept changing under the commit.
         CommitConflict = "The table kept changing under the commit",
+        /// Another run moved the table between the reading of its state and the commit.
+        StateMoved = "Another run moved the table",
         /// The catalog did not say whether it took the commit.
         CommitStateUnknown = "It is not known whether the commit was taken",
         /// A secret store does not answer.
@@ -222,6 +226,8 @@ impl From<ol_lake::Error> for Error {
             Lake::CatalogRefused => Definite::CatalogRefused.into(),
             Lake::CatalogCorrupt => Definite::CatalogCorrupt.into(),
             Lake::CommitConflict | Lake::StaleOverwrite => Transient::CommitConflict.into(),
+            Lake::StateMoved => Transient::StateMoved.into(),
+            Lake::PatchWithoutRow => Definite::LakeRowMissing.into(),
             Lake::CommitStateUnknown => Transient::CommitStateUnknown.into(),
             Lake::ReplaceShrinks { before, after } => {
                 counts = Some((*before, *after));

@@ -172,6 +172,10 @@ fn definite(kind: Definite) -> Policy {
             "Check that OL_CATALOG names the right catalog; restore it or its metadata file from \
              a copy.",
         ),
+        Definite::LakeRowMissing => Policy::definite(
+            "ingest-commit",
+            "Reset {table} so that it is copied anew; find out who removed rows of it.",
+        ),
         Definite::LakeTableMissing => Policy::definite(
             "ingest-catalog",
             "Check OL_ENV and OL_CATALOG, or run the table once to create it.",
@@ -245,6 +249,11 @@ fn transient(kind: Transient) -> Policy {
         Transient::CommitConflict => Policy::transient(
             "ingest-commit",
             "Run again; if it returns, find out who else writes {table}.",
+        ),
+        Transient::StateMoved => Policy::transient(
+            "ingest-commit",
+            "Run again: another run of the same unit moved {table}, and the next one goes on from \
+             there; if it returns, find out which two runs share the unit.",
         ),
         Transient::CommitStateUnknown => Policy::transient(
             "ingest-commit",

@@ -29,6 +29,10 @@ pub enum ErrorKind {
     CommitStateUnknown,
     /// Someone else committed a later position than the one this overwrite carries.
     StaleOverwrite,
+    /// The table's state is not the one the commit was made for: somebody else moved the table.
+    StateMoved,
+    /// A row that keeps values of an earlier row has no earlier row.
+    PatchWithoutRow,
     /// A replace would shrink the table below its threshold.
     ReplaceShrinks {
         /// Rows of the table now.
@@ -64,10 +68,12 @@ impl ErrorKind {
             | Self::CatalogUnreachable
             | Self::CommitConflict
             | Self::CommitStateUnknown
-            | Self::StaleOverwrite => true,
+            | Self::StaleOverwrite
+            | Self::StateMoved => true,
             Self::Settings
             | Self::CatalogRefused
             | Self::CatalogCorrupt
+            | Self::PatchWithoutRow
             | Self::ReplaceShrinks { .. }
             | Self::SchemaConflict
             | Self::SchemaInvalid
@@ -104,6 +110,12 @@ impl ErrorKind {
             Self::StaleOverwrite => {
                 "Run again; another run has already committed later rows of this table."
             }
+            Self::StateMoved => {
+                "Run again; another run moved the table, and the next one starts from where it is now."
+            }
+            Self::PatchWithoutRow => {
+                "Copy the table anew; rows it should have were removed by somebody else."
+            }
             Self::ReplaceShrinks { .. } => {
                 "Look at the source; when the smaller table is right, allow the replace once by its override."
             }
@@ -136,6 +148,8 @@ impl fmt::Display for ErrorKind {
             Self::CommitConflict => "The table kept changing under the commit",
             Self::CommitStateUnknown => "It is not known whether the commit was taken",
             Self::StaleOverwrite => "The table already holds a later position",
+            Self::StateMoved => "Another run moved the table",
+            Self::PatchWithoutRow => "A change keeps values of a row the table does not have",
             Self::ReplaceShrinks { before, after } => {
                 return write!(
                     formatter,

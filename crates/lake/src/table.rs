@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef as ArrowSchemaRef;
 use iceberg::arrow::schema_to_arrow_schema;
-use iceberg::spec::{SchemaRef, SnapshotRef};
+use iceberg::spec::{SchemaRef, SnapshotRef, TableMetadata};
 use iceberg::table::Table;
 use tokio::runtime::Handle;
 
@@ -192,6 +192,14 @@ impl LakeTable {
         self.inner.metadata().current_snapshot().map(SnapshotInfo::of)
     }
 
+    /// The state of the table: the entries that start with [`STATE_PREFIX`] of the nearest snapshot, from the current
+    /// one backwards, that has [`POSITION_KEY`]. Snapshots of other writers carry none and are walked over.
+    ///
+    /// Empty when no ancestor has a position, or when the one that had it was expired.
+    pub fn state(&self) -> BTreeMap<String, String> {
+        state_at(self.inner.metadata(), self.inner.metadata().current_snapshot_id())
+    }
+
     /// Starts writing data files. They are invisible until [`crate::Lake::commit`] takes them in.
     ///
     /// File names begin with `prefix`, which should tell the run.
@@ -210,6 +218,21 @@ impl LakeTable {
     pub(crate) fn runtime(&self) -> &Handle {
         &self.runtime
     }
+}
+
+/// The state at a snapshot: see [`LakeTable::state`].
+pub(crate) fn state_at(metadata: &TableMetadata, from: Option<i64>) -> BTreeMap<String, String> {
+    let mut next = from;
+    // A snapshot is younger than its parent, so a walk longer than their number is a damaged table.
+    for _step in 0..metadata.snapshots().len() {
+        let Some(snapshot) = next.and_then(|id| metadata.snapshot_by_id(id)) else { break };
+        let state = SnapshotInfo::of(snapshot).state;
+        if state.contains_key(POSITION_KEY) {
+            return state;
+        }
+        next = snapshot.parent_snapshot_id();
+    }
+    BTreeMap::new()
 }
 
 impl fmt::Debug for LakeTable {

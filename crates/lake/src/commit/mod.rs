@@ -21,7 +21,7 @@ use crate::guard::ReplaceGuard;
 use crate::lake::Lake;
 use crate::schema::evolve::SchemaChange;
 use crate::storage;
-use crate::table::{COMMIT_ID_KEY, LakeTable, POSITION_KEY, SnapshotInfo};
+use crate::table::{COMMIT_ID_KEY, LakeTable, POSITION_KEY, SnapshotInfo, state_at};
 use crate::write::WrittenFile;
 
 /// Tries of one commit, the first included.
@@ -49,6 +49,9 @@ pub struct Commit {
     pub state: BTreeMap<String, String>,
     /// When an overwrite is refused.
     pub guard: ReplaceGuard,
+    /// An entry of [`LakeTable::state`] that the table must have at the moment of the commit, with its value; `None`
+    /// demands that there is no such entry. Otherwise the commit fails as [`ErrorKind::StateMoved`].
+    pub expected: Option<(String, Option<String>)>,
     /// A change of schema to make in the same step.
     pub schema_change: Option<SchemaChange>,
     /// Table properties to set in the same step.
@@ -63,6 +66,7 @@ impl Commit {
             files,
             state: BTreeMap::new(),
             guard: ReplaceGuard::Off,
+            expected: None,
             schema_change: None,
             table_properties: BTreeMap::new(),
         }
@@ -177,6 +181,7 @@ impl Lake {
                 }
                 check_retry(table, &base, commit)?;
             }
+            check_expected(&base, commit)?;
             if commit.operation == Operation::Overwrite {
                 let before = base.metadata().current_snapshot().map(SnapshotInfo::of);
                 commit.guard.check(before.map_or(0, |snapshot| snapshot.records), commit.rows())?;
@@ -276,6 +281,21 @@ impl Lake {
             }
         }
     }
+}
+
+/// Whether the table is where the commit expects it; asked of every base the commit is built on.
+fn check_expected(base: &Table, commit: &Commit) -> Result<()> {
+    let Some((key, expected)) = &commit.expected else { return Ok(()) };
+    let state = state_at(base.metadata(), base.metadata().current_snapshot_id());
+    let found = state.get(key);
+    if found == expected.as_ref() {
+        return Ok(());
+    }
+    let told = |value: Option<&String>| value.cloned().unwrap_or_else(|| "none".to_owned());
+    Err(Error::new(ErrorKind::StateMoved)
+        .with("key", key)
+        .with("expected", told(expected.as_ref()))
+        .with("found", told(found)))
 }
 
 /// Whether a commit that lost may be built anew on `base`.

@@ -196,3 +196,47 @@ async fn the_metadata_log_does_not_grow_for_ever() {
     assert_eq!(metadata, 3);
     assert!(table.metadata_location().contains("/metadata/00006-"), "{table:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_state_is_that_of_the_nearest_ancestor_that_has_one() {
+    let place = Place::new();
+    let lake = place.open().await;
+    let table = lake.create(&definition("t", two_columns())).await.unwrap();
+    assert_eq!(table.state(), BTreeMap::new());
+    let mut commit = Commit::new(Operation::Append, write(&table, vec![batch(&table, 0..3)]).await);
+    commit.state = state("0005");
+    commit.state.insert("ol.slot".to_owned(), "s".to_owned());
+    let table = lake.commit(&table, commit).await.unwrap().table;
+    // As another writer commits: without a position.
+    let table = commit_rows(&lake, &table, Operation::Append, 3..5).await.table;
+    let table = commit_rows(&lake, &table, Operation::Append, 5..7).await.table;
+    assert_eq!(table.state()[POSITION_KEY], "0005");
+    assert_eq!(table.state()["ol.slot"], "s");
+    assert!(!table.current_snapshot().unwrap().state.contains_key(POSITION_KEY));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_expects_another_state_is_refused_on_every_base() {
+    let place = Place::new();
+    let lake = place.open().await;
+    let table = lake.create(&definition("t", two_columns())).await.unwrap();
+    let expecting = |files, expected: Option<&str>, position: &str| {
+        let mut commit = Commit::new(Operation::Append, files);
+        commit.expected = Some((POSITION_KEY.to_owned(), expected.map(ToOwned::to_owned)));
+        commit.state = state(position);
+        commit
+    };
+    let files = write(&table, vec![batch(&table, 0..3)]).await;
+    let error = lake.commit(&table, expecting(files.clone(), Some("0001"), "2")).await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::StateMoved, "{error}");
+    assert!(error.is_transient());
+    lake.commit(&table, expecting(files, None, "0001")).await.unwrap();
+    // The table as it was loaded is empty; what counts is what is there after the reload.
+    let files = write(&table, vec![batch(&table, 3..5)]).await;
+    let error = lake.commit(&table, expecting(files.clone(), None, "0002")).await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::StateMoved, "{error}");
+    let current = lake.load(&name("t")).await.unwrap().unwrap();
+    commit_rows(&lake, &current, Operation::Append, 5..7).await;
+    lake.commit(&current, expecting(files, Some("0001"), "0002")).await.unwrap();
+    assert_eq!(identifiers(&lake, &name("t")).await, (0..7).collect::<Vec<_>>());
+}
