@@ -17,7 +17,13 @@ pub const COMMITTED: &str = "load.committed";
 /// The run is complete; its report is not written.
 pub const REPORT: &str = "run.report";
 
-/// Every name, for the tests that go through them.
+/// The keys of source and lake were compared; nothing of the difference is written.
+pub const KEYS_COMPARED: &str = "sweep.keys-compared";
+
+/// The names that only a table followed by queries comes to.
+pub const INCREMENTAL: &[&str] = &[KEYS_COMPARED];
+
+/// Every name that any run comes to, for the tests that go through them.
 pub const ALL: &[&str] = &[
     SNAPSHOT_ENTERED,
     COPY_BEGINS,

@@ -93,7 +93,9 @@ pub struct TargetSettings {
     pub contract: String,
     /// The run.
     pub run_id: String,
-    /// Whether the rows are what changed since the state that the table has, and nothing else may have moved it.
+    /// Whether the commit is for the very state that the table has now, so that no other run may have moved it.
+    pub fenced: bool,
+    /// Whether the rows are what changed since that state, so that without any there is nothing to commit.
     pub goes_on: bool,
 }
 
@@ -171,6 +173,18 @@ impl Target {
         self.settings.mode == LoadMode::Overwrite
     }
 
+    /// The lake.
+    #[must_use]
+    pub fn lake(&self) -> &Lake {
+        &self.lake
+    }
+
+    /// The table as it is.
+    #[must_use]
+    pub fn base(&self) -> &LakeTable {
+        &self.base
+    }
+
     /// The table as it will be.
     #[must_use]
     pub fn table(&self) -> &LakeTable {
@@ -220,6 +234,10 @@ impl Target {
                 }
                 LoadMode::Append => ReplaceGuard::Off,
             },
+            expected: self.settings.fenced.then(|| {
+                let last = self.base.state().get(state::RUN_ID).cloned();
+                (state::RUN_ID.to_owned(), last)
+            }),
             schema_change: Some(self.change.clone()),
             table_properties: BTreeMap::new(),
         };
@@ -327,6 +345,14 @@ impl PartWriter {
             failpoints::hit(failpoints::FIRST_BATCH_WRITTEN);
         }
         self.put(batch)
+    }
+
+    /// Takes rows that say of their keys that they are gone: whole rows of a log, else what [`Target`] needs of them.
+    ///
+    /// # Errors
+    /// The lake's.
+    pub fn delete(&mut self, batch: RecordBatch) -> Result<(), ol_lake::Error> {
+        self.write(batch)
     }
 
     fn put(&mut self, batch: RecordBatch) -> Result<(), ol_lake::Error> {

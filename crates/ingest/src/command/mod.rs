@@ -67,6 +67,7 @@ async fn dispatch(cli: Cli, context: Context, pipes: Pipes) -> Result<Exit, Erro
                 clock: context.clock,
                 pipes,
                 allow_shrink: globs(&arguments.allow_shrink)?,
+                from: arguments.from,
             };
             let report = run::run(&run_context, inventory).await?;
             print(&if json { report.to_json() } else { report.to_text() });

@@ -3,12 +3,14 @@
 use ol_lake::schema::{LakeColumn, LakeSchema};
 use ol_lake::{colliding_names, unreadable_name};
 
-use super::catalog::{Catalog, Relation};
+use super::catalog::{Catalog, Relation, RelationKind};
 use super::discover;
+use super::incremental::Method;
+use super::incremental::cursor::Cursor;
 use super::types::Reading;
 use crate::column::{declared, metadata};
 use crate::error::{Definite, Error};
-use crate::inventory::{MetadataColumns, SyncMode, Table, Unit};
+use crate::inventory::{MetadataColumns, ReplicationMethod, SyncMode, Table, Unit};
 use crate::load::LoadMode;
 
 /// How one table is read and where it lands.
@@ -18,8 +20,12 @@ pub struct TablePlan {
     pub relation: Relation,
     /// Its columns, without the excluded ones.
     pub readings: Vec<Reading>,
+    /// How its rows are found.
+    pub method: Method,
     /// How its rows go into the lake.
     pub mode: LoadMode,
+    /// The columns that identify a row: those of the inventory, or else of the source's primary key.
+    pub key: Vec<String>,
 }
 
 impl TablePlan {
@@ -40,7 +46,12 @@ impl TablePlan {
                 doc: comment(&reading.name),
             })
             .collect();
-        columns.extend(metadata::full_refresh());
+        columns.extend(match (&self.method, &self.mode) {
+            (Method::Full, LoadMode::Overwrite | LoadMode::Append) => metadata::full_refresh(),
+            (Method::Xmin | Method::Cursor(_), LoadMode::Overwrite | LoadMode::Append) => {
+                metadata::log()
+            }
+        });
         LakeSchema { columns }
     }
 }
@@ -97,7 +108,60 @@ fn decide(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, Er
         )?);
     }
     names(&readings)?;
-    Ok(TablePlan { relation: relation.clone(), readings, mode })
+    let method = method(unit, table, relation, catalog)?;
+    let key = key(table, relation)?;
+    Ok(TablePlan { relation: relation.clone(), readings, method, mode, key })
+}
+
+/// The columns that identify a row.
+fn key(table: &Table, relation: &Relation) -> Result<Vec<String>, Error> {
+    if table.primary_key.is_empty() {
+        let usable = |name: &String| !table.excluded_columns.contains(name);
+        let whole = relation.primary_key.iter().all(usable);
+        return Ok(if whole { relation.primary_key.clone() } else { Vec::new() });
+    }
+    let exists = |name: &&String| relation.columns.iter().any(|column| column.name == **name);
+    match table.primary_key.iter().find(|name| !exists(name)) {
+        None => Ok(table.primary_key.clone()),
+        Some(_) if !table.sync_mode.is_incremental() && !table.sync_mode.needs_primary_key() => {
+            Ok(Vec::new())
+        }
+        Some(missing) => Err(Error::new(Definite::InventoryInvalid)
+            .with("column", missing)
+            .with("reason", "primary_key names a column that the table does not have")),
+    }
+}
+
+/// How the rows of a table are found.
+fn method(
+    unit: &Unit,
+    table: &Table,
+    relation: &Relation,
+    catalog: &Catalog,
+) -> Result<Method, Error> {
+    if !table.sync_mode.is_incremental() {
+        return Ok(Method::Full);
+    }
+    match unit.replication_method {
+        ReplicationMethod::Xmin if !relation.is_heap && relation.kind == RelationKind::Table => {
+            Err(Error::new(Definite::ModeUnsupported)
+                .with("replication_method", unit.replication_method)
+                .with("reason", "only tables of the heap access method have transaction ids"))
+        }
+        ReplicationMethod::Xmin => Ok(Method::Xmin),
+        ReplicationMethod::Cursor => {
+            let cursor = Cursor::find(table, relation, &catalog.types);
+            cursor.map(Method::Cursor).map_err(|reason| {
+                let column = table.cursor_field.as_deref().unwrap_or("none");
+                Error::new(Definite::CursorUnusable).with("column", column).with("reason", reason)
+            })
+        }
+        ReplicationMethod::Full | ReplicationMethod::Cdc => {
+            Err(Error::new(Definite::ModeUnsupported)
+                .with("sync_mode", table.sync_mode)
+                .with("replication_method", unit.replication_method))
+        }
+    }
 }
 
 /// What this version carries out, and what it says no to.
@@ -119,11 +183,10 @@ fn mode(unit: &Unit, table: &Table) -> Result<LoadMode, Error> {
     }
     match table.sync_mode {
         SyncMode::FullRefreshOverwrite => Ok(LoadMode::Overwrite),
-        SyncMode::FullRefreshAppend => Ok(LoadMode::Append),
+        SyncMode::FullRefreshAppend | SyncMode::IncrementalAppend => Ok(LoadMode::Append),
         SyncMode::FullRefreshOverwriteDeduped
         | SyncMode::FullRefreshUpdate
         | SyncMode::FullRefreshSoftDelete
-        | SyncMode::IncrementalAppend
         | SyncMode::IncrementalDedupedHistory
         | SyncMode::IncrementalUpdate
         | SyncMode::IncrementalSoftDelete => unsupported("sync_mode", &table.sync_mode),

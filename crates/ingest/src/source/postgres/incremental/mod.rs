@@ -29,8 +29,6 @@ pub mod watermark;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ol_lake::LakeTable;
-
 pub use probe::{Identity, Moment};
 
 use self::cursor::Cursor;
@@ -58,12 +56,6 @@ pub mod state {
     pub const CURSOR: &str = "ol.cursor";
     /// When keys were last compared, in milliseconds since 1970-01-01 UTC.
     pub const SWEPT_AT: &str = "ol.swept-at";
-}
-
-/// The entries that the last commit of ours left in the table.
-#[must_use]
-pub fn last_state(table: &LakeTable) -> BTreeMap<String, String> {
-    table.current_snapshot().map(|snapshot| snapshot.state).unwrap_or_default()
 }
 
 /// How a table stood after the last run that was committed.
@@ -253,10 +245,10 @@ fn useless(known: &Known, now: &Situation<'_>) -> Option<&'static str> {
 }
 
 impl Step {
-    /// Whether all rows are read.
+    /// Whether the rows are added to what is known, so that without any there is nothing new.
     #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.condition.is_none()
+    pub fn goes_on(&self) -> bool {
+        self.previous.is_some()
     }
 
     /// The entries of the snapshot that the rows go into.
