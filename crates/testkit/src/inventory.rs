@@ -44,17 +44,26 @@ impl Default for Inventory {
     }
 }
 
-/// A unit written by hand: a Postgres source whose tables are replaced whole.
+/// A unit written by hand: a Postgres source whose tables are replaced whole, unless it is told another method.
 #[derive(Debug, Clone)]
 pub struct Unit {
     deployment: String,
+    replication_method: String,
     tables: Vec<(String, String, String)>,
 }
 
 impl Unit {
     /// A unit of this deployment, layer `app_postgres`, without tables.
     pub fn new(deployment: &str) -> Self {
-        Self { deployment: deployment.to_owned(), tables: Vec::new() }
+        let replication_method = "full".to_owned();
+        Self { deployment: deployment.to_owned(), replication_method, tables: Vec::new() }
+    }
+
+    /// The same read by another method (`cdc`, `xmin`, `cursor`).
+    #[must_use]
+    pub fn method(mut self, replication_method: &str) -> Self {
+        replication_method.clone_into(&mut self.replication_method);
+        self
     }
 
     /// Adds a table, whose raw table is `raw__{deployment}__app__postgres__{table}`.
@@ -89,10 +98,10 @@ impl Unit {
     /// The unit file's text.
     pub fn yaml(&self) -> String {
         let mut yaml = format!(
-            "version: 1\ndeployment: {}\nlayer: app_postgres\nscope: all\nloader: ol_ingest\n\
-             table_prefix: raw__{0}__app__postgres__\nol_ingest:\n  source_kind: postgres\n  replication_method: full\n  \
+            "version: 1\ndeployment: {0}\nlayer: app_postgres\nscope: all\nloader: ol_ingest\n\
+             table_prefix: raw__{0}__app__postgres__\nol_ingest:\n  source_kind: postgres\n  replication_method: {1}\n  \
              metadata_columns: native\ntables:\n",
-            self.deployment
+            self.deployment, self.replication_method
         );
         for (_, _, lines) in &self.tables {
             yaml.push_str(lines);

@@ -9,15 +9,22 @@
 mod binary;
 mod inventory;
 mod lake;
+pub mod ledger;
 mod postgres;
 mod process;
+mod proxy;
+mod random;
 mod readers;
+mod session;
 mod shared;
 
 pub use binary::{binary, example, workspace_root};
 pub use inventory::{Inventory, Unit};
 pub use lake::Lake;
-pub use postgres::{Database, PostgresServer};
+pub use postgres::{Database, PostgresServer, Stop};
 pub use process::{Finished, Running, Step};
+pub use proxy::{Fault, Proxy};
+pub use random::Random;
 pub use readers::{Comparison, Readers};
+pub use session::{Broken, Session};
 pub use shared::{number_setting, shared_data};

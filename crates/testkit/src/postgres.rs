@@ -3,15 +3,17 @@
 //! A small shell process stands between us and the server. It waits for the end of its standard input, which the kernel
 //! closes however this process ends (a panic, an abort, SIGKILL), and then stops the server and removes the folder.
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::process::Step;
+use crate::session::Session;
 
 /// The superuser of the server.
 const USER: &str = "ol_super";
@@ -22,6 +24,8 @@ const SETTINGS: &[&str] = &[
     "synchronous_commit=off",
     "full_page_writes=off",
     "wal_level=logical",
+    "max_replication_slots=64",
+    "max_wal_senders=64",
     "shared_buffers=128MB",
     "max_connections=200",
     "max_wal_size=4GB",
@@ -29,11 +33,17 @@ const SETTINGS: &[&str] = &[
     "listen_addresses=127.0.0.1",
 ];
 
-/// Waits for the end of its input, then stops the server and removes its folder.
+/// Waits for the end of its input, then stops the server and removes its folder. A line of input names a signal with
+/// which the server is stopped, and started again after the next line.
 const KEEPER: &str = r#"
-"$@" >>"$OL_FOLDER/server.log" 2>&1 &
-server=$!
-cat >/dev/null
+start() { "$@" >>"$OL_FOLDER/server.log" 2>&1 & server=$!; }
+start "$@"
+while read -r signal; do
+  kill "-$signal" "$server"
+  wait "$server"
+  echo stopped
+  read -r go && start "$@"
+done
 kill -QUIT "$server"
 wait "$server"
 rm -rf "$OL_FOLDER"
@@ -48,7 +58,16 @@ pub struct PostgresServer {
     programs: PathBuf,
     databases: AtomicU32,
     // Dropped (its standard input closed) last of all.
-    _keeper: Child,
+    keeper: Mutex<Child>,
+}
+
+/// How a server is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Connections are ended and what is committed is written.
+    Fast,
+    /// At once, as in a crash; the server recovers from its log when it starts.
+    Immediate,
 }
 
 impl PostgresServer {
@@ -60,20 +79,17 @@ impl PostgresServer {
 
     /// Starts a server of one's own, for a test that changes or stops it.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with further settings (`wal_level=replica`), which win over ours.
+    pub fn start_with(settings: &[&str]) -> Self {
         let programs = programs_folder();
-        let folder = tempfile::Builder::new()
-            .prefix("ol-pg-")
-            .tempdir()
-            .expect("a temporary folder can be made")
-            .keep();
+        let folder = temporary_folder();
         let password = format!("pw-{}", uuid::Uuid::new_v4().simple());
         let password_file = folder.join("password");
         std::fs::write(&password_file, &password).expect("the password file can be written");
         let server_user = server_user();
-        if let Some(user) = &server_user {
-            let done = Step::new("chown").args(["-R", user]).arg(&folder).run();
-            assert!(done.status.success(), "the server's folder needs an owner: {}", done.stderr);
-        }
         let data = folder.join("data");
         let made = as_server_user(server_user.as_deref(), &programs.join("initdb"))
             .arg("--pgdata")
@@ -84,12 +100,42 @@ impl PostgresServer {
             .folder(&folder)
             .run();
         assert!(made.status.success(), "initdb failed: {}{}", made.stdout, made.stderr);
+        Self::run(folder, password, programs, settings)
+    }
+
+    /// A copy of this server that follows it, with the slots of neither.
+    pub fn standby(&self) -> Self {
+        let folder = temporary_folder();
+        let copied = as_server_user(server_user().as_deref(), &self.programs.join("pg_basebackup"))
+            .args([
+                "--write-recovery-conf",
+                "--wal-method=stream",
+                "--checkpoint=fast",
+                "--no-sync",
+            ])
+            .arg("--pgdata")
+            .arg(folder.join("data"))
+            .arg("--dbname")
+            .arg(Database { server: self, name: "postgres".into() }.url())
+            .folder(&folder)
+            .run();
+        assert!(copied.status.success(), "pg_basebackup failed: {}", copied.stderr);
+        Self::run(folder, self.password.clone(), self.programs.clone(), &[])
+    }
+
+    /// Makes a standby a server of its own, on the next timeline.
+    pub fn promote(&self) {
+        let database = Database { server: self, name: "postgres".into() };
+        assert_eq!(database.psql("SELECT pg_promote(true, 60)"), "t", "the standby stays one");
+    }
+
+    fn run(folder: PathBuf, password: String, programs: PathBuf, settings: &[&str]) -> Self {
         let port = free_port();
-        let mut server = server_command(server_user.as_deref(), &programs.join("postgres"));
+        let mut server = server_command(server_user().as_deref(), &programs.join("postgres"));
         server.push("-D".into());
-        server.push(data.display().to_string());
+        server.push(folder.join("data").display().to_string());
         server.extend(["-p".into(), port.to_string(), "-k".into(), folder.display().to_string()]);
-        for setting in SETTINGS {
+        for setting in SETTINGS.iter().chain(settings) {
             server.extend(["-c".into(), (*setting).into()]);
         }
         let keeper = Command::new("sh")
@@ -98,7 +144,7 @@ impl PostgresServer {
             .env("OL_FOLDER", &folder)
             .current_dir(&folder)
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .process_group(0) // a Ctrl-C at the terminal is ours; the keeper acts when we are gone
             .spawn()
@@ -109,10 +155,36 @@ impl PostgresServer {
             password,
             programs,
             databases: AtomicU32::new(0),
-            _keeper: keeper,
+            keeper: Mutex::new(keeper),
         };
         server.wait_until_ready();
         server
+    }
+
+    /// Stops the server and waits until it has ended.
+    pub fn stop(&self, how: Stop) {
+        let signal = match how {
+            Stop::Fast => "INT",
+            Stop::Immediate => "QUIT",
+        };
+        let mut keeper = self.keeper.lock().expect("the keeper's holders do not panic");
+        tell(&mut keeper, signal);
+        let answer = keeper.stdout.as_mut().expect("the keeper's output is a pipe");
+        let mut line = [0; 8];
+        answer.read_exact(&mut line).expect("the keeper answers");
+        assert_eq!(&line, b"stopped\n");
+    }
+
+    /// Starts the server that [`stop`](Self::stop) stopped, and waits until it can be reached.
+    pub fn start_again(&self) {
+        tell(&mut self.keeper.lock().expect("the keeper's holders do not panic"), "go");
+        self.wait_until_ready();
+    }
+
+    /// Stops the server and starts it again on the same port.
+    pub fn restart(&self, how: Stop) {
+        self.stop(how);
+        self.start_again();
     }
 
     fn wait_until_ready(&self) {
@@ -139,6 +211,11 @@ impl PostgresServer {
     /// The superuser's password. No output of our binaries may ever hold it.
     pub fn password(&self) -> &str {
         &self.password
+    }
+
+    /// The client program of the server's own version.
+    pub fn psql_program(&self) -> PathBuf {
+        self.programs.join("psql")
     }
 
     /// An empty UTF-8 database; a number is added to its name, so that two tests cannot meet.
@@ -191,6 +268,21 @@ impl Database<'_> {
         self.url_as(USER, &self.server.password)
     }
 
+    /// The address with the superuser, through another port of this machine.
+    pub fn url_through(&self, port: u16) -> String {
+        format!("postgres://{USER}:{}@127.0.0.1:{port}/{}", self.server.password, self.name)
+    }
+
+    /// A connection that stays open.
+    pub fn session(&self) -> Session {
+        Session::open(&self.server.psql_program(), &self.url())
+    }
+
+    /// This database on another server, such as a standby of this one.
+    pub fn on<'b>(&self, server: &'b PostgresServer) -> Database<'b> {
+        Database { server, name: self.name.clone() }
+    }
+
     /// The address for another role.
     pub fn url_as(&self, user: &str, password: &str) -> String {
         format!("postgres://{user}:{password}@127.0.0.1:{}/{}", self.server.port, self.name)
@@ -209,7 +301,7 @@ impl Database<'_> {
     /// Runs an SQL file with psql variables.
     #[track_caller]
     pub fn file(&self, script: &Path, variables: &[(&str, &str)]) -> String {
-        let mut step = Step::new(self.server.programs.join("psql"))
+        let mut step = Step::new(self.server.psql_program())
             .args(["-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d"])
             .arg(self.url());
         for (name, value) in variables {
@@ -230,6 +322,26 @@ impl Database<'_> {
             .run();
         assert!(done.status.success(), "pg_restore failed: {}", done.stderr);
     }
+}
+
+/// A line to the keeper.
+fn tell(keeper: &mut Child, line: &str) {
+    let input = keeper.stdin.as_mut().expect("the keeper's input is a pipe");
+    writeln!(input, "{line}").expect("the keeper reads its input");
+}
+
+/// An empty folder that the server's account owns; whoever makes it removes it.
+fn temporary_folder() -> PathBuf {
+    let folder = tempfile::Builder::new()
+        .prefix("ol-pg-")
+        .tempdir()
+        .expect("a temporary folder can be made")
+        .keep();
+    if let Some(user) = server_user() {
+        let done = Step::new("chown").arg(user).arg(&folder).run();
+        assert!(done.status.success(), "the server's folder needs an owner: {}", done.stderr);
+    }
+    folder
 }
 
 /// Where the server's programs are: beside the first `initdb` of the path, or in Debian's folder of the newest version.
