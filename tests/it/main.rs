@@ -11,6 +11,7 @@ mod changes;
 mod common;
 mod contract;
 mod dagster;
+mod incremental;
 mod interrupt;
 mod kill;
 mod mitxonline;
