@@ -129,7 +129,7 @@ fn ties_nulls_and_microseconds_are_kept() {
     table.sql("INSERT INTO t SELECT 26, max(at) FROM t WHERE at < now()");
     assert_eq!(table.run(), 1, "a tie with the highest value");
     assert_eq!(table.run(), 0);
-    let micro = "SELECT epoch_us(at) % 1000000 FROM lake WHERE id = 20";
+    let micro = "SELECT epoch_us(\"at\") % 1000000 FROM lake WHERE id = 20";
     assert_eq!(table.lines(micro), "1");
 }
 

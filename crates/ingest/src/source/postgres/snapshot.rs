@@ -71,7 +71,7 @@ impl Keeper {
         let (mut connection, version) = connect(settings).await?;
         let position: String = sqlx::query_scalar(
             "SELECT (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
-             ELSE pg_catalog.pg_current_wal_lsn() END)::text",
+             ELSE pg_catalog.pg_current_wal_insert_lsn() END)::text",
         )
         .fetch_one(&mut connection)
         .await?;
