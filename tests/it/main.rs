@@ -14,6 +14,7 @@ mod dagster;
 mod incremental;
 mod interrupt;
 mod kill;
+mod masks;
 mod mitxonline;
 mod names;
 mod oracle;

@@ -80,6 +80,25 @@ ol_chassis::kinds! {
         /// The source reports damage of its own files.
         SourceDamaged = "The source reports damaged data",
 
+        /// The server, the role or the table does not allow changes to be followed. Context: `reason`.
+        ReplicationUnavailable = "The changes cannot be followed",
+        /// The replication slot that the tables were followed with is gone. Context: `slot`.
+        SlotMissing = "The replication slot is gone",
+        /// The server gave the slot up, and changes with it. Context: `slot`, `reason`.
+        SlotLost = "The replication slot is lost",
+        /// Somebody else moved, recreated or owns the slot, so changes went past us. Context: `slot`.
+        SlotMoved = "The replication slot was moved by somebody else",
+        /// The server was promoted, restored or replaced: positions mean something else. Context: `recorded`, `found`.
+        TimelineChanged = "The source is not the server that was followed",
+        /// The publication was dropped, or does not publish what is needed. Context: `publication`, `reason`, `statement`.
+        PublicationMissing = "The publication does not publish what is needed",
+        /// The log does not say which rows are updated and deleted. Context: `table`, `reason`.
+        ReplicaIdentityInsufficient = "The source does not log which rows change",
+        /// The slot holds back more of the source's log than is allowed. Context: `slot`, `retained_bytes`.
+        SlotTooFarBehind = "The replication slot holds back too much of the source's log",
+        /// An update did not say the value of a column, and nothing else here does. Context: `table`, `column`.
+        ToastUnknown = "The source did not log a value that is needed",
+
         /// A replace would shrink the table too far.
         ReplaceGuarded = "The replace would shrink the table",
         /// The table in the lake cannot take the columns of the source.
@@ -129,6 +148,8 @@ ol_chassis::kinds! {
         RecoveryConflict = "The replica gave up the snapshot to follow its primary",
         /// The server has not come to the position that the table has. Context: `reached`, `is_at`.
         SourceBehind = "The source is behind what the lake has",
+        /// Another process follows the same changes. Context: `slot`.
+        SlotInUse = "The replication slot is in use by another process",
         /// The source is out of memory, of disk, or of another resource.
         SourceExhausted = "The source is out of memory or disk",
 

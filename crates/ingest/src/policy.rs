@@ -149,6 +149,51 @@ fn definite(kind: Definite) -> Policy {
             "ingest-source-damaged",
             "Tell the owner of the database at once: the server reports damaged files.",
         ),
+        Definite::ReplicationUnavailable => Policy::definite(
+            "ingest-replication-slot",
+            "Have the owner of the database change what the message names (wal_level = logical, the \
+             role's REPLICATION attribute, a free slot), or change the unit's replication_method.",
+        ),
+        Definite::SlotMissing => Policy::definite(
+            "ingest-replication-slot",
+            "Find out who dropped the slot {slot}; then reset the tables of the unit, so that they \
+             are copied anew with a new slot.",
+        ),
+        Definite::SlotLost => Policy::definite(
+            "ingest-replication-slot",
+            "Drop the slot {slot} and reset the tables of the unit, so that they are copied anew; \
+             raise max_slot_wal_keep_size or run more often.",
+        ),
+        Definite::SlotMoved => Policy::definite(
+            "ingest-replication-slot",
+            "Find out who else uses the slot {slot} and give them one of their own; then reset the \
+             tables of the unit, since changes went past them.",
+        ),
+        Definite::TimelineChanged => Policy::definite(
+            "ingest-replication-slot",
+            "Check that the source's URL names the right server; after a restore or a promotion reset \
+             the tables of the unit, so that they are copied anew.",
+        ),
+        Definite::PublicationMissing => Policy::definite(
+            "ingest-replication-slot",
+            "Have the owner of the tables cure the publication {publication} ({statement}); if it was \
+             without a table for a time, reset that table, since its changes were not sent.",
+        ),
+        Definite::ReplicaIdentityInsufficient => Policy::definite(
+            "ingest-replication-slot",
+            "Give {table} a primary key, or have its owner run ALTER TABLE with REPLICA IDENTITY FULL; \
+             or read it in full.",
+        ),
+        Definite::SlotTooFarBehind => Policy::definite(
+            "ingest-replication-slot",
+            "Find out why the slot {slot} is not read and run the unit now; if it cannot run soon, drop \
+             the slot before the source's disk is full.",
+        ),
+        Definite::ToastUnknown => Policy::definite(
+            "ingest-replication-slot",
+            "Reset {table}, so that it is copied anew; if it returns, have its owner run ALTER TABLE \
+             with REPLICA IDENTITY FULL.",
+        ),
         Definite::ReplaceGuarded => Policy::definite(
             "ingest-replace-guard",
             "Find out whether the rows of {table} really went away; if they did, allow this \
@@ -247,6 +292,11 @@ fn transient(kind: Transient) -> Policy {
             "ingest-source-replaced",
             "Run again when the replica has caught up; if it does not, find out whether the server was restored to an \
              earlier state.",
+        ),
+        Transient::SlotInUse => Policy::transient(
+            "ingest-replication-slot",
+            "Wait for the other run of the unit to end; if there is none, find the server process that \
+             holds the slot {slot} in pg_replication_slots.",
         ),
         Transient::SourceExhausted => Policy::transient(
             "ingest-source-overloaded",

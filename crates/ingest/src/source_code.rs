@@ -20,6 +20,12 @@ pub enum Doing {
     Connecting,
     /// Joining the snapshot another connection exported.
     JoiningSnapshot,
+    /// Creating a replication slot.
+    CreatingSlot,
+    /// Beginning to stream from a replication slot.
+    StartingStream,
+    /// Streaming from a replication slot.
+    Streaming,
     /// Anything else.
     Reading,
 }
@@ -33,6 +39,10 @@ pub(crate) fn failure(code: &str, doing: Doing) -> Failure {
     by_code(code).or_else(|| by_class(class)).unwrap_or_else(|| Definite::SourceRefused.into())
 }
 
+/// A slot that is gone is an undefined object (42704) when the stream begins; while it runs, the same code is a
+/// publication that is gone. A slot that was given up is in a wrong state (55000), or its log is a file that is not
+/// there (58P01). Before a slot can be created, the wrong state is that of the server (`wal_level`).
+///
 /// A snapshot that is gone is reported as an invalid parameter (22023, up to PostgreSQL 16), as an
 /// undefined object (42704, from PostgreSQL 17), or as a wrong state (55000).
 fn by_activity(code: &str, doing: Doing) -> Option<Failure> {
@@ -41,7 +51,27 @@ fn by_activity(code: &str, doing: Doing) -> Option<Failure> {
             Some(Transient::SnapshotLost.into())
         }
         (Doing::Connecting, "42501") => Some(Definite::AuthenticationFailed.into()),
-        (Doing::JoiningSnapshot | Doing::Connecting | Doing::Reading, _) => None,
+        (Doing::CreatingSlot, "55000" | "53400" | "42501") | (Doing::StartingStream, "42501") => {
+            Some(Definite::ReplicationUnavailable.into())
+        }
+        (Doing::CreatingSlot, "42710")
+        | (Doing::CreatingSlot | Doing::StartingStream | Doing::Streaming, "55006") => {
+            Some(Transient::SlotInUse.into())
+        }
+        (Doing::StartingStream, "42704") => Some(Definite::SlotMissing.into()),
+        (Doing::Streaming, "42704") => Some(Definite::PublicationMissing.into()),
+        (Doing::StartingStream | Doing::Streaming, "55000" | "58P01") => {
+            Some(Definite::SlotLost.into())
+        }
+        (
+            Doing::JoiningSnapshot
+            | Doing::Connecting
+            | Doing::CreatingSlot
+            | Doing::StartingStream
+            | Doing::Streaming
+            | Doing::Reading,
+            _,
+        ) => None,
     }
 }
 
@@ -149,6 +179,17 @@ mod tests {
             ("22023", Doing::JoiningSnapshot, Transient::SnapshotLost.into()),
             ("42704", Doing::JoiningSnapshot, Transient::SnapshotLost.into()),
             ("22023", Doing::Reading, Definite::SourceRefused.into()),
+            ("55000", Doing::CreatingSlot, Definite::ReplicationUnavailable.into()),
+            ("53400", Doing::CreatingSlot, Definite::ReplicationUnavailable.into()),
+            ("42501", Doing::StartingStream, Definite::ReplicationUnavailable.into()),
+            ("42710", Doing::CreatingSlot, Transient::SlotInUse.into()),
+            ("55006", Doing::StartingStream, Transient::SlotInUse.into()),
+            ("42704", Doing::StartingStream, Definite::SlotMissing.into()),
+            ("42704", Doing::Streaming, Definite::PublicationMissing.into()),
+            ("55000", Doing::StartingStream, Definite::SlotLost.into()),
+            ("58P01", Doing::Streaming, Definite::SlotLost.into()),
+            ("53300", Doing::Streaming, Transient::TooManyConnections.into()),
+            ("55006", Doing::Reading, Transient::LockTimeout.into()),
             ("53100", Doing::Reading, Transient::SourceExhausted.into()),
             ("53200", Doing::Reading, Transient::SourceExhausted.into()),
             ("XX001", Doing::Reading, Definite::SourceDamaged.into()),

@@ -99,7 +99,7 @@ impl Side {
                 .with("sync_mode", table.sync_mode)
                 .with("reason", "an appended table holds every past state, so it equals none"));
         }
-        let plan = plan::plan(unit, table, &self.session.catalog)?;
+        let plan = plan::plan(unit, table, &self.session.catalog)?.salted().await?;
         let missing = || Error::new(Definite::LakeTableMissing).with("raw_table", &table.raw_table);
         let lake_table = lake.load(name).await?.ok_or_else(missing)?;
         let change = lake.evolve(&lake_table, &plan.lake_schema()).await?;

@@ -227,7 +227,7 @@ impl UnitJob {
         catalog: &Catalog,
         keeper: &mut Keeper,
     ) -> Result<TableLoad> {
-        let plan = plan::plan(&self.unit, table, catalog)?;
+        let plan = plan::plan(&self.unit, table, catalog)?.salted().await?;
         self.target(lake, table, plan, keeper)
             .await
             .map_err(|error| error.with("table", table.qualified_name()))

@@ -132,6 +132,10 @@ pub struct TypeRow {
     pub dimensions: i16,
     /// Whether it is the array type of its element (and not a vector type such as `int2vector`).
     pub is_array: bool,
+    /// What stands between the elements of an array of it: a comma, but for `box` and some of extensions.
+    pub delimiter: u8,
+    /// Whether it has a function that casts it to `json`, which `array_to_json` then uses.
+    pub json_cast: bool,
     /// The output function.
     pub output: Output,
 }
@@ -242,6 +246,9 @@ WITH RECURSIVE used(oid) AS (
     WHERE n.oid <> 0)
 SELECT t.oid, n.nspname::text AS namespace, t.typname::text AS name, t.typtype::text AS kind, t.typelem,
        t.typbasetype, t.typtypmod, t.typndims::int2 AS typndims, coalesce(e.typarray = t.oid, false) AS is_array,
+       t.typdelim::text AS delimiter,
+       EXISTS (SELECT FROM pg_catalog.pg_cast k WHERE k.castsource = t.oid AND k.castmethod = 'f'
+               AND k.casttarget = 'pg_catalog.json'::pg_catalog.regtype) AS json_cast,
        pg_catalog.quote_ident(pn.nspname) || '.' || pg_catalog.quote_ident(p.proname) AS output,
        CASE WHEN a.oid = t.oid OR a.typtype = 'p' THEN '' ELSE '::' || pg_catalog.format_type(a.oid, NULL) END
            AS output_cast
@@ -365,6 +372,8 @@ fn type_row(row: &PgRow) -> Result<TypeRow, sqlx::Error> {
         modifier: row.try_get("typtypmod")?,
         dimensions: row.try_get("typndims")?,
         is_array: row.try_get("is_array")?,
+        delimiter: row.try_get::<String, _>("delimiter")?.bytes().next().unwrap_or(b','),
+        json_cast: row.try_get("json_cast")?,
         output: Output { function: row.try_get("output")?, cast: row.try_get("output_cast")? },
     })
 }

@@ -106,7 +106,7 @@ fn row(text: &mut String, types: &Types, example: &Example) {
 }
 
 /// A catalog with every built-in type, and one of each kind that users make.
-fn types() -> Types {
+pub(super) fn types() -> Types {
     let base = |namespace: &str, name: &str| TypeRow {
         namespace: namespace.to_owned(),
         name: name.to_owned(),
@@ -116,6 +116,8 @@ fn types() -> Types {
         modifier: -1,
         dimensions: 0,
         is_array: false,
+        delimiter: b',',
+        json_cast: false,
         output: Output { function: format!("{namespace}.{name}_out"), cast: String::new() },
     };
     let mut rows: Vec<TypeRow> = BUILT_IN.iter().map(|name| base("pg_catalog", name)).collect();

@@ -12,13 +12,14 @@ use arrow_array::builder::{
     Float32Builder, Float64Builder, Int32Builder, Int64Builder, LargeBinaryBuilder, StringBuilder,
     Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
 };
-use arrow_array::{ArrayRef, ListArray};
+use arrow_array::{ArrayRef, ListArray, new_null_array};
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, FieldRef};
 
 use super::moment;
 use super::numeric::Numeric;
 use super::types::Wire;
+use crate::column::mask::Salt;
 
 /// What became of a value.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub(super) enum Decoder {
     Time(Time64MicrosecondBuilder),
     Timestamp(TimestampMicrosecondBuilder, &'static str),
     List(Box<List>),
+    Hashed { builder: StringBuilder, salt: Salt, scratch: String },
+    Nulled { data_type: DataType, rows: usize },
 }
 
 /// The decoder of an array column.
@@ -91,6 +94,12 @@ impl Decoder {
                 Self::NumericText { builder: StringBuilder::new(), scratch: String::new() }
             }
             (Wire::Text, DataType::Utf8) => Self::Text(StringBuilder::new()),
+            (Wire::Hashed(Some(salt)), DataType::Utf8) => Self::Hashed {
+                builder: StringBuilder::new(),
+                salt: salt.clone(),
+                scratch: String::new(),
+            },
+            (Wire::Nulled, lake) => Self::Nulled { data_type: lake.clone(), rows: 0 },
             (Wire::Jsonb, DataType::Utf8) => Self::Jsonb(StringBuilder::new()),
             (Wire::Bytes, DataType::LargeBinary) => Self::Bytes(LargeBinaryBuilder::new()),
             (Wire::Uuid, DataType::FixedSizeBinary(16)) => {
@@ -137,11 +146,12 @@ impl Decoder {
             Self::Unsigned4(builder) => {
                 builder.append_value(i64::from(u32::from_be_bytes(fixed(bytes)?)));
             }
-            Self::Float4(builder) => builder.append_value(f32::from_be_bytes(fixed(bytes)?)),
-            Self::Float4AsDouble(builder) => {
-                builder.append_value(f64::from(f32::from_be_bytes(fixed(bytes)?)));
+            Self::Float4(builder) => builder.append_value(single(bytes)?),
+            Self::Float4AsDouble(builder) => builder.append_value(f64::from(single(bytes)?)),
+            Self::Float8(builder) => {
+                let value = f64::from_be_bytes(fixed(bytes)?);
+                builder.append_value(if value.is_nan() { f64::NAN } else { value });
             }
-            Self::Float8(builder) => builder.append_value(f64::from_be_bytes(fixed(bytes)?)),
             Self::Decimal { builder, precision, scale } => {
                 let numeric = Numeric::parse(bytes).ok_or(Undecodable)?;
                 match numeric.decimal(*precision, *scale) {
@@ -187,6 +197,12 @@ impl Decoder {
                 }
             }
             Self::List(list) => return list.append(bytes),
+            Self::Hashed { builder, salt, scratch } => {
+                scratch.clear();
+                salt.mask(bytes, scratch);
+                builder.append_value(&scratch);
+            }
+            Self::Nulled { rows, .. } => *rows += 1,
         }
         Ok(Appended::Stored)
     }
@@ -216,6 +232,17 @@ impl Decoder {
                 list.nulls.append_null();
                 list.end();
             }
+            Self::Hashed { builder, .. } => builder.append_null(),
+            Self::Nulled { rows, .. } => *rows += 1,
+        }
+    }
+
+    /// What stands for the last value in a digest of its row, for a masked column; the value itself must not.
+    pub(super) fn masked(&self) -> Option<&[u8]> {
+        match self {
+            Self::Hashed { scratch, .. } => Some(scratch.as_bytes()),
+            Self::Nulled { .. } => Some(&[]),
+            _ => None,
         }
     }
 
@@ -243,6 +270,8 @@ impl Decoder {
             Self::Time(builder) => ArrayBuilder::finish(builder),
             Self::Timestamp(builder, _) => ArrayBuilder::finish(builder),
             Self::List(list) => list.finish()?,
+            Self::Hashed { builder, .. } => ArrayBuilder::finish(builder),
+            Self::Nulled { data_type, rows } => new_null_array(data_type, std::mem::take(rows)),
         })
     }
 }
@@ -327,6 +356,8 @@ impl Decoder {
             Self::Time(builder) => builder.len(),
             Self::Timestamp(builder, _) => builder.len(),
             Self::List(list) => list.nulls.len(),
+            Self::Hashed { builder, .. } => builder.len(),
+            Self::Nulled { rows, .. } => *rows,
         }
     }
 
@@ -359,6 +390,8 @@ impl Decoder {
             | Self::Jsonb(_)
             | Self::Bytes(_)
             | Self::Uuid(_)
+            | Self::Hashed { .. }
+            | Self::Nulled { .. }
             | Self::List(_) => return Err(Undecodable),
         }
         Ok(())
@@ -405,6 +438,13 @@ fn array_text(
     }
     out.push('}');
     Ok(out)
+}
+
+/// There is one NaN, whatever its sign and payload: `Infinity - Infinity` makes a negative one at the server, which
+/// prints and compares it like any other.
+fn single(bytes: &[u8]) -> Result<f32, Undecodable> {
+    let value = f32::from_be_bytes(fixed(bytes)?);
+    Ok(if value.is_nan() { f32::NAN } else { value })
 }
 
 fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Undecodable> {

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use super::replication::error::SlotError;
 use super::replication::message::MessageError;
 use super::rows::RowError;
 use super::settings::SettingsError;
@@ -24,6 +25,9 @@ pub enum SourceError {
     /// The stream could not be decoded.
     #[error(transparent)]
     Row(#[from] RowError),
+    /// The slot, the publication or a table does not allow it.
+    #[error(transparent)]
+    Slot(#[from] SlotError),
     /// The change stream could not be understood.
     #[error(transparent)]
     Message(#[from] MessageError),
@@ -53,6 +57,7 @@ impl SourceError {
     pub fn into_error(self, doing: Doing) -> Error {
         match self {
             Self::Lake(error) => error.into(),
+            Self::Slot(error) => error.into_error(),
             Self::Settings(_) => Error::new(Definite::Configuration).because(self),
             Self::Wire(WireError::Server(ref server)) => {
                 Error::from_sqlstate(&server.code, doing).because(self)
@@ -75,7 +80,10 @@ impl SourceError {
                 Error::new(Transient::ConnectionLost).because(self)
             }
             Self::Catalog(error) => catalog(error, doing),
-            Self::Row(RowError::Value { ref column }) => {
+            Self::Row(RowError::Unknown { ref column }) => {
+                Error::new(Definite::ToastUnknown).with("column", column).because(self)
+            }
+            Self::Row(RowError::Value { ref column } | RowError::OddKey { ref column }) => {
                 Error::new(Definite::ValueUndecodable).with("column", column).because(self)
             }
             Self::Row(RowError::Form(_)) | Self::Message(_) => {
@@ -96,7 +104,14 @@ fn connection(error: &io::Error, doing: Doing) -> Failure {
     match (error.kind(), doing) {
         (io::ErrorKind::PermissionDenied, _) => Definite::AuthenticationFailed.into(),
         (_, Doing::Connecting) => Transient::HostUnreachable.into(),
-        (_, Doing::JoiningSnapshot | Doing::Reading) => Transient::ConnectionLost.into(),
+        (
+            _,
+            Doing::JoiningSnapshot
+            | Doing::CreatingSlot
+            | Doing::StartingStream
+            | Doing::Streaming
+            | Doing::Reading,
+        ) => Transient::ConnectionLost.into(),
     }
 }
 

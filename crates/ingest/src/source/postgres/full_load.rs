@@ -26,7 +26,7 @@ use super::incremental::visibility::Recent;
 use super::incremental::{Step, sweep};
 use super::rows::{BatchLimit, RowReader};
 use super::settings::Settings;
-use super::snapshot::{BlockRange, Keeper, Reader, Selection, copy_statement};
+use super::snapshot::{BlockRange, Keeper, Reader, Selection, selected_statement};
 use super::types::Reading;
 use super::wire::WireError;
 use crate::column::batch::{Assembler, RunColumns};
@@ -312,7 +312,7 @@ impl Worker {
             mark: load.step.as_ref().map(|step| step.mark.as_str()),
             order: load.order.as_deref(),
         };
-        let statement = copy_statement(&load.relation, &load.readings, selection);
+        let statement = selected_statement(&load.relation, &load.readings, selection);
         reader.copy_out(&statement, |body| {
             rows.consume(body, |batch, read| {
                 progress(table, read);

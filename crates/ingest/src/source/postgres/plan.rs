@@ -3,11 +3,12 @@
 use ol_lake::schema::{LakeColumn, LakeSchema};
 use ol_lake::{colliding_names, unreadable_name};
 
-use super::catalog::{Catalog, Relation, RelationKind};
+use super::catalog::{Catalog, Column, Relation, RelationKind};
 use super::discover;
 use super::incremental::Method;
 use super::incremental::cursor::Cursor;
-use super::types::Reading;
+use super::types::{Reading, Refusal};
+use crate::column::mask::Salt;
 use crate::column::{declared, metadata};
 use crate::error::{Definite, Error};
 use crate::inventory::{MetadataColumns, ReplicationMethod, SyncMode, Table, Unit};
@@ -29,6 +30,18 @@ pub struct TablePlan {
 }
 
 impl TablePlan {
+    /// Gives masked columns their salt, if there are any; without it nothing of the table can be decoded.
+    ///
+    /// # Errors
+    /// There is no salt.
+    pub async fn salted(mut self) -> Result<Self, Error> {
+        if self.readings.iter().any(Reading::needs_salt) {
+            let salt = Salt::load().await?;
+            self.readings.iter_mut().for_each(|reading| reading.salt(&salt));
+        }
+        Ok(self)
+    }
+
     /// The lake table's columns: the source's, then ours.
     #[must_use]
     pub fn lake_schema(&self) -> LakeSchema {
@@ -78,7 +91,7 @@ fn decide(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, Er
         return Err(Error::new(Definite::RowsHidden));
     }
     let named = |name: &String| relation.columns.iter().any(|column| column.name == *name);
-    let overridden = table.overrides.columns.keys();
+    let overridden = table.overrides.columns.keys().chain(table.overrides.masked_columns.keys());
     if let Some(missing) = table.excluded_columns.iter().chain(overridden).find(|name| !named(name))
     {
         // A mistyped exclusion would let the column it meant leave the server.
@@ -87,9 +100,22 @@ fn decide(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, Er
             "excluded_columns or overrides name a column that the table does not have",
         ));
     }
+    let refused = |column: &Column| {
+        let type_text = column.type_text.clone();
+        move |refusal: Refusal| {
+            Error::new(Definite::TypeRefused)
+                .with("column", &refusal.column)
+                .with("type", &type_text)
+                .with("reason", &refusal.reason)
+        }
+    };
     let mut readings = Vec::new();
     for column in &relation.columns {
         if table.excluded_columns.contains(&column.name) {
+            continue;
+        }
+        if let Some(mask) = table.overrides.masked_columns.get(&column.name) {
+            readings.push(Reading::masked(column, &catalog.types, *mask).map_err(refused(column))?);
             continue;
         }
         let declared = match table.overrides.columns.get(&column.name) {
@@ -98,14 +124,8 @@ fn decide(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, Er
                 Error::new(Definite::TypeRefused).with("column", &column.name).with("type", text)
             })?),
         };
-        readings.push(Reading::decide(column, &catalog.types, declared.as_ref()).map_err(
-            |refusal| {
-                Error::new(Definite::TypeRefused)
-                    .with("column", &refusal.column)
-                    .with("type", &column.type_text)
-                    .with("reason", &refusal.reason)
-            },
-        )?);
+        let reading = Reading::decide(column, &catalog.types, declared.as_ref());
+        readings.push(reading.map_err(refused(column))?);
     }
     names(&readings)?;
     let method = method(unit, table, relation, catalog)?;
@@ -171,9 +191,6 @@ fn mode(unit: &Unit, table: &Table) -> Result<LoadMode, Error> {
     };
     if unit.metadata_columns != MetadataColumns::Native {
         return unsupported("metadata_columns", &unit.metadata_columns);
-    }
-    if let Some((column, mask)) = table.overrides.masked_columns.iter().next() {
-        return unsupported("masked_columns", &format!("{column}: {mask}"));
     }
     if !table.overrides.partition_by.is_empty() {
         return unsupported("overrides", &"partition_by");

@@ -7,7 +7,7 @@ use super::error::SourceError;
 use super::plan::TablePlan;
 use super::rows::{BatchLimit, RowError, RowReader};
 use super::settings::Settings;
-use super::snapshot::{Reader, Selection, copy_statement};
+use super::snapshot::{BlockRange, Reader, copy_statement};
 use crate::column::batch::{Assembler, RunColumns};
 use crate::column::digest::TableDigest;
 
@@ -37,7 +37,7 @@ pub fn digest(
     let mut add = |batch: &arrow_array::RecordBatch| {
         digest.add(batch).map_err(|error| SourceError::Row(RowError::Batch(error.to_string())))
     };
-    let statement = copy_statement(&plan.relation, &plan.readings, Selection::ALL);
+    let statement = copy_statement(&plan.relation, &plan.readings, BlockRange::ALL);
     reader.copy_out(&statement, |body| rows.consume(body, |batch, _| add(&batch)))?;
     if let Some((batch, _)) = rows.finish()?.0 {
         add(&batch)?;

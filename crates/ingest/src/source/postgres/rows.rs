@@ -31,12 +31,24 @@ pub struct BatchLimit {
 /// Why the stream cannot be decoded; names the column, never the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
-    /// The stream is not binary COPY.
-    #[error("the server's COPY stream does not have the documented form: {0}")]
+    /// The stream is not what its documentation says.
+    #[error("the server's rows do not have the documented form: {0}")]
     Form(&'static str),
     /// A value is not what its type's send function writes.
     #[error("column {column} holds bytes that are not a value of its type")]
     Value {
+        /// The column.
+        column: String,
+    },
+    /// The change stream does not say the value of a column, and it cannot be left open.
+    #[error("the source did not log the value of column {column}")]
+    Unknown {
+        /// The column.
+        column: String,
+    },
+    /// A value of a key does not fit its column, so the row could not be found by it.
+    #[error("column {column} of the key holds a value that does not fit its type in the lake")]
+    OddKey {
         /// The column.
         column: String,
     },
@@ -63,6 +75,9 @@ pub struct RowReader {
     odd: Vec<Odd>,
     totals: Totals,
     marks: Option<Recent>,
+    /// Whether a column is masked; then the digest is of what is stored instead of what arrived.
+    is_masked: bool,
+    masked: Vec<u8>,
 }
 
 impl RowReader {
@@ -90,7 +105,10 @@ impl RowReader {
             fields += 1 + i16::from(odd_before);
             slots.push(Slot { decoder, odd_before });
         }
+        let is_masked = slots.iter().any(|slot| slot.decoder.masked().is_some());
         Ok(Self {
+            is_masked,
+            masked: Vec::new(),
             slots,
             fields,
             assembler,
@@ -143,7 +161,11 @@ impl RowReader {
             let mut row = rest;
             self.row(&mut row)?;
             let length = body.len() - row.len();
-            let bytes = body.get(..length).unwrap_or_default();
+            let bytes = if self.is_masked {
+                self.masked.as_slice()
+            } else {
+                body.get(..length).unwrap_or_default()
+            };
             self.totals.digest = self.totals.digest.wrapping_add(xxh3_128(bytes));
             self.bytes += length;
             self.rows += 1;
@@ -173,7 +195,9 @@ impl RowReader {
                 marks.insert(u64::from_be_bytes(mark.try_into().map_err(malformed)?));
             }
         }
+        self.masked.clear();
         for (index, slot) in self.slots.iter_mut().enumerate() {
+            let before = *row;
             let appended = if slot.odd_before {
                 structured(slot, row)
             } else {
@@ -186,6 +210,15 @@ impl RowReader {
                     Err(error) => Err(error),
                 }
             };
+            if self.is_masked {
+                let length = before.len() - row.len();
+                let field = before.get(..length).unwrap_or_default();
+                // Of a masked value only what is stored goes in, not even its length; a NULL is a length of −1.
+                match slot.decoder.masked() {
+                    Some(stored) if !field.starts_with(&[0xff; 4]) => self.masked.extend(stored),
+                    _ => self.masked.extend(field),
+                }
+            }
             match appended {
                 Ok(Appended::Stored) => {}
                 Ok(Appended::Odd(text)) => {

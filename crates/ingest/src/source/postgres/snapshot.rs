@@ -245,11 +245,17 @@ impl Selection<'_> {
         Self { range: BlockRange::ALL, condition: None, mark: None, order: None };
 }
 
-/// The COPY statement that reads `readings` of the selected rows of a relation.
+/// The COPY statement that reads `readings` of a relation, within a range.
 ///
 /// Excluded columns are not in it, so they never leave the server.
 #[must_use]
-pub fn copy_statement(
+pub fn copy_statement(relation: &Relation, readings: &[Reading], range: BlockRange) -> String {
+    selected_statement(relation, readings, Selection { range, ..Selection::ALL })
+}
+
+/// The COPY statement that reads `readings` of the selected rows of a relation.
+#[must_use]
+pub fn selected_statement(
     relation: &Relation,
     readings: &[Reading],
     selection: Selection<'_>,
@@ -393,7 +399,7 @@ mod tests {
 
     #[test]
     fn names_are_quoted() {
-        let statement = copy_statement(
+        let statement = selected_statement(
             &relation(0),
             &[],
             Selection {

@@ -12,7 +12,9 @@
 use ol_lake::schema::LakeType;
 
 use super::catalog::{Column, Output, TypeKind, TypeRow, Types};
+use crate::column::mask::Salt;
 use crate::column::{ColumnContract, Fidelity, SourceType};
+use crate::inventory::Mask;
 
 /// The binary form in which a value arrives (the `typsend` function of its type).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +53,10 @@ pub enum Wire {
     Instant,
     /// An array: dimensions, null flag, element type, bounds, elements.
     List(Box<Wire>),
+    /// UTF-8 that is hashed before it is stored. Without a salt nothing can be decoded.
+    Hashed(Option<Salt>),
+    /// Whatever it is, NULL is stored.
+    Nulled,
 }
 
 /// How the value of a column is written in the SELECT list of COPY.
@@ -64,6 +70,36 @@ enum Expression {
     ListOutput { output: Output, composite: bool },
     /// JSON text of an array with several dimensions.
     Json { output: Output },
+    /// NULL: the value does not leave the server.
+    Null,
+}
+
+/// How the text in which change capture sends a value becomes what COPY sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Streamed {
+    /// The text is a value of the wire form.
+    Scalar,
+    /// The text is an array, whose elements are values of the wire form's element.
+    List { delimiter: u8 },
+    /// The text is an array, and the value is the JSON that `array_to_json` makes of it.
+    Json { delimiter: u8, element: JsonElement },
+    /// It cannot: the reason.
+    Not(&'static str),
+}
+
+/// How `array_to_json` prints an element (PostgreSQL source, `json_categorize_type` and `datum_to_json`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum JsonElement {
+    /// Bare where it is a JSON number, else as text.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// As it is.
+    Json,
+    /// Text in the form of XSD: `T` before the time, `+00:00` after it.
+    Moment,
+    /// Text.
+    Text,
 }
 
 /// How one column is read, and what becomes of it.
@@ -76,6 +112,8 @@ pub struct Reading {
     /// The binary form that arrives.
     pub wire: Wire,
     expression: Expression,
+    /// How its text becomes the same value.
+    pub(super) streamed: Streamed,
 }
 
 /// Why a column cannot be read faithfully.
@@ -107,11 +145,58 @@ impl Reading {
             contract: ColumnContract { source: column.type_text.clone(), lake, fidelity, note },
             wire: resolved.wire,
             expression: resolved.expression,
+            streamed: resolved.streamed,
         };
         if let Some(declared) = declared {
             reading.declare(declared, &resolved.output).map_err(refuse)?;
         }
         Ok(reading)
+    }
+
+    /// Decides how a column is read whose values are masked.
+    ///
+    /// # Errors
+    /// The type is unknown.
+    pub fn masked(column: &Column, types: &Types, mask: Mask) -> Result<Self, Refusal> {
+        let refuse = |reason| Refusal { column: column.name.clone(), reason };
+        let resolved =
+            resolve(types, column.type_oid, column.modifier, column.dimensions).map_err(refuse)?;
+        let (wire, expression, lake, fidelity, note) = match mask {
+            Mask::Sha256Salted => (
+                Wire::Hashed(None),
+                Expression::Output(resolved.output),
+                LakeType::String,
+                Fidelity::Hashed,
+                "sha256 of salt and text, in hexadecimal",
+            ),
+            Mask::Nulled => (
+                Wire::Nulled,
+                Expression::Null,
+                resolved.source.contract().0,
+                Fidelity::Nulled,
+                "always null",
+            ),
+        };
+        Ok(Self {
+            name: column.name.clone(),
+            contract: ColumnContract { source: column.type_text.clone(), lake, fidelity, note },
+            wire,
+            expression,
+            streamed: Streamed::Scalar,
+        })
+    }
+
+    /// Whether it takes a salt to read the column.
+    #[must_use]
+    pub fn needs_salt(&self) -> bool {
+        self.wire == Wire::Hashed(None)
+    }
+
+    /// Gives a hashed column its salt.
+    pub fn salt(&mut self, salt: &Salt) {
+        if let Wire::Hashed(given) = &mut self.wire {
+            *given = Some(salt.clone());
+        }
     }
 
     /// Replaces the default lake type by a declared one.
@@ -123,6 +208,7 @@ impl Reading {
             (LakeType::String, _) => {
                 self.wire = Wire::Text;
                 self.expression = Expression::Output(output.clone());
+                self.streamed = Streamed::Scalar;
                 (Fidelity::Text, "declared in the inventory")
             }
             (LakeType::Decimal { .. }, Wire::Numeric) => (
@@ -153,6 +239,7 @@ impl Reading {
         let column = quote(&self.name);
         match &self.expression {
             Expression::Column => column,
+            Expression::Null => "NULL::pg_catalog.text".to_owned(),
             Expression::Output(output) => output.text_of(&column),
             // unnest would spread a composite into its fields, so those are taken by subscript.
             Expression::ListOutput { output, composite: true } => format!(
@@ -198,6 +285,7 @@ struct Resolved {
     source: SourceType,
     wire: Wire,
     expression: Expression,
+    streamed: Streamed,
     /// The qualified output function, for a declared `string`.
     output: Output,
 }
@@ -211,6 +299,7 @@ fn resolve(types: &Types, oid: u32, modifier: i32, dimensions: i16) -> Result<Re
         source,
         wire,
         expression: Expression::Column,
+        streamed: Streamed::Scalar,
         output: output.clone(),
     };
     match row.kind {
@@ -232,17 +321,23 @@ fn rendered(output: Output) -> Resolved {
         source: SourceType::Rendered,
         wire: Wire::Text,
         expression: Expression::Output(output.clone()),
+        streamed: Streamed::Scalar,
         output,
     }
 }
 
 fn array(types: &Types, row: &TypeRow, modifier: i32, dimensions: i16) -> Result<Resolved, String> {
     let output = row.output.clone();
+    let delimiter = types.get(row.element).map_or(b',', |element| element.delimiter);
     if dimensions > 1 {
         return Ok(Resolved {
             source: SourceType::NestedList,
             wire: Wire::Text,
             expression: Expression::Json { output: output.clone() },
+            streamed: match json_element(types, row.element) {
+                Ok(element) => Streamed::Json { delimiter, element },
+                Err(reason) => Streamed::Not(reason),
+            },
             output,
         });
     }
@@ -254,7 +349,7 @@ fn array(types: &Types, row: &TypeRow, modifier: i32, dimensions: i16) -> Result
             Expression::ListOutput { output, composite }
         }
         // An array of a domain over an array: the whole as text.
-        Expression::ListOutput { .. } | Expression::Json { .. } => return Ok(rendered(output)),
+        Expression::ListOutput { .. } | Expression::Json { .. } | Expression::Null => return Ok(rendered(output)),
     };
     if matches!(element.wire, Wire::List(_)) {
         return Ok(rendered(output));
@@ -263,8 +358,38 @@ fn array(types: &Types, row: &TypeRow, modifier: i32, dimensions: i16) -> Result
         source: SourceType::List(Box::new(element.source)),
         wire: Wire::List(Box::new(element.wire)),
         expression,
+        streamed: Streamed::List { delimiter },
         output,
     })
+}
+
+/// How `array_to_json` prints elements of a type, or why its text does not say.
+fn json_element(types: &Types, oid: u32) -> Result<JsonElement, &'static str> {
+    let row = types.get(oid).ok_or("the type of its elements is not in the catalog")?;
+    match row.kind {
+        TypeKind::Domain => json_element(types, row.base),
+        TypeKind::Composite => Err(
+            "several dimensions of a composite type: the JSON of its fields is not in their text",
+        ),
+        _ if row.json_cast => {
+            Err("several dimensions of a type with a cast to json, which its text does not show")
+        }
+        TypeKind::Base if row.is_array => {
+            Err("several dimensions of a domain over an array, which its text does not show")
+        }
+        TypeKind::Base if row.namespace == "pg_catalog" => Ok(match row.name.as_str() {
+            "int2" | "int4" | "int8" | "float4" | "float8" | "numeric" => JsonElement::Number,
+            "bool" => JsonElement::Boolean,
+            "json" | "jsonb" => JsonElement::Json,
+            "date" | "timestamp" | "timestamptz" => JsonElement::Moment,
+            _ => JsonElement::Text,
+        }),
+        TypeKind::Base
+        | TypeKind::Enumeration
+        | TypeKind::Range
+        | TypeKind::Multirange
+        | TypeKind::Pseudo => Ok(JsonElement::Text),
+    }
 }
 
 /// Every base type of `pg_catalog`, without arrays: what `built_in` decides. A test compares it with a server.
@@ -330,7 +455,8 @@ fn built_in(row: &TypeRow, modifier: i32) -> Result<Resolved, String> {
             ));
         }
     };
-    Ok(Resolved { source, wire, expression: Expression::Column, output })
+    let (expression, streamed) = (Expression::Column, Streamed::Scalar);
+    Ok(Resolved { source, wire, expression, streamed, output })
 }
 
 /// The declared digits of a `numeric`, out of its type modifier.

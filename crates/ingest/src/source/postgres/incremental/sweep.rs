@@ -36,7 +36,7 @@ use crate::load::{PartWriter, ShrinkGuard};
 use crate::source::postgres::error::SourceError;
 use crate::source::postgres::full_load::{Loading, TableLoad};
 use crate::source::postgres::rows::{RowError, RowReader};
-use crate::source::postgres::snapshot::{Keeper, Reader, Selection, copy_statement};
+use crate::source::postgres::snapshot::{BlockRange, Keeper, Reader, copy_statement};
 use crate::source::postgres::types::Reading;
 
 /// A comparison of keys that is to be made.
@@ -92,7 +92,7 @@ pub async fn find(
         let source = SourceKeys {
             loading: Arc::clone(loading),
             snapshot: keeper.snapshot.clone(),
-            statement: copy_statement(&load.relation, &key_readings(load, sweep), Selection::ALL),
+            statement: copy_statement(&load.relation, &key_readings(load, sweep), BlockRange::ALL),
             relation: load.relation.clone(),
             readings: key_readings(load, sweep),
             schema: Arc::clone(&schema),

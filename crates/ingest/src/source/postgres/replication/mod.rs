@@ -1,7 +1,7 @@
 //! The read side of change capture: what a replication slot streams, decoded.
 //!
 //! ```text
-//!   slot.rs      what server, role, slot, publication and tables must be for it, and the acts that make it so (SQL)
+//!   slot.rs, publication.rs   what server, role, slot, publication and tables must be, and the acts that make it so
 //!   stream.rs    one connection that streams from the slot, and says how far we are (CopyBoth)
 //!   message.rs   the bytes of pgoutput's protocol 1, borrowed
 //!   relation.rs  a table as the stream describes it, against the table as the catalog does
@@ -16,5 +16,14 @@
 //! type), it is made by output functions whose settings we fix, and the full load already keeps exactly these texts
 //! where a value does not fit. That both ways give the same values is not argued but tested, type by type.
 
+mod array;
+pub mod error;
+mod json;
 pub mod message;
+mod parse;
+pub mod publication;
+pub mod relation;
+pub mod rows;
+pub mod slot;
 pub mod stream;
+mod text;
