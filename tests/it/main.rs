@@ -15,6 +15,7 @@ mod incremental;
 mod interrupt;
 mod kill;
 mod masks;
+mod metadata_columns;
 mod mitxonline;
 mod names;
 mod oracle;

@@ -36,18 +36,6 @@ fn expect_blocked(
 }
 
 #[test]
-fn metadata_columns_of_other_loaders_block() {
-    let airbyte =
-        |yaml: String| yaml.replace("metadata_columns: native", "metadata_columns: airbyte");
-    expect_blocked(
-        "airbytecolumns",
-        "full_refresh_overwrite",
-        airbyte,
-        &["metadata_columns", "airbyte"],
-    );
-}
-
-#[test]
 fn an_incremental_mode_blocks_and_is_not_read_as_a_full_one() {
     expect_blocked("incremental", "incremental_append", |yaml| yaml, &["incremental_append"]);
 }

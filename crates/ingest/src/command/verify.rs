@@ -102,7 +102,7 @@ impl Side {
         let plan = plan::plan(unit, table, &self.session.catalog)?.salted().await?;
         let missing = || Error::new(Definite::LakeTableMissing).with("raw_table", &table.raw_table);
         let lake_table = lake.load(name).await?.ok_or_else(missing)?;
-        let change = lake.evolve(&lake_table, &plan.lake_schema()).await?;
+        let change = lake.evolve(&lake_table, &plan.lake_schema_of(&lake_table)).await?;
         if let Some(step) = change.steps().first() {
             return Err(Error::new(Definite::VerificationFailed).with("missing", step));
         }

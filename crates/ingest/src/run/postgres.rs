@@ -260,7 +260,7 @@ impl UnitJob {
                 lake.create(&definition).await?
             }
         };
-        let change = lake.evolve(&base, &schema).await?;
+        let change = lake.evolve(&base, &plan.lake_schema_of(&base)).await?;
         for step in change.steps() {
             tracing::info!(table = %table.raw_table, step, "the table's schema changes");
         }

@@ -1,7 +1,7 @@
 //! From a table of the inventory and the live catalog to how the table is read, or why it is not.
 
 use ol_lake::schema::{LakeColumn, LakeSchema};
-use ol_lake::{colliding_names, unreadable_name};
+use ol_lake::{LakeTable, colliding_names, unreadable_name};
 
 use super::catalog::{Catalog, Column, Relation, RelationKind};
 use super::discover;
@@ -9,7 +9,7 @@ use super::incremental::Method;
 use super::incremental::cursor::Cursor;
 use super::types::{Reading, Refusal};
 use crate::column::mask::Salt;
-use crate::column::{declared, metadata};
+use crate::column::{declared, foreign, metadata};
 use crate::error::{Definite, Error};
 use crate::inventory::{MetadataColumns, ReplicationMethod, SyncMode, Table, Unit};
 use crate::load::LoadMode;
@@ -25,6 +25,8 @@ pub struct TablePlan {
     pub method: Method,
     /// How its rows go into the lake.
     pub mode: LoadMode,
+    /// The metadata columns of another loader that it has beside ours.
+    pub metadata_columns: MetadataColumns,
     /// The columns that identify a row: those of the inventory, or else of the source's primary key.
     pub key: Vec<String>,
 }
@@ -65,7 +67,21 @@ impl TablePlan {
                 metadata::log()
             }
         });
+        columns.extend(foreign::columns(self.metadata_columns));
         LakeSchema { columns }
+    }
+
+    /// The same for a table that exists: where another loader gave its own column of time a type, it keeps it.
+    #[must_use]
+    pub fn lake_schema_of(&self, table: &LakeTable) -> LakeSchema {
+        let mut schema = self.lake_schema();
+        for column in &mut schema.columns {
+            let is_foreign = foreign::Foreign::named(&column.name).is_some();
+            if let Some(there) = table.schema().column(&column.name).filter(|_| is_foreign) {
+                column.lake_type = there.lake_type.clone();
+            }
+        }
+        schema
     }
 }
 
@@ -78,7 +94,7 @@ pub fn plan(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, 
 }
 
 fn decide(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, Error> {
-    let mode = mode(unit, table)?;
+    let mode = mode(table)?;
     let relation = catalog
         .relations
         .iter()
@@ -127,10 +143,11 @@ fn decide(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, Er
         let reading = Reading::decide(column, &catalog.types, declared.as_ref());
         readings.push(reading.map_err(refused(column))?);
     }
-    names(&readings)?;
+    names(&readings, unit.metadata_columns)?;
     let method = method(unit, table, relation, catalog)?;
     let key = key(table, relation)?;
-    Ok(TablePlan { relation: relation.clone(), readings, method, mode, key })
+    let metadata_columns = unit.metadata_columns;
+    Ok(TablePlan { relation: relation.clone(), readings, method, mode, metadata_columns, key })
 }
 
 /// The columns that identify a row.
@@ -185,13 +202,10 @@ fn method(
 }
 
 /// What this version carries out, and what it says no to.
-fn mode(unit: &Unit, table: &Table) -> Result<LoadMode, Error> {
+fn mode(table: &Table) -> Result<LoadMode, Error> {
     let unsupported = |key, value: &dyn std::fmt::Display| {
         Err(Error::new(Definite::ModeUnsupported).with(key, value))
     };
-    if unit.metadata_columns != MetadataColumns::Native {
-        return unsupported("metadata_columns", &unit.metadata_columns);
-    }
     if !table.overrides.partition_by.is_empty() {
         return unsupported("overrides", &"partition_by");
     }
@@ -212,7 +226,7 @@ fn mode(unit: &Unit, table: &Table) -> Result<LoadMode, Error> {
 
 /// Refuses names that some reader of the lake would confuse: Trino and DuckDB know no letter case, and the
 /// names of Iceberg's own metadata columns hide a column of the same name.
-fn names(readings: &[Reading]) -> Result<(), Error> {
+fn names(readings: &[Reading], set: MetadataColumns) -> Result<(), Error> {
     let refuse = |columns: String, reason: &str| {
         Err(Error::new(Definite::ColumnNamesCollide)
             .with("columns", columns)
@@ -222,6 +236,13 @@ fn names(readings: &[Reading]) -> Result<(), Error> {
         readings.iter().find(|reading| reading.name.to_lowercase().starts_with(metadata::PREFIX))
     {
         return refuse(reading.name.clone(), "the prefix _ol_ is that of our own columns");
+    }
+    let foreign = foreign::columns(set);
+    let is_taken = |reading: &&Reading| {
+        foreign.iter().any(|column| column.name == reading.name.to_lowercase())
+    };
+    if let Some(reading) = readings.iter().find(is_taken) {
+        return refuse(reading.name.clone(), "metadata_columns asks for a column of this name");
     }
     let collisions = colliding_names(readings.iter().map(|reading| reading.name.as_str()));
     if let Some(group) = collisions.first() {
