@@ -224,6 +224,10 @@ impl Lake {
         &self.file_io
     }
 
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     pub(crate) fn warehouse(&self) -> &Warehouse {
         &self.warehouse
     }

@@ -92,6 +92,9 @@ pub struct WriteOptions {
     pub page_bytes: usize,
     /// Level of zstd, 1 to 22.
     pub compression_level: i32,
+    /// A data file below this size that loses rows to a merge is rewritten without them; a larger one gets a delete
+    /// file. Zero never rewrites.
+    pub rewrite_below_bytes: u64,
     /// Batches that may wait for the encoder before [`crate::DataWriter::write`] blocks.
     pub queued_batches: usize,
 }
@@ -104,6 +107,7 @@ impl Default for WriteOptions {
             row_group_rows: 4 << 20,
             page_bytes: 1 << 20,
             compression_level: 1,
+            rewrite_below_bytes: 1 << 20,
             queued_batches: 2,
         }
     }

@@ -11,6 +11,7 @@ use iceberg::table::Table;
 use tokio::runtime::Handle;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::merge::{MergeOptions, MergeWriter};
 use crate::schema::evolve::SchemaChange;
 use crate::schema::{LakeSchema, map};
 use crate::settings::WriteOptions;
@@ -69,7 +70,7 @@ pub struct SnapshotInfo {
     pub timestamp_ms: i64,
     /// `append`, `overwrite`, `replace` or `delete`.
     pub operation: String,
-    /// Rows of the table at this snapshot.
+    /// Live rows of the table at this snapshot: rows of its data files less its position deletes.
     pub records: u64,
     /// Data files of the table at this snapshot.
     pub files: u64,
@@ -82,7 +83,7 @@ pub struct SnapshotInfo {
 impl SnapshotInfo {
     pub(crate) fn of(snapshot: &SnapshotRef) -> Self {
         let summary = snapshot.summary();
-        let total = |key: &str| {
+        let total = |key: &str| -> u64 {
             summary.additional_properties.get(key).and_then(|text| text.parse().ok()).unwrap_or(0)
         };
         let state = summary
@@ -96,7 +97,7 @@ impl SnapshotInfo {
             sequence_number: snapshot.sequence_number(),
             timestamp_ms: snapshot.timestamp_ms(),
             operation: summary.operation.as_str().to_owned(),
-            records: total("total-records"),
+            records: total("total-records").saturating_sub(total("total-position-deletes")),
             files: total("total-data-files"),
             bytes: total("total-files-size"),
             state,
@@ -205,6 +206,20 @@ impl LakeTable {
     /// File names begin with `prefix`, which should tell the run.
     pub fn writer(&self, options: &WriteOptions, prefix: &str) -> Result<DataWriter> {
         DataWriter::start(self, options, prefix)
+    }
+
+    /// Starts a merge: changes of rows by key, which [`crate::Lake::commit`] makes visible in one snapshot.
+    ///
+    /// # Errors
+    /// [`ErrorKind::RowsMismatch`] when the key is empty, or a column of the options is missing or cannot be a key.
+    pub fn merge_writer(
+        &self,
+        write: &WriteOptions,
+        options: MergeOptions,
+        prefix: &str,
+    ) -> Result<MergeWriter> {
+        MergeWriter::start(self, write, options, prefix)
+            .map_err(|error| error.with("table", &self.name))
     }
 
     pub(crate) fn inner(&self) -> &Table {

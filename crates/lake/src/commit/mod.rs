@@ -5,20 +5,26 @@
 //! commit is looked for in it (an answer may have been lost), before it is built anew on what is there now. What a
 //! lost try has written is deleted, unless the catalog did not say whether it was lost.
 
+mod change;
+pub(crate) mod edit;
 mod produce;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use iceberg::MetadataLocation;
+use iceberg::spec::Operation as SnapshotOperation;
 use iceberg::table::Table;
 
-use self::produce::Staged;
+use self::edit::{Added, Edit, Removed};
+use self::produce::{Label, Staged};
 use crate::catalog::Swapped;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::ReplaceGuard;
 use crate::lake::Lake;
+use crate::merge::{self, Merge};
 use crate::schema::evolve::SchemaChange;
 use crate::storage;
 use crate::table::{COMMIT_ID_KEY, LakeTable, POSITION_KEY, SnapshotInfo, state_at};
@@ -30,12 +36,14 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// What a commit does with the rows that are there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Operation {
     /// Adds the files to the table.
     Append,
     /// Makes the files the whole table. No files make it empty.
     Overwrite,
+    /// Replaces the rows of the keys the merge touches. The files are those of the merge; [`Commit::files`] is empty.
+    Merge(Merge),
 }
 
 /// One change of a table.
@@ -72,12 +80,39 @@ impl Commit {
         }
     }
 
+    /// The commit of a merge, without state, schema change and properties.
+    pub fn merge(merge: Merge) -> Self {
+        Self::new(Operation::Merge(merge), Vec::new())
+    }
+
+    fn added(&self) -> &[WrittenFile] {
+        match &self.operation {
+            Operation::Append | Operation::Overwrite => &self.files,
+            Operation::Merge(merge) => merge.files(),
+        }
+    }
+
     fn rows(&self) -> u64 {
-        self.files.iter().map(|file| file.rows).sum()
+        match &self.operation {
+            Operation::Append | Operation::Overwrite => {
+                self.files.iter().map(|file| file.rows).sum()
+            }
+            Operation::Merge(merge) => merge.rows(),
+        }
     }
 
     fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.bytes).sum()
+        self.added().iter().map(|file| file.bytes).sum()
+    }
+
+    /// Addresses of what was written before the commit.
+    fn addresses(&self) -> Vec<String> {
+        match &self.operation {
+            Operation::Append | Operation::Overwrite => {
+                self.files.iter().map(|file| file.path.clone()).collect()
+            }
+            Operation::Merge(merge) => merge.addresses(),
+        }
     }
 }
 
@@ -112,6 +147,11 @@ impl Lake {
     /// After a definite error the files are not part of the table and can be deleted by [`Lake::discard`]. After
     /// [`ErrorKind::CommitStateUnknown`] they must stay.
     pub async fn commit(&self, table: &LakeTable, commit: Commit) -> Result<Committed> {
+        if matches!(commit.operation, Operation::Merge(_)) && !commit.files.is_empty() {
+            return Err(
+                Error::new(ErrorKind::Unexpected).with("reason", "a merge brings its own files")
+            );
+        }
         let commit_id = uuid::Uuid::now_v7().to_string();
         let outcome = Box::pin(self.try_to_commit(table, &commit, &commit_id)).await;
         let committed = outcome.map_err(|error| error.with("table", table.name()))?;
@@ -122,7 +162,7 @@ impl Lake {
             table: self.wrap(committed, table.name())?,
             snapshot_id,
             rows: commit.rows(),
-            files: commit.files.len() as u64,
+            files: commit.added().len() as u64,
             bytes: commit.bytes(),
         })
     }
@@ -182,16 +222,17 @@ impl Lake {
                 check_retry(table, &base, commit)?;
             }
             check_expected(&base, commit)?;
-            if commit.operation == Operation::Overwrite {
+            if matches!(commit.operation, Operation::Overwrite) {
                 let before = base.metadata().current_snapshot().map(SnapshotInfo::of);
                 commit.guard.check(before.map_or(0, |snapshot| snapshot.records), commit.rows())?;
             }
-            let staged =
-                produce::stage(&base, commit, commit_id, attempt, self.clock().now()).await?;
+            produce::check(&base, commit)?;
+            let (edit, written) = self.edit(&base, commit).await?;
+            let label = Label { commit_id, attempt, now: self.clock().now() };
+            let staged = produce::stage(&base, commit, edit, written, &label).await?;
             fail::fail_point!("lake.commit.staged");
-            let files = (attempt == 0).then(|| commit.files.iter().map(|file| file.path.clone()));
-            if let Some(files) = files {
-                storage::make_durable(files.collect()).await?;
+            if attempt == 0 {
+                storage::make_durable(commit.addresses()).await?;
             }
             match self.publish(&base, staged).await {
                 Ok(Outcome::Done(committed)) => return Ok(committed),
@@ -210,6 +251,46 @@ impl Lake {
             Some(error) => error,
             None => Error::new(ErrorKind::CommitConflict).with("tries", TRIES),
         })
+    }
+
+    /// What the commit changes in the live files of `base`, and the files written to find out.
+    async fn edit(&self, base: &Table, commit: &Commit) -> Result<(Edit, Vec<String>)> {
+        let merge = match &commit.operation {
+            Operation::Append | Operation::Overwrite => {
+                let mut edit = Edit::new(SnapshotOperation::Append);
+                if matches!(commit.operation, Operation::Overwrite) {
+                    edit.operation = SnapshotOperation::Overwrite;
+                    edit.removed = Removed::All;
+                }
+                edit.files.extend(commit.files.iter().map(Added::data));
+                return Ok((edit, Vec::new()));
+            }
+            Operation::Merge(merge) => merge.clone(),
+        };
+        let schema = match &commit.schema_change {
+            Some(change) => Arc::clone(change.schema()),
+            None => base.current_schema_ref(),
+        };
+        let (table, runtime) = (base.clone(), self.runtime().clone());
+        let planned = tokio::task::spawn_blocking(move || {
+            let mut written = Vec::new();
+            let edit = merge::plan::plan(&table, &runtime, &schema, &merge, &mut written);
+            (edit, written)
+        });
+        let (edit, written) =
+            planned.await.map_err(|error| Error::new(ErrorKind::Unexpected).because(error))?;
+        match edit {
+            Ok(edit) => Ok((edit, written)),
+            Err(error) => {
+                self.delete(written).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Deletes the files of a merge that will not be committed.
+    pub async fn discard_merge(&self, merge: &Merge) {
+        self.delete(merge.addresses()).await;
     }
 
     /// Writes the metadata file of `staged` and asks the catalog to make it the current one.
@@ -309,7 +390,8 @@ fn check_retry(table: &LakeTable, base: &Table, commit: &Commit) -> Result<()> {
         return Err(Error::new(ErrorKind::CommitConflict)
             .with("reason", "another commit changed the schema at the same time"));
     }
-    if commit.operation == Operation::Append {
+    // A merge says by `expected` what it may follow.
+    if matches!(commit.operation, Operation::Append | Operation::Merge(_)) {
         return Ok(());
     }
     let theirs = base.metadata().current_snapshot().map(SnapshotInfo::of);

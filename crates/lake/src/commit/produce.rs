@@ -1,7 +1,7 @@
 //! The one place that makes a snapshot: manifests, manifest list and summary, for every operation.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::time::SystemTime;
 
 use iceberg::io::FileIO;
@@ -13,9 +13,18 @@ use iceberg::spec::{
 use iceberg::table::Table;
 use iceberg::{TableRequirement, TableUpdate};
 
-use super::{Commit, Operation};
+use super::Commit;
+use super::change::Change;
+use super::edit::{Added, Edit, Removed};
 use crate::error::{Error, ErrorKind, Result};
+use crate::live;
 use crate::table::{COMMIT_ID_KEY, STATE_PREFIX};
+
+/// From this number of manifests on, small ones are gathered.
+const MANY_MANIFESTS: usize = 100;
+const SMALL_MANIFEST_BYTES: i64 = 8 << 20;
+/// Entries of a gathered manifest, at most.
+const MOST_ENTRIES: usize = 20_000;
 
 /// A change that is written but not published.
 pub(crate) struct Staged {
@@ -25,16 +34,46 @@ pub(crate) struct Staged {
     pub(crate) written: Vec<String>,
 }
 
+/// What tells one try of one commit from all others.
+pub(crate) struct Label<'a> {
+    pub(crate) commit_id: &'a str,
+    pub(crate) attempt: u32,
+    pub(crate) now: SystemTime,
+}
+
+/// Refuses tables and commits that no snapshot is made of.
+pub(crate) fn check(base: &Table, commit: &Commit) -> Result<()> {
+    if base.metadata().format_version() != FormatVersion::V2 {
+        return Err(Error::new(ErrorKind::SchemaConflict)
+            .with("format version", base.metadata().format_version())
+            .with("reason", "only tables of format version 2 are written"));
+    }
+    if !base.metadata().default_partition_spec().is_unpartitioned() {
+        return Err(Error::new(ErrorKind::SchemaConflict).with(
+            "reason",
+            "another writer partitioned the table, and files are written unpartitioned",
+        ));
+    }
+    if let Some(key) = commit.state.keys().find(|key| !key.starts_with(STATE_PREFIX)) {
+        return Err(Error::new(ErrorKind::Unexpected)
+            .with("state key", key)
+            .with("reason", "keys of the state start with ol."));
+    }
+    Ok(())
+}
+
 /// Builds the snapshot of `commit` on top of `base`. On failure what was written is deleted.
+///
+/// `written` names files that were written for this base before.
 pub(crate) async fn stage(
     base: &Table,
     commit: &Commit,
-    commit_id: &str,
-    attempt: u32,
-    now: SystemTime,
+    edit: Edit,
+    written: Vec<String>,
+    label: &Label<'_>,
 ) -> Result<Staged> {
-    let mut producer = Producer::new(base, commit, commit_id, attempt)?;
-    match Box::pin(producer.produce(now)).await {
+    let mut producer = Producer::new(base, commit, label, written);
+    match Box::pin(producer.produce(edit)).await {
         Ok(snapshot) => Ok(Staged {
             updates: producer.updates(snapshot),
             requirements: producer.requirements(),
@@ -55,72 +94,49 @@ struct Producer<'a> {
     base: &'a Table,
     file_io: &'a FileIO,
     commit: &'a Commit,
-    commit_id: &'a str,
-    attempt: u32,
+    label: &'a Label<'a>,
     snapshot_id: i64,
     written: Vec<String>,
     manifests: Vec<ManifestFile>,
     change: Change,
 }
 
-/// What the summary counts.
-#[derive(Default)]
-struct Change {
-    added_files: u64,
-    added_records: u64,
-    added_bytes: u64,
-    removed_files: u64,
-    removed_records: u64,
-    removed_bytes: u64,
-    removed_delete_files: u64,
-}
-
 impl<'a> Producer<'a> {
-    fn new(base: &'a Table, commit: &'a Commit, commit_id: &'a str, attempt: u32) -> Result<Self> {
-        if base.metadata().format_version() != FormatVersion::V2 {
-            return Err(Error::new(ErrorKind::SchemaConflict)
-                .with("format version", base.metadata().format_version())
-                .with("reason", "only tables of format version 2 are written"));
-        }
-        if !base.metadata().default_partition_spec().is_unpartitioned() {
-            return Err(Error::new(ErrorKind::SchemaConflict).with(
-                "reason",
-                "another writer partitioned the table, and files are written unpartitioned",
-            ));
-        }
-        if let Some(key) = commit.state.keys().find(|key| !key.starts_with(STATE_PREFIX)) {
-            return Err(Error::new(ErrorKind::Unexpected)
-                .with("state key", key)
-                .with("reason", "keys of the state start with ol."));
-        }
-        Ok(Self {
+    fn new(
+        base: &'a Table,
+        commit: &'a Commit,
+        label: &'a Label<'a>,
+        written: Vec<String>,
+    ) -> Self {
+        Self {
             base,
             file_io: base.file_io(),
             commit,
-            commit_id,
-            attempt,
+            label,
             snapshot_id: new_snapshot_id(base),
-            written: Vec::new(),
+            written,
             manifests: Vec::new(),
             change: Change::default(),
-        })
+        }
     }
 
-    async fn produce(&mut self, now: SystemTime) -> Result<Snapshot> {
-        self.add_files().await?;
+    async fn produce(&mut self, edit: Edit) -> Result<Snapshot> {
+        self.add(ManifestContentType::Data, &edit.files).await?;
+        self.add(ManifestContentType::Deletes, &edit.deletes).await?;
         fail::fail_point!("lake.commit.manifest_written");
-        match self.commit.operation {
-            Operation::Append => self.keep_all().await?,
-            Operation::Overwrite => self.remove_all().await?,
-        }
         let metadata = self.base.metadata();
         let parent = metadata.current_snapshot_id();
+        let before = match edit.manifests {
+            Some(manifests) => manifests,
+            None => live::manifests(self.base, parent).await?,
+        };
+        self.keep(before, &edit.removed).await?;
         let list = format!(
             "{}/metadata/snap-{}-{}-{}.avro",
             metadata.location(),
             self.snapshot_id,
-            self.attempt,
-            self.commit_id
+            self.label.attempt,
+            self.label.commit_id
         );
         self.written.push(list.clone());
         let output = self.file_io.new_output(&list).map_err(unwritable)?;
@@ -140,9 +156,9 @@ impl<'a> Producer<'a> {
             .with_snapshot_id(self.snapshot_id)
             .with_parent_snapshot_id(parent)
             .with_sequence_number(metadata.next_sequence_number())
-            .with_timestamp_ms(timestamp_ms(now).max(metadata.last_updated_ms()))
+            .with_timestamp_ms(timestamp_ms(self.label.now).max(metadata.last_updated_ms()))
             .with_manifest_list(list)
-            .with_summary(self.summary())
+            .with_summary(self.summary(edit.operation))
             .with_schema_id(schema_id)
             .build())
     }
@@ -152,8 +168,8 @@ impl<'a> Producer<'a> {
         let address = format!(
             "{}/metadata/{}-{}-m{}.avro",
             metadata.location(),
-            self.commit_id,
-            self.attempt,
+            self.label.commit_id,
+            self.label.attempt,
             self.written.len()
         );
         let spec = metadata.partition_spec_by_id(spec_id).ok_or_else(|| {
@@ -180,114 +196,101 @@ impl<'a> Producer<'a> {
         })
     }
 
-    async fn add_files(&mut self) -> Result<()> {
-        if self.commit.files.is_empty() {
-            return Ok(());
+    /// One manifest for the new files of each partition spec.
+    async fn add(&mut self, content: ManifestContentType, files: &[Added]) -> Result<()> {
+        let mut writers: BTreeMap<i32, ManifestWriter> = BTreeMap::new();
+        for file in files {
+            let writer = match writers.entry(file.spec_id) {
+                Entry::Occupied(open) => open.into_mut(),
+                Entry::Vacant(vacant) => vacant.insert(self.manifest(content, file.spec_id)?),
+            };
+            // A negative number: the file takes the sequence number of this snapshot.
+            let sequence_number = file.sequence_number.unwrap_or(-1);
+            writer.add_file(file.data_file.clone(), sequence_number).map_err(unexpected)?;
+            self.change.added.count(&file.data_file);
         }
-        let spec_id = self.base.metadata().default_partition_spec_id();
-        let mut writer = self.manifest(ManifestContentType::Data, spec_id)?;
-        for file in &self.commit.files {
-            // -1: the file takes the sequence number of this snapshot.
-            writer.add_file(file.data_file.clone(), -1).map_err(unexpected)?;
-            self.change.added_files += 1;
-            self.change.added_records += file.rows;
-            self.change.added_bytes += file.bytes;
-        }
-        self.manifests.push(writer.write_manifest_file().await.map_err(unwritable)?);
-        Ok(())
-    }
-
-    async fn base_manifests(&self) -> Result<Vec<ManifestFile>> {
-        let metadata = self.base.metadata();
-        let Some(snapshot) = metadata.current_snapshot() else {
-            return Ok(Vec::new());
-        };
-        let list = self.base.manifest_list_reader(snapshot).load().await.map_err(unreadable)?;
-        Ok(list.entries().to_vec())
-    }
-
-    async fn keep_all(&mut self) -> Result<()> {
-        let live =
-            |manifest: &ManifestFile| manifest.has_added_files() || manifest.has_existing_files();
-        self.manifests.extend(self.base_manifests().await?.into_iter().filter(live));
-        Ok(())
-    }
-
-    /// Every live file becomes a tombstone of this snapshot, so that readers of changes see what went.
-    async fn remove_all(&mut self) -> Result<()> {
-        let mut groups: BTreeMap<(i32, bool), ManifestWriter> = BTreeMap::new();
-        for manifest in self.base_manifests().await? {
-            let loaded = manifest.load_manifest(self.file_io).await.map_err(unreadable)?;
-            for entry in loaded.entries().iter().filter(|entry| entry.is_alive()) {
-                let key =
-                    (manifest.partition_spec_id, manifest.content == ManifestContentType::Data);
-                let writer = match groups.entry(key) {
-                    Entry::Occupied(open) => open.into_mut(),
-                    Entry::Vacant(vacant) => vacant.insert(self.manifest(manifest.content, key.0)?),
-                };
-                let sequence_number = entry.sequence_number().ok_or_else(|| {
-                    Error::new(ErrorKind::CatalogCorrupt)
-                        .with("manifest", &manifest.manifest_path)
-                        .with("reason", "a file has no sequence number")
-                })?;
-                let file = entry.data_file().clone();
-                if key.1 {
-                    self.change.removed_files += 1;
-                    self.change.removed_records += file.record_count();
-                } else {
-                    self.change.removed_delete_files += 1;
-                }
-                self.change.removed_bytes += file.file_size_in_bytes();
-                writer
-                    .add_delete_file(file, sequence_number, entry.file_sequence_number)
-                    .map_err(unexpected)?;
-            }
-        }
-        for writer in groups.into_values() {
+        for writer in writers.into_values() {
             self.manifests.push(writer.write_manifest_file().await.map_err(unwritable)?);
         }
         Ok(())
     }
 
-    fn summary(&self) -> Summary {
-        let change = &self.change;
-        let mut properties: HashMap<String, String> = HashMap::new();
-        let mut count = |key: &str, value: u64| {
-            if value > 0 {
-                properties.insert(key.to_owned(), value.to_string());
+    /// Takes the manifests of the base over. One that names a removed file is written anew, and the file becomes a
+    /// tombstone of this snapshot, so that readers of changes see what went. When there are very many manifests, the
+    /// small ones are written anew as one, too: every reader opens all of them.
+    async fn keep(&mut self, before: Vec<ManifestFile>, removed: &Removed) -> Result<()> {
+        let is_live =
+            |manifest: &ManifestFile| manifest.has_added_files() || manifest.has_existing_files();
+        let nothing = HashSet::new();
+        let mut groups: BTreeMap<(i32, bool), (ManifestWriter, usize)> = BTreeMap::new();
+        let many = before.iter().filter(|manifest| is_live(manifest)).count() >= MANY_MANIFESTS;
+        for (index, manifest) in before.into_iter().enumerate() {
+            if !is_live(&manifest) {
+                continue;
             }
-        };
-        count("added-data-files", change.added_files);
-        count("added-records", change.added_records);
-        count("added-files-size", change.added_bytes);
-        count("deleted-data-files", change.removed_files);
-        count("deleted-records", change.removed_records);
-        count("removed-files-size", change.removed_bytes);
-        count("removed-delete-files", change.removed_delete_files);
+            let gone = match removed {
+                Removed::Nothing => Some(&nothing),
+                Removed::All => None,
+                Removed::Files(files) => Some(files.get(&index).unwrap_or(&nothing)),
+            };
+            let is_whole = gone.is_some_and(HashSet::is_empty);
+            if is_whole && !(many && manifest.manifest_length < SMALL_MANIFEST_BYTES) {
+                self.manifests.push(manifest);
+                continue;
+            }
+            let loaded = manifest.load_manifest(self.file_io).await.map_err(unreadable)?;
+            let key = (manifest.partition_spec_id, manifest.content == ManifestContentType::Data);
+            for entry in loaded.entries().iter().filter(|entry| entry.is_alive()) {
+                let is_full = groups.get(&key).is_some_and(|(_writer, n)| *n >= MOST_ENTRIES);
+                if is_full && let Some((full, _entries)) = groups.remove(&key) {
+                    self.manifests.push(full.write_manifest_file().await.map_err(unwritable)?);
+                }
+                let (writer, entries) = match groups.entry(key) {
+                    Entry::Occupied(open) => open.into_mut(),
+                    Entry::Vacant(vacant) => {
+                        vacant.insert((self.manifest(manifest.content, key.0)?, 0))
+                    }
+                };
+                *entries += 1;
+                let lacks = |what: &str| {
+                    Error::new(ErrorKind::CatalogCorrupt)
+                        .with("manifest", &manifest.manifest_path)
+                        .with("reason", format!("a file has no {what}"))
+                };
+                let sequence_number =
+                    entry.sequence_number().ok_or_else(|| lacks("sequence number"))?;
+                let file = entry.data_file().clone();
+                if gone.is_none_or(|gone| gone.contains(file.file_path())) {
+                    self.change.removed.count(&file);
+                    writer
+                        .add_delete_file(file, sequence_number, entry.file_sequence_number)
+                        .map_err(unexpected)?;
+                } else {
+                    let snapshot_id = entry.snapshot_id().ok_or_else(|| lacks("snapshot"))?;
+                    writer
+                        .add_existing_file(
+                            file,
+                            snapshot_id,
+                            sequence_number,
+                            entry.file_sequence_number,
+                        )
+                        .map_err(unexpected)?;
+                }
+            }
+        }
+        for (writer, _entries) in groups.into_values() {
+            self.manifests.push(writer.write_manifest_file().await.map_err(unwritable)?);
+        }
+        Ok(())
+    }
+
+    fn summary(&self, operation: SnapshotOperation) -> Summary {
         let before = self.base.metadata().current_snapshot();
-        let is_overwrite = self.commit.operation == Operation::Overwrite;
-        let mut total = |key: &str, added: u64| {
-            let before: u64 = before
-                .filter(|_snapshot| !is_overwrite)
-                .and_then(|snapshot| snapshot.summary().additional_properties.get(key))
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(0);
-            properties.insert(key.to_owned(), (before + added).to_string());
-        };
-        total("total-data-files", change.added_files);
-        total("total-records", change.added_records);
-        total("total-files-size", change.added_bytes);
-        total("total-delete-files", 0);
-        total("total-position-deletes", 0);
-        total("total-equality-deletes", 0);
+        let mut properties = self.change.counts(before.map(|snapshot| snapshot.summary()));
         properties.insert("engine-name".to_owned(), "ol-flows".to_owned());
         let state = self.commit.state.iter().map(|(key, value)| (key.clone(), value.clone()));
         properties.extend(state);
-        properties.insert(COMMIT_ID_KEY.to_owned(), self.commit_id.to_owned());
-        let operation = match self.commit.operation {
-            Operation::Append => SnapshotOperation::Append,
-            Operation::Overwrite => SnapshotOperation::Overwrite,
-        };
+        properties.insert(COMMIT_ID_KEY.to_owned(), self.label.commit_id.to_owned());
         Summary { operation, additional_properties: properties }
     }
 

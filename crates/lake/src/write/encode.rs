@@ -28,11 +28,20 @@ pub(crate) struct Encoder {
     options: WriteOptions,
     output: Output,
     identifier: uuid::Uuid,
-    files: Vec<WrittenFile>,
+    /// By number of the file; `None` while it is open.
+    files: Vec<Option<WrittenFile>>,
     open: Option<OpenFile>,
 }
 
+/// Where a row stands: the number of its file in the writer, and its position in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) file: u32,
+    pub(crate) position: u64,
+}
+
 struct OpenFile {
+    number: u32,
     address: String,
     writer: ArrowWriter<Sink>,
     counts: Counts,
@@ -58,7 +67,12 @@ impl Encoder {
         })
     }
 
-    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+    /// Encodes the rows, and says where each one went.
+    pub(crate) fn write(
+        &mut self,
+        batch: &RecordBatch,
+        mut places: Option<&mut Vec<Place>>,
+    ) -> Result<()> {
         let rows = batch.num_rows();
         let bytes: usize = batch.columns().iter().map(sliced_bytes).sum();
         let rows_a_slice =
@@ -67,23 +81,36 @@ impl Encoder {
         while offset < rows {
             let length = rows_a_slice.min(rows - offset);
             let slice = batch.slice(offset, length);
-            self.write_slice(&slice)?;
+            let first = self.write_slice(&slice)?;
+            if let Some(places) = places.as_deref_mut() {
+                let positions = first.position..first.position + length as u64;
+                places.extend(positions.map(|position| Place { file: first.file, position }));
+            }
             offset += length;
         }
         Ok(())
     }
 
-    fn write_slice(&mut self, batch: &RecordBatch) -> Result<()> {
+    /// Encodes rows and says where the first one went.
+    fn write_slice(&mut self, batch: &RecordBatch) -> Result<Place> {
         if self.open.is_none() {
             self.open = Some(self.start(batch)?);
+            self.files.push(None);
         }
         let file = self.open.as_mut().expect("it was opened right above");
+        let first = Place { file: file.number, position: file.rows };
         let is_full =
             file.write(batch, &self.options).map_err(|error| error.with("file", &file.address))?;
-        if is_full { self.close() } else { Ok(()) }
+        if is_full {
+            self.close()?;
+        }
+        Ok(first)
     }
 
     fn start(&self, sample: &RecordBatch) -> Result<OpenFile> {
+        let number = u32::try_from(self.files.len()).map_err(|error| {
+            Error::new(ErrorKind::Unexpected).with("reason", "too many files").because(error)
+        })?;
         let address = self.output.address(self.identifier, self.files.len());
         let fails = |error| Error::from_iceberg(ErrorKind::WarehouseUnwritable, error);
         let file = self.output.file_io.new_output(&address).map_err(fails)?;
@@ -96,10 +123,16 @@ impl Encoder {
             .with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(sink, Arc::clone(&self.schema), options)
             .map_err(Error::from_parquet)?;
-        Ok(OpenFile { address, writer, counts: Counts::new(&self.table_schema), rows: 0 })
+        Ok(OpenFile { number, address, writer, counts: Counts::new(&self.table_schema), rows: 0 })
     }
 
-    fn close(&mut self) -> Result<()> {
+    /// The file of this number, once it is closed.
+    pub(crate) fn file(&self, number: u32) -> Option<&WrittenFile> {
+        self.files.get(number as usize).and_then(Option::as_ref)
+    }
+
+    /// Ends the open file, so that its rows can be read.
+    pub(crate) fn close(&mut self) -> Result<()> {
         let Some(mut file) = self.open.take() else {
             return Ok(());
         };
@@ -115,12 +148,20 @@ impl Encoder {
                 file.rows,
                 bytes,
             )?;
-            Ok(WrittenFile { path: file.address.clone(), rows: file.rows, bytes, data_file })
+            Ok(WrittenFile {
+                path: file.address.clone(),
+                rows: file.rows,
+                bytes,
+                data_file,
+                spec_id: 0,
+            })
         });
         match closed {
             Ok(written) => {
                 fail::fail_point!("lake.write.file_closed");
-                self.files.push(written);
+                if let Some(slot) = self.files.get_mut(file.number as usize) {
+                    *slot = Some(written);
+                }
                 Ok(())
             }
             Err(error) => {
@@ -133,7 +174,7 @@ impl Encoder {
     /// Ends the last file and gives out all of them.
     pub(crate) fn finish(mut self) -> Result<Vec<WrittenFile>> {
         match self.close() {
-            Ok(()) => Ok(self.files),
+            Ok(()) => Ok(self.files.into_iter().flatten().collect()),
             Err(error) => {
                 self.discard();
                 Err(error)
@@ -148,7 +189,7 @@ impl Encoder {
             drop(file.writer);
             self.delete(&address);
         }
-        for file in &self.files {
+        for file in self.files.iter().flatten() {
             self.delete(&file.path);
         }
     }

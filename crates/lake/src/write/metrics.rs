@@ -175,7 +175,10 @@ fn is_all_null(statistics: &Statistics) -> bool {
         && !matches!(statistics, Statistics::Float(_) | Statistics::Double(_))
 }
 
-fn bounds_of(primitive: &PrimitiveType, statistics: &Statistics) -> Option<(Datum, Datum)> {
+pub(crate) fn bounds_of(
+    primitive: &PrimitiveType,
+    statistics: &Statistics,
+) -> Option<(Datum, Datum)> {
     let both = |make: &dyn Fn(&[u8]) -> Option<Datum>| {
         let (lower, upper) = (statistics.min_bytes_opt()?, statistics.max_bytes_opt()?);
         if lower.len() > LONGEST_BOUND_BYTES || upper.len() > LONGEST_BOUND_BYTES {

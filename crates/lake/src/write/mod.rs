@@ -4,11 +4,11 @@
 //! on its own thread behind a short queue: the two overlap, and a slow disk slows the source down instead of filling
 //! memory. What a writer holds is the queue, one row group in encoded form, and one page a column.
 
-mod align;
-mod encode;
-mod metrics;
+pub(crate) mod align;
+pub(crate) mod encode;
+pub(crate) mod metrics;
 mod properties;
-mod sink;
+pub(crate) mod sink;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +19,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef as ArrowSchemaRef;
 use iceberg::io::FileIO;
 use iceberg::spec::DataFile;
+use iceberg::table::Table;
 use tokio::runtime::Handle;
 
 use self::encode::Encoder;
@@ -36,6 +37,7 @@ pub struct WrittenFile {
     /// Its size.
     pub bytes: u64,
     pub(crate) data_file: DataFile,
+    pub(crate) spec_id: i32,
 }
 
 /// Writes data files of one table. Every method may block; call it from a plain thread.
@@ -52,12 +54,7 @@ pub struct DataWriter {
 impl DataWriter {
     pub(crate) fn start(table: &LakeTable, options: &WriteOptions, prefix: &str) -> Result<Self> {
         let schema = table.arrow_schema();
-        let output = Output {
-            folder: format!("{}/data", table.location()),
-            prefix: prefix.to_owned(),
-            file_io: table.inner().file_io().clone(),
-            runtime: table.runtime().clone(),
-        };
+        let output = Output::of(table, prefix);
         let encoder = Encoder::new(Arc::clone(&schema), table.iceberg_schema(), options, output)?;
         let (batches, queue) = sync_channel(options.queued_batches);
         let is_aborted = Arc::new(AtomicBool::new(false));
@@ -138,7 +135,7 @@ fn run(
             if is_aborted.load(Ordering::Acquire) {
                 break;
             }
-            encoder.write(&batch)?;
+            encoder.write(&batch, None)?;
         }
         Ok(())
     };
@@ -160,6 +157,19 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    pub(crate) fn of(table: &LakeTable, prefix: &str) -> Self {
+        Self::new(table.inner(), table.runtime(), prefix)
+    }
+
+    pub(crate) fn new(table: &Table, runtime: &Handle, prefix: &str) -> Self {
+        Self {
+            folder: format!("{}/data", table.metadata().location()),
+            prefix: prefix.to_owned(),
+            file_io: table.file_io().clone(),
+            runtime: runtime.clone(),
+        }
+    }
+
     /// The address of the `index`th file. The identifier keeps two writers of one prefix apart.
     fn address(&self, identifier: uuid::Uuid, index: usize) -> String {
         let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };

@@ -1,0 +1,58 @@
+//! What one commit changes in the set of live files, in the one form the snapshot producer takes.
+
+use std::collections::{HashMap, HashSet};
+
+use iceberg::spec::{DataFile, ManifestFile, Operation as SnapshotOperation};
+use iceberg::table::Table;
+
+use crate::write::WrittenFile;
+
+/// A file that becomes alive.
+pub(crate) struct Added {
+    pub(crate) data_file: DataFile,
+    pub(crate) spec_id: i32,
+    /// The data sequence number; `None` takes that of the snapshot.
+    pub(crate) sequence_number: Option<i64>,
+}
+
+impl Added {
+    pub(crate) fn data(file: &WrittenFile) -> Self {
+        Self { data_file: file.data_file.clone(), spec_id: file.spec_id, sequence_number: None }
+    }
+
+    /// A delete file about a data file of the same commit, which has the default spec.
+    pub(crate) fn deletes(file: &DataFile, table: &Table) -> Self {
+        let spec_id = table.metadata().default_partition_spec_id();
+        Self { data_file: file.clone(), spec_id, sequence_number: None }
+    }
+}
+
+/// Files that are alive in the base and not after the commit.
+pub(crate) enum Removed {
+    Nothing,
+    All,
+    /// Paths, by the index of their manifest in [`Edit::manifests`].
+    Files(HashMap<usize, HashSet<String>>),
+}
+
+/// One change of the set of live files.
+pub(crate) struct Edit {
+    pub(crate) operation: SnapshotOperation,
+    pub(crate) files: Vec<Added>,
+    pub(crate) deletes: Vec<Added>,
+    pub(crate) removed: Removed,
+    /// The manifests of the base, when the edit has read them.
+    pub(crate) manifests: Option<Vec<ManifestFile>>,
+}
+
+impl Edit {
+    pub(crate) fn new(operation: SnapshotOperation) -> Self {
+        Self {
+            operation,
+            files: Vec::new(),
+            deletes: Vec::new(),
+            removed: Removed::Nothing,
+            manifests: None,
+        }
+    }
+}
