@@ -36,27 +36,6 @@ fn expect_blocked(
 }
 
 #[test]
-fn a_column_that_is_to_be_masked_never_lands_unmasked() {
-    let masked = |yaml: String| {
-        let overrides = "metadata_columns: native\n  overrides:\n    people:\n      masked_columns: {email: sha256_salted}";
-        yaml.replace("metadata_columns: native", overrides)
-    };
-    expect_blocked("masked", "full_refresh_overwrite", masked, &["masked_columns", "email"]);
-}
-
-#[test]
-fn metadata_columns_of_other_loaders_block() {
-    let airbyte =
-        |yaml: String| yaml.replace("metadata_columns: native", "metadata_columns: airbyte");
-    expect_blocked(
-        "airbytecolumns",
-        "full_refresh_overwrite",
-        airbyte,
-        &["metadata_columns", "airbyte"],
-    );
-}
-
-#[test]
 fn an_incremental_mode_blocks_and_is_not_read_as_a_full_one() {
     expect_blocked("incremental", "incremental_append", |yaml| yaml, &["incremental_append"]);
 }

@@ -52,7 +52,8 @@ Example:
     #[command(after_help = "\
 Example:
   ol-ingest run --inventory inventory --unit mitxonline/app_postgres
-  ol-ingest run --inventory inventory --table '*ecommerce_*' --output json")]
+  ol-ingest run --inventory inventory --table '*ecommerce_*' --output json
+  ol-ingest run --inventory inventory --table '*users_user' --from 'public.users_user=2026-11-24 06:00:00+00'")]
     Run(Run),
     /// Follow the changes of a unit: as they happen, or until caught up
     #[command(after_help = "\
@@ -143,7 +144,11 @@ pub struct Run {
     /// Which tables.
     #[command(flatten)]
     pub selection: Selection,
-    /// Let a replace shrink tables whose raw name matches; may be repeated
+    /// Begin at this value of the table's cursor, without loading what is below: where another loader stopped; may be
+    /// repeated
+    #[arg(long, value_name = "TABLE=VALUE", value_parser = hand_over)]
+    pub from: Vec<(String, String)>,
+    /// Let a replace or a sweep of deleted rows shrink tables whose raw name matches; may be repeated
     #[arg(long, value_name = "GLOB")]
     pub allow_shrink: Vec<String>,
 }
@@ -160,6 +165,16 @@ pub struct Stream {
     /// Stop when everything that the source has logged by now is in the lake
     #[arg(long)]
     pub until_caught_up: bool,
+}
+
+/// The two sides of `TABLE=VALUE`.
+fn hand_over(text: &str) -> Result<(String, String), &'static str> {
+    match text.split_once('=') {
+        Some((table, value)) if !table.is_empty() && !value.is_empty() => {
+            Ok((table.to_owned(), value.to_owned()))
+        }
+        _ => Err("write TABLE=VALUE"),
+    }
 }
 
 /// `maintain`.

@@ -14,6 +14,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// How changes are followed.
     pub stream: Stream,
+    /// How tables are followed by queries.
+    pub incremental: Incremental,
     /// When a replace is refused.
     pub replace: Replace,
     /// How files are written.
@@ -52,6 +54,18 @@ pub struct Stream {
     pub record_seconds: f64,
     /// Log of the source that failed tables may hold back, in bytes.
     pub hold_bytes: u64,
+}
+
+/// How tables are followed by queries (replication methods `xmin` and `cursor`).
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Incremental {
+    /// Hours between two comparisons of all keys; 0 for every run.
+    pub sweep_hours: u64,
+    /// Keys that are compared at the same time.
+    pub sweep_keys: u64,
+    /// Seconds that a cursor looks back.
+    pub lookback_seconds: u64,
 }
 
 /// When a replace is refused.
@@ -107,6 +121,13 @@ impl Config {
             if !(0.0..=3600.0).contains(&value) {
                 return refuse(key, "must be from 0 to 3600");
             }
+        }
+        if self.incremental.sweep_keys == 0 {
+            return refuse("incremental.sweep_keys", "must be at least 1");
+        }
+        // A longer time than this has no date to look back to.
+        if self.incremental.lookback_seconds > 100 * 366 * 86_400 {
+            return refuse("incremental.lookback_seconds", "must be at most a hundred years");
         }
         if self.ingest.range_bytes == 0 {
             return refuse("ingest.range_bytes", "must be at least 1");

@@ -66,9 +66,13 @@ ol_chassis::kinds! {
         ColumnNamesCollide = "Readers of the lake cannot take the names of the columns",
         /// A column has a type the contract refuses. Context: `column`, `type`.
         TypeRefused = "A column has a type that cannot be stored",
+        /// The column that a table is followed by is missing or has no order. Context: `column`, `reason`.
+        CursorUnusable = "The cursor column cannot be used",
         /// A value is not what its column's type says. Context: `column`; never the value.
         ValueUndecodable = "A value could not be decoded",
 
+        /// The state of the table is that of another server or database. Context: `was`, `is`.
+        SourceReplaced = "The source is not the one that the table was read from",
         /// The source sent something the protocol does not have there.
         ProtocolViolated = "The source sent a message that was not understood",
         /// The source refused a statement for a reason no other kind names. Context: `sqlstate`.
@@ -145,6 +149,8 @@ ol_chassis::kinds! {
         SnapshotLost = "The snapshot that the tables are read under is gone",
         /// A replica had to replay changes over the rows we were reading.
         RecoveryConflict = "The replica gave up the snapshot to follow its primary",
+        /// The server has not come to the position that the table has. Context: `reached`, `is_at`.
+        SourceBehind = "The source is behind what the lake has",
         /// Another process follows the same changes. Context: `slot`.
         SlotInUse = "The replication slot is in use by another process",
         /// The source is out of memory, of disk, or of another resource.

@@ -55,7 +55,13 @@ pub const CAPTURE: &[&str] = &[
     GAP_RECORDED,
 ];
 
-/// Every name of a full load, for the tests that go through them.
+/// The keys of source and lake were compared; nothing of the difference is written.
+pub const KEYS_COMPARED: &str = "sweep.keys-compared";
+
+/// The names that only a table followed by queries comes to.
+pub const INCREMENTAL: &[&str] = &[KEYS_COMPARED];
+
+/// Every name that any run comes to, for the tests that go through them.
 pub const ALL: &[&str] = &[
     SNAPSHOT_ENTERED,
     COPY_BEGINS,

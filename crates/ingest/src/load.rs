@@ -66,7 +66,7 @@ impl Totals {
 }
 
 /// How a table's rows go into the lake.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoadMode {
     /// Replace what is there.
     Overwrite,
@@ -95,6 +95,10 @@ pub struct TargetSettings {
     pub run_id: String,
     /// What makes the table follow a slot from this load on.
     pub claim: Option<Claim>,
+    /// Whether the commit is for the very state that the table has now, so that no other run may have moved it.
+    pub fenced: bool,
+    /// Whether the rows are what changed since that state, so that without any there is nothing to commit.
+    pub goes_on: bool,
 }
 
 /// What a load commits beside its rows when the table goes on by change capture. Such a load always commits, and
@@ -105,6 +109,19 @@ pub struct Claim {
     pub state: BTreeMap<String, String>,
     /// Table properties.
     pub properties: BTreeMap<String, String>,
+}
+
+/// What is known of a load once all of it has been read.
+#[derive(Debug, Clone, Default)]
+pub struct Completion {
+    /// What was read.
+    pub totals: Totals,
+    /// Rows that are no longer at the source.
+    pub deletes: u64,
+    /// Entries for the summary of the snapshot beside those of every load.
+    pub state: BTreeMap<String, String>,
+    /// Whether the state is worth a snapshot of its own when there is no row.
+    pub must_commit: bool,
 }
 
 /// What a load did.
@@ -120,6 +137,8 @@ pub struct Loaded {
     pub unchanged: bool,
     /// The position of the rows in that snapshot.
     pub position: String,
+    /// Rows deleted.
+    pub deletes: u64,
 }
 
 /// The guard against a replace that shrinks a table.
@@ -166,6 +185,18 @@ impl Target {
         self.settings.mode == LoadMode::Overwrite
     }
 
+    /// The lake.
+    #[must_use]
+    pub fn lake(&self) -> &Lake {
+        &self.lake
+    }
+
+    /// The table as it is.
+    #[must_use]
+    pub fn base(&self) -> &LakeTable {
+        &self.base
+    }
+
     /// The table as it will be.
     #[must_use]
     pub fn table(&self) -> &LakeTable {
@@ -185,11 +216,11 @@ impl Target {
     pub async fn complete(
         self: Arc<Self>,
         parts: Vec<PartWriter>,
-        totals: Totals,
+        completion: Completion,
         position: Position,
         guard: ShrinkGuard,
     ) -> Result<Loaded, ol_lake::Error> {
-        if let Some(loaded) = self.unchanged(totals) {
+        if let Some(loaded) = self.unchanged(&completion) {
             // Dropping a writer deletes what it wrote, which waits for its thread.
             run_blocking(move || {
                 drop(parts);
@@ -203,18 +234,20 @@ impl Target {
         failpoints::hit(failpoints::FILES_COMPLETE);
         let (count, bytes) = (files.len() as u64, files.iter().map(|file| file.bytes).sum());
         let commit = Commit {
+            branch: None,
             operation: match self.settings.mode {
                 LoadMode::Overwrite => Operation::Overwrite,
                 LoadMode::Append => Operation::Append,
             },
             files,
-            state: self.state(totals, position),
+            state: self.state(&completion, position),
             guard: match self.settings.mode {
                 LoadMode::Overwrite => {
                     ReplaceGuard::Threshold { keep_ratio: guard.keep_ratio, allow: guard.allow }
                 }
                 LoadMode::Append => ReplaceGuard::Off,
             },
+            expected: self.expected(),
             schema_change: Some(self.change.clone()),
             table_properties: self
                 .settings
@@ -222,9 +255,6 @@ impl Target {
                 .as_ref()
                 .map(|claim| claim.properties.clone())
                 .unwrap_or_default(),
-            expected: self.settings.claim.is_some().then(|| {
-                (state::POSITION.to_owned(), self.base.state().get(state::POSITION).cloned())
-            }),
         };
         let committed = self.lake.commit(&self.base, commit).await?;
         failpoints::hit(failpoints::COMMITTED);
@@ -234,6 +264,7 @@ impl Target {
             bytes,
             unchanged: false,
             position: position.to_string(),
+            deletes: completion.deletes,
         })
     }
 
@@ -257,9 +288,20 @@ impl Target {
         Ok(files)
     }
 
-    fn state(&self, totals: Totals, position: Position) -> BTreeMap<String, String> {
+    /// What the table must still be at for the commit.
+    fn expected(&self) -> Option<(String, Option<String>)> {
+        let key = match (&self.settings.claim, self.settings.fenced) {
+            (Some(_), _) => state::POSITION,
+            (None, true) => state::RUN_ID,
+            (None, false) => return None,
+        };
+        Some((key.to_owned(), self.base.state().get(key).cloned()))
+    }
+
+    fn state(&self, completion: &Completion, position: Position) -> BTreeMap<String, String> {
+        let totals = completion.totals;
         let claimed = self.settings.claim.iter().flat_map(|claim| claim.state.clone());
-        let own = BTreeMap::from([
+        let mut state = BTreeMap::from([
             (state::POSITION.to_owned(), position.to_string()),
             (state::RUN_ID.to_owned(), self.settings.run_id.clone()),
             (state::MODE.to_owned(), self.settings.mode_word.to_owned()),
@@ -267,16 +309,35 @@ impl Target {
             (state::CONTENT_ROWS.to_owned(), totals.rows.to_string()),
             (state::CONTRACT.to_owned(), self.settings.contract.clone()),
         ]);
-        own.into_iter().chain(claimed).collect()
+        state.extend(completion.state.clone());
+        state.extend(claimed);
+        state
     }
 
-    /// The current snapshot, if it came from a replace by the very same content.
-    fn unchanged(&self, totals: Totals) -> Option<Loaded> {
-        let is_following = self.settings.claim.is_some();
-        if self.settings.mode == LoadMode::Append || is_following || !self.change.is_empty() {
+    /// The current snapshot, if the table already has all there is to commit.
+    fn unchanged(&self, completion: &Completion) -> Option<Loaded> {
+        if self.settings.claim.is_some() || !self.change.is_empty() {
             return None;
         }
         let snapshot = self.base.current_snapshot()?;
+        let already = |position: Option<&String>| Loaded {
+            snapshot_id: snapshot.snapshot_id,
+            files: 0,
+            bytes: 0,
+            unchanged: true,
+            position: position.cloned().unwrap_or_default(),
+            deletes: 0,
+        };
+        if self.settings.goes_on {
+            // What the rows would be added to stays as it is, and so does the state to go on from.
+            let nothing = completion.totals.rows == 0 && completion.deletes == 0;
+            return (nothing && !completion.must_commit)
+                .then(|| already(self.base.state().get(state::POSITION)));
+        }
+        if self.settings.mode == LoadMode::Append {
+            return None;
+        }
+        let totals = completion.totals;
         let is =
             |key: &str, value: &str| snapshot.state.get(key).is_some_and(|known| known == value);
         let same = is(state::MODE, self.settings.mode_word)
@@ -285,13 +346,7 @@ impl Target {
             && is(state::CONTENT_DIGEST, &format!("{:032x}", totals.digest))
             // Nobody has added rows to it or compacted some away since.
             && snapshot.records == totals.rows;
-        same.then(|| Loaded {
-            snapshot_id: snapshot.snapshot_id,
-            files: 0,
-            bytes: 0,
-            unchanged: true,
-            position: snapshot.state.get(state::POSITION).cloned().unwrap_or_default(),
-        })
+        same.then(|| already(snapshot.state.get(state::POSITION)))
     }
 }
 
@@ -317,6 +372,14 @@ impl PartWriter {
             failpoints::hit(failpoints::FIRST_BATCH_WRITTEN);
         }
         self.put(batch)
+    }
+
+    /// Takes rows that say of their keys that they are gone: whole rows of a log, else what [`Target`] needs of them.
+    ///
+    /// # Errors
+    /// The lake's.
+    pub fn delete(&mut self, batch: RecordBatch) -> Result<(), ol_lake::Error> {
+        self.write(batch)
     }
 
     fn put(&mut self, batch: RecordBatch) -> Result<(), ol_lake::Error> {

@@ -122,10 +122,19 @@ fn definite(kind: Definite) -> Policy {
             "ingest-table-refused",
             "Exclude the column {column} of {table}, or declare a lake type for it under overrides.",
         ),
+        Definite::CursorUnusable => Policy::definite(
+            "ingest-configuration",
+            "Name another column as cursor_field of {table}, or set replication_method to xmin, which needs none.",
+        ),
         Definite::ValueUndecodable => Policy::definite(
             "ingest-value-undecodable",
             "Look at the column {column} of {table} at the source; exclude it or declare it as \
              string until the cause is known.",
+        ),
+        Definite::SourceReplaced => Policy::definite(
+            "ingest-source-replaced",
+            "Check the source's URL. If the database was moved, restored or upgraded for good, reset {table}, and the \
+             next run loads it anew.",
         ),
         Definite::ProtocolViolated => Policy::definite(
             "ingest-source-protocol",
@@ -283,6 +292,11 @@ fn transient(kind: Transient) -> Policy {
             "ingest-source-snapshot",
             "Run again; if it returns, raise max_standby_streaming_delay on the replica or turn on \
              hot_standby_feedback.",
+        ),
+        Transient::SourceBehind => Policy::transient(
+            "ingest-source-replaced",
+            "Run again when the replica has caught up; if it does not, find out whether the server was restored to an \
+             earlier state.",
         ),
         Transient::SlotInUse => Policy::transient(
             "ingest-replication-slot",

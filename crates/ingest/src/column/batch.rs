@@ -18,6 +18,7 @@ use arrow_array::{
 };
 use arrow_schema::{ArrowError, DataType, SchemaRef};
 
+use super::foreign::{Foreign, ForeignValues};
 use super::metadata::{self, Op};
 
 /// A value that did not fit its column.
@@ -127,6 +128,7 @@ enum Origin {
     ExtractedAt,
     RunId,
     Odd,
+    Foreign(Foreign),
     Nothing,
 }
 
@@ -139,6 +141,7 @@ pub struct Assembler {
     run: RunColumns,
     /// Constant columns of the longest batch so far; shorter ones are slices of them.
     constants: Option<Constants>,
+    foreign: ForeignValues,
 }
 
 #[derive(Debug, Clone)]
@@ -169,13 +172,14 @@ impl Assembler {
                 metadata::EXTRACTED_AT => Origin::ExtractedAt,
                 metadata::RUN_ID => Origin::RunId,
                 metadata::ODD => Origin::Odd,
-                name => names
-                    .iter()
-                    .position(|known| known == name)
-                    .map_or(Origin::Nothing, Origin::Source),
+                name => match names.iter().position(|known| known == name) {
+                    Some(index) => Origin::Source(index),
+                    None => Foreign::named(name).map_or(Origin::Nothing, Origin::Foreign),
+                },
             })
             .collect();
-        Ok(Self { schema, names: names.into(), origins, run, constants: None })
+        let foreign = ForeignValues::new(run.extracted_at_microseconds);
+        Ok(Self { schema, names: names.into(), origins, run, constants: None, foreign })
     }
 
     /// The Arrow type of a lake column.
@@ -237,6 +241,12 @@ impl Assembler {
             self.constants = Some(self.constants(rows));
         }
         let constants = self.constants.as_ref().expect("set above");
+        let is_foreign = |origin: &Origin| matches!(origin, Origin::Foreign(_));
+        let foreign = self
+            .origins
+            .iter()
+            .any(is_foreign)
+            .then(|| self.foreign.batch(rows, varying.map(|varying| &varying.position)));
         let mut arrays = Vec::with_capacity(self.origins.len());
         for (origin, field) in self.origins.iter().zip(self.schema.fields()) {
             arrays.push(match (origin, varying) {
@@ -254,6 +264,10 @@ impl Assembler {
                 (Origin::Odd, _) if !odd.is_empty() => {
                     Arc::new(self.odd_column(rows, odd, field.data_type())?)
                 }
+                (Origin::Foreign(column), _) => match &foreign {
+                    Some(foreign) => foreign.column(*column, field.data_type())?,
+                    None => new_null_array(field.data_type(), rows),
+                },
                 (Origin::CommittedAt | Origin::DeletedAt, None)
                 | (Origin::Odd | Origin::Nothing, _) => new_null_array(field.data_type(), rows),
             });

@@ -15,6 +15,10 @@ pub enum Fidelity {
     Widened,
     /// Every value is stored as the exact text that the server prints.
     Text,
+    /// Every value is replaced by its salted digest.
+    Hashed,
+    /// Every value is replaced by NULL.
+    Nulled,
     /// Values that fit are exact; one that does not is NULL in its column, with its exact text in `_ol_odd`.
     Sidecar,
 }
@@ -27,6 +31,8 @@ impl Fidelity {
             Self::Exact => "exact",
             Self::Widened => "widened",
             Self::Text => "text",
+            Self::Hashed => "hashed",
+            Self::Nulled => "nulled",
             Self::Sidecar => "sidecar",
         }
     }

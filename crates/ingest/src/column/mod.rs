@@ -4,6 +4,8 @@ pub mod batch;
 pub mod contract;
 pub mod declared;
 pub mod digest;
+pub mod foreign;
+pub mod mask;
 pub mod metadata;
 pub mod source_type;
 #[cfg(test)]

@@ -35,6 +35,11 @@ fn arrow_type(lake: &LakeType) -> DataType {
         LakeType::List(element) => {
             DataType::List(Arc::new(Field::new("element", arrow_type(element), true)))
         }
+        LakeType::Struct(fields) => {
+            let field =
+                |(name, lake): &(String, LakeType)| Field::new(name, arrow_type(lake), true);
+            DataType::Struct(fields.iter().map(field).collect())
+        }
         LakeType::StringMap => {
             let fields = vec![
                 Field::new("key", DataType::Utf8, false),

@@ -68,6 +68,7 @@ async fn dispatch(cli: Cli, context: Context, pipes: Pipes) -> Result<Exit, Erro
                 clock: context.clock,
                 pipes,
                 allow_shrink: globs(&arguments.allow_shrink)?,
+                from: arguments.from,
             };
             let report = run::run(&run_context, inventory, Until::CaughtUp).await?;
             let report = report.of(&selected);
@@ -90,6 +91,7 @@ async fn dispatch(cli: Cli, context: Context, pipes: Pipes) -> Result<Exit, Erro
                 clock: context.clock,
                 pipes,
                 allow_shrink: globs(&[])?,
+                from: Vec::new(),
             };
             let until = if arguments.until_caught_up { Until::CaughtUp } else { Until::Stopped };
             let report = run::run(&run_context, inventory, until).await?;

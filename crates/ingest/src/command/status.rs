@@ -1,5 +1,7 @@
 //! `ol-ingest status` and `ol-ingest reset`: what the lake knows of each table.
 
+use std::collections::BTreeMap;
+
 use ol_chassis::config::Platform;
 use ol_lake::{LakeTable, TableName};
 
@@ -8,9 +10,10 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::inventory::{Table, Unit};
 use crate::load::state;
-use crate::report::documents::{StatusReport, TableStatus};
+use crate::report::documents::{Follows, StatusReport, TableStatus};
 use crate::run::capture::forget;
 use crate::run::open_lake;
+use crate::source::postgres::incremental::Known;
 
 /// Where each selected table stands.
 pub(super) async fn status(selection: &Selection, config: &Config) -> Result<StatusReport, Error> {
@@ -28,7 +31,7 @@ pub(super) async fn status(selection: &Selection, config: &Config) -> Result<Sta
     Ok(StatusReport { tables })
 }
 
-/// Adds, to each selected table, a snapshot that changes no row and carries no position.
+/// Adds, to each selected table, a snapshot that changes no row and whose position is empty: no state is read past it.
 pub(super) async fn reset(selection: &Selection, config: &Config) -> Result<StatusReport, Error> {
     let inventory = super::select(selection)?;
     let platform = Platform::from_environment().await?;
@@ -51,17 +54,29 @@ pub(super) async fn reset(selection: &Selection, config: &Config) -> Result<Stat
 
 fn row(unit: &Unit, table: &Table, found: Option<&LakeTable>) -> TableStatus {
     let snapshot = found.and_then(LakeTable::current_snapshot);
+    let known = found.map(LakeTable::state).unwrap_or_default();
     TableStatus {
         unit: unit.id.to_string(),
         raw_table: table.raw_table.clone(),
         mode: table.sync_mode,
         rows: snapshot.as_ref().map(|snapshot| snapshot.records),
         snapshot_id: snapshot.as_ref().map(|snapshot| snapshot.snapshot_id),
-        position: found
-            .and_then(|found| found.state().remove(state::POSITION))
-            .filter(|position| !position.is_empty()),
+        position: known.get(state::POSITION).filter(|position| !position.is_empty()).cloned(),
+        follows: follows(&known),
         committed_at: snapshot.as_ref().map(|snapshot| instant(snapshot.timestamp_ms)),
     }
+}
+
+/// What a table that is followed by queries has come to, for people: the snapshot, the bound of the cursor, the sweep.
+fn follows(known: &BTreeMap<String, String>) -> Option<Follows> {
+    let known = Known::read(known)?;
+    Some(Follows {
+        source: known.identity.to_string(),
+        snapshot: known.horizon.snapshot.to_string(),
+        cursor: known.watermarks.as_ref().map(|marks| marks.column.clone()),
+        searched_from: known.watermarks.and_then(|marks| marks.settled),
+        swept_at: instant(known.swept_at),
+    })
 }
 
 /// Milliseconds since 1970 as `2026-11-23T15:44:05.123Z`.

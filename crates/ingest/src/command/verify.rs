@@ -104,21 +104,21 @@ impl Side {
                 .with("sync_mode", table.sync_mode)
                 .with("reason", "an appended table holds every past state, so it equals none"));
         }
+        let missing = || Error::new(Definite::LakeTableMissing).with("raw_table", &table.raw_table);
+        let lake_table = lake.load(name).await?.ok_or_else(missing)?;
         let catalog = &self.session.catalog;
         let (schema, relation, readings) = if unit.follows(table) {
-            let plan = CapturePlan::of_catalog(unit, table, catalog)?;
+            let plan = CapturePlan::of_catalog(unit, table, catalog)?.salted().await?;
             if plan.shape == Shape::Log {
                 return Err(Error::new(Definite::ModeUnsupported)
                     .with("sync_mode", table.sync_mode)
                     .with("reason", "a log holds every past state, so it equals none"));
             }
-            (plan.lake_schema(), plan.relation, plan.readings)
+            (plan.lake_schema_of(&lake_table), plan.relation, plan.readings)
         } else {
-            let plan = plan::plan(unit, table, catalog)?;
-            (plan.lake_schema(), plan.relation, plan.readings)
+            let plan = plan::plan(unit, table, catalog)?.salted().await?;
+            (plan.lake_schema_of(&lake_table), plan.relation, plan.readings)
         };
-        let missing = || Error::new(Definite::LakeTableMissing).with("raw_table", &table.raw_table);
-        let lake_table = lake.load(name).await?.ok_or_else(missing)?;
         let change = lake.evolve(&lake_table, &schema).await?;
         if let Some(step) = change.steps().first() {
             return Err(Error::new(Definite::VerificationFailed).with("missing", step));

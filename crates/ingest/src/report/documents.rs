@@ -264,6 +264,24 @@ pub struct TableStatus {
     pub position: Option<String>,
     /// When the current snapshot was committed, RFC 3339 in UTC.
     pub committed_at: Option<String>,
+    /// What a table that is followed by xmin or cursor has come to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follows: Option<Follows>,
+}
+
+/// What a table that is followed by queries has come to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Follows {
+    /// System identifier, timeline and database.
+    pub source: String,
+    /// The source's snapshot up to which everything is known.
+    pub snapshot: String,
+    /// The cursor column and its type; absent with xmin.
+    pub cursor: Option<String>,
+    /// The cursor value from which the next run searches; absent when it looks at the whole table.
+    pub searched_from: Option<String>,
+    /// When keys were last compared, RFC 3339 in UTC.
+    pub swept_at: String,
 }
 
 /// The JSON document of `ol-ingest status`.
@@ -288,11 +306,17 @@ impl StatusReport {
             ("rows", Right),
             ("position", Left),
             ("committed at", Left),
+            ("searched from", Left),
+            ("swept at", Left),
         ];
         let rows: Vec<Vec<String>> = self
             .tables
             .iter()
             .map(|table| {
+                let follows = table.follows.as_ref();
+                let from = follows.map_or("-", |follows| {
+                    follows.searched_from.as_deref().unwrap_or("the beginning")
+                });
                 vec![
                     table.unit.clone(),
                     table.raw_table.clone(),
@@ -300,6 +324,8 @@ impl StatusReport {
                     table.rows.map_or_else(|| "-".to_owned(), text::count),
                     table.position.clone().unwrap_or_else(|| "-".to_owned()),
                     table.committed_at.clone().unwrap_or_else(|| "never".to_owned()),
+                    from.to_owned(),
+                    follows.map_or("-", |follows| &follows.swept_at).to_owned(),
                 ]
             })
             .collect();
@@ -387,12 +413,13 @@ raw__a__postgres__line
                 snapshot_id: None,
                 position: None,
                 committed_at: None,
+                follows: None,
             }],
         };
         assert_eq!(
             report.to_text(),
-            "unit        table                mode                 rows  position  committed at\n\
-             a/postgres  raw__a__postgres__b  full_refresh_append     -  -         never\n"
+            "unit        table                mode                 rows  position  committed at  searched from  swept at\n\
+             a/postgres  raw__a__postgres__b  full_refresh_append     -  -         never         -              -\n"
         );
     }
 }

@@ -24,7 +24,7 @@ use ol_pipes::Pipes;
 
 use crate::config::Config;
 use crate::error::{Definite, Error};
-use crate::inventory::{Inventory, SourceKind, Unit};
+use crate::inventory::{Inventory, SourceKind, Table, Unit};
 use crate::report::{RunReport, TableReport};
 use crate::source::postgres::settings::SourceAddress;
 
@@ -50,6 +50,39 @@ pub struct RunContext {
     pub pipes: Pipes,
     /// Tables that may shrink, by raw table name.
     pub allow_shrink: GlobSet,
+    /// Where another loader stopped: a table's name, or its raw table, and a value of its cursor.
+    pub from: Vec<(String, String)>,
+}
+
+impl RunContext {
+    /// The value that a table is to begin at, if one was handed over.
+    #[must_use]
+    pub fn from_of(&self, table: &Table) -> Option<&str> {
+        let names = [table.raw_table.clone(), table.qualified_name(), table.name.clone()];
+        let found = self.from.iter().find(|(name, _)| names.contains(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// Refuses a value for a table that is not selected, or for several.
+    fn check_hand_over(&self, inventory: &Inventory) -> Result<(), Error> {
+        let tables = || inventory.units.iter().flat_map(|unit| &unit.tables);
+        for (name, _) in &self.from {
+            let matching = |table: &&Table| {
+                [&table.raw_table, &table.name].contains(&name) || table.qualified_name() == *name
+            };
+            let count = tables().filter(matching).count();
+            if count != 1 {
+                return Err(Error::new(Definite::Configuration)
+                    .with("flag", "--from")
+                    .with("table", name)
+                    .with("tables", count)
+                    .advise(
+                        "Name one selected table in --from, by its raw table or as namespace.name.",
+                    ));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Opens the lake that the environment names, and makes sure of the namespace of raw tables.
@@ -74,6 +107,7 @@ pub async fn run(
     inventory: Inventory,
     until: Until,
 ) -> Result<RunReport, Error> {
+    context.check_hand_over(&inventory)?;
     let run_id = uuid::Uuid::now_v7().to_string();
     let lake = open_lake(&context.platform, &context.config).await?;
     let units = futures::stream::iter(inventory.units.into_iter().map(|unit| {

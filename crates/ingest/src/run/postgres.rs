@@ -7,22 +7,26 @@ use std::time::Duration;
 use c4model::platform::{ApplicationPostgres, RawLake};
 use c4model::{Sink, Source};
 use ol_chassis::progress::Unit as Counted;
-use ol_lake::{Lake, TableDefinition, TableName};
+use ol_lake::{Lake, LakeTable, TableDefinition, TableName};
 
 use super::{Reporter, RunContext};
 use crate::column::batch::RunColumns;
-use crate::error::{Doing, Error, Result, Transient};
+use crate::error::{Definite, Doing, Error, Result, Transient};
 use crate::inventory::{Table, Unit};
 use crate::load::{LoadMode, Loaded, ShrinkGuard, Target, TargetSettings, Totals, contract_digest};
 use crate::metrics;
 use crate::policy::policy;
 use crate::report::TableReport;
 use crate::source::postgres::catalog::Catalog;
+use crate::source::postgres::error::SourceError;
 use crate::source::postgres::full_load::{Loading, TableLoad, TableResult, load_tables};
+use crate::source::postgres::incremental::sweep::{self, Sweep};
+use crate::source::postgres::incremental::{self, Known, Method, Situation, Step};
 use crate::source::postgres::plan::{self, TablePlan};
 use crate::source::postgres::rows::BatchLimit;
 use crate::source::postgres::session::Session;
 use crate::source::postgres::settings::{Settings, SourceAddress};
+use crate::source::postgres::snapshot::Keeper;
 
 /// One unit to load.
 pub struct UnitJob {
@@ -124,15 +128,16 @@ pub async fn postgres_full_load(
 fn done_report(table: &Table, done: &TableDone, seconds: f64) -> TableReport {
     TableReport {
         rows: if done.loaded.unchanged { 0 } else { done.totals.rows },
+        deletes: done.loaded.deletes,
         bytes: done.loaded.bytes,
         files: done.loaded.files,
         snapshot_id: Some(done.loaded.snapshot_id),
         position: Some(done.loaded.position.clone()),
         seconds,
-        advice: done
-            .loaded
-            .unchanged
-            .then(|| format!("Unchanged: the lake already holds these {} rows", done.totals.rows)),
+        advice: done.loaded.unchanged.then(|| match done.totals.rows {
+            0 => "Unchanged: nothing is new at the source".to_owned(),
+            rows => format!("Unchanged: the lake already holds these {rows} rows"),
+        }),
         ..TableReport::done(&table.raw_table, table.sync_mode)
     }
 }
@@ -153,7 +158,7 @@ impl UnitJob {
             let each = || error.again().with("unit", id);
             pending.iter().map(|index| (*index, 0.0, Err(each()))).collect()
         };
-        let session = tokio::select! {
+        let mut session = tokio::select! {
             opened = Session::open(source) => match opened {
                 Ok(session) => session,
                 Err(error) => {
@@ -169,7 +174,7 @@ impl UnitJob {
         let mut labels = Vec::new();
         for index in pending {
             let Some(table) = self.unit.tables.get(*index) else { continue };
-            match self.prepare(lake, table, &session.catalog).await {
+            match self.prepare(lake, table, &session.catalog, &mut session.keeper).await {
                 Ok(load) => {
                     labels.push((table.raw_table.clone(), load.relation.row_estimate));
                     loads.push(load);
@@ -217,14 +222,21 @@ impl UnitJob {
         lake: &Arc<Lake>,
         table: &Table,
         catalog: &Catalog,
+        keeper: &mut Keeper,
     ) -> Result<TableLoad> {
-        let plan = plan::plan(&self.unit, table, catalog)?;
-        self.target(lake, table, plan)
+        let plan = plan::plan(&self.unit, table, catalog)?.salted().await?;
+        self.target(lake, table, plan, keeper)
             .await
             .map_err(|error| error.with("table", table.qualified_name()))
     }
 
-    async fn target(&self, lake: &Arc<Lake>, table: &Table, plan: TablePlan) -> Result<TableLoad> {
+    async fn target(
+        &self,
+        lake: &Arc<Lake>,
+        table: &Table,
+        plan: TablePlan,
+        keeper: &mut Keeper,
+    ) -> Result<TableLoad> {
         let name = TableName::new(self.context.platform.raw_namespace(), &table.raw_table);
         let schema = plan.lake_schema();
         let base = match lake.load(&name).await? {
@@ -245,30 +257,110 @@ impl UnitJob {
                 lake.create(&definition).await?
             }
         };
-        let change = lake.evolve(&base, &schema).await?;
+        let change = lake.evolve(&base, &plan.lake_schema_of(&base)).await?;
         for step in change.steps() {
             tracing::info!(table = %table.raw_table, step, "the table's schema changes");
         }
         let contract =
             contract_digest(plan.readings.iter().map(|r| (r.name.as_str(), &r.contract)));
+        let step = self.step(table, &plan, &base, keeper).await?;
+        let sweep = self.sweep(&plan, &base, step.as_ref());
         let settings = TargetSettings {
             mode: plan.mode,
             mode_word: table.sync_mode.word(),
             contract,
             run_id: self.run_id.clone(),
             claim: None,
+            fenced: step.is_some(),
+            goes_on: step.as_ref().is_some_and(|step| step.goes_on()),
         };
         let target = Target::new(Arc::clone(lake), base, change, settings)?;
         let guard = ShrinkGuard {
             keep_ratio: self.context.config.replace.keep_ratio,
-            allow: plan.mode == LoadMode::Append
-                || self.context.allow_shrink.is_match(&table.raw_table),
+            allow: self.context.allow_shrink.is_match(&table.raw_table),
         };
         Ok(TableLoad {
             relation: plan.relation,
             readings: plan.readings,
             target: Arc::new(target),
             guard,
+            step,
+            order: None,
+            sweep,
+        })
+    }
+
+    /// What is new since the table's state, for a table that is followed by queries.
+    async fn step(
+        &self,
+        table: &Table,
+        plan: &TablePlan,
+        base: &LakeTable,
+        keeper: &mut Keeper,
+    ) -> Result<Option<Step>> {
+        let from = self.context.from_of(table);
+        let cursor = match &plan.method {
+            Method::Cursor(cursor) => Some(cursor),
+            Method::Full | Method::Xmin => None,
+        };
+        if from.is_some() && cursor.is_none() {
+            return Err(Error::new(Definite::Configuration).with("flag", "--from").advise(
+                "Only a table of a unit with replication_method cursor can begin at a value: remove it from --from.",
+            ));
+        }
+        if plan.method == Method::Full {
+            return Ok(None);
+        }
+        let reading = |error: SourceError| error.into_error(Doing::Reading);
+        let from = match from.zip(cursor) {
+            None => None,
+            Some((value, cursor)) => {
+                Some(keeper.value(&cursor.check_sql(value)).await.map_err(|error| {
+                    let error = reading(error);
+                    match error.is_transient() {
+                        true => error,
+                        false => error.advise("Give --from a value of the cursor's type."),
+                    }
+                })?)
+            }
+        };
+        let parts = keeper.parts(&plan.relation).await.map_err(reading)?;
+        let moment = keeper.moment.as_ref().ok_or_else(|| Error::new(Definite::Defect))?;
+        let now = Situation {
+            moment,
+            position: keeper.position,
+            relation: &plan.relation,
+            parts,
+            readings: &plan.readings,
+            cursor,
+            lookback_seconds: self.context.config.incremental.lookback_seconds,
+            from,
+            version: keeper.version,
+        };
+        let step = incremental::decide(Known::read(&base.state()), &now)?;
+        if let Some(reason) = step.again {
+            tracing::warn!(table = %table.raw_table, reason, "all rows are read again");
+        }
+        Ok(Some(step))
+    }
+
+    /// The comparison of keys, when it is time to.
+    fn sweep(&self, plan: &TablePlan, base: &LakeTable, step: Option<&Step>) -> Option<Sweep> {
+        let step = step?;
+        let kind = match plan.mode {
+            LoadMode::Append => sweep::Kind::Log,
+            LoadMode::Overwrite => return None,
+        };
+        let now = self.extracted_at_microseconds / 1000;
+        let hours = i64::try_from(self.context.config.incremental.sweep_hours).unwrap_or(i64::MAX);
+        let is_due = step
+            .swept_at
+            .is_none_or(|last| now.saturating_sub(last) >= hours.saturating_mul(3_600_000));
+        let has_rows = base.current_snapshot().is_some_and(|snapshot| snapshot.records > 0);
+        (is_due && has_rows && !plan.key.is_empty()).then(|| Sweep {
+            key: plan.key.clone(),
+            kind,
+            most_keys: self.context.config.incremental.sweep_keys,
         })
     }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use iceberg::spec::{ListType, MapType, NestedField, NestedFieldRef, PrimitiveType, Schema, Type};
+use iceberg::spec::{
+    ListType, MapType, NestedField, NestedFieldRef, PrimitiveType, Schema, StructType, Type,
+};
 
 use super::{LakeColumn, LakeSchema, LakeType, unreadable_name};
 use crate::error::{Error, ErrorKind, Result};
@@ -57,6 +59,7 @@ fn unusable_type(lake_type: &LakeType) -> Option<&'static str> {
             Some("a decimal has no more digits after the point than in all")
         }
         LakeType::List(element) => unusable_type(element),
+        LakeType::Struct(fields) => fields.iter().find_map(|(_, field)| unusable_type(field)),
         LakeType::Boolean
         | LakeType::Int
         | LakeType::Long
@@ -129,6 +132,14 @@ fn to_iceberg_type(lake_type: &LakeType, identifiers: &mut FieldIdentifiers) -> 
                 identifier, element, false,
             ))));
         }
+        LakeType::Struct(fields) => {
+            let own: Vec<i32> = fields.iter().map(|_| identifiers.next()).collect();
+            let fields = fields.iter().zip(own).map(|((name, field), identifier)| {
+                let field_type = to_iceberg_type(field, identifiers);
+                Arc::new(NestedField::optional(identifier, name, field_type))
+            });
+            return Type::Struct(StructType::new(fields.collect()));
+        }
         LakeType::StringMap => {
             let (key, value) = (identifiers.next(), identifiers.next());
             let text = || Type::Primitive(PrimitiveType::String);
@@ -195,7 +206,13 @@ pub(crate) fn from_iceberg_type(field_type: &Type) -> Option<LakeType> {
         {
             Some(LakeType::StringMap)
         }
-        Type::Map(_) | Type::Struct(_) => None,
+        Type::Struct(fields) => {
+            let field = |field: &NestedFieldRef| {
+                Some((field.name.clone(), from_iceberg_type(&field.field_type)?))
+            };
+            fields.fields().iter().map(field).collect::<Option<_>>().map(LakeType::Struct)
+        }
+        Type::Map(_) => None,
     }
 }
 
@@ -222,6 +239,10 @@ mod tests {
             LakeType::Binary,
             LakeType::List(Box::new(LakeType::List(Box::new(LakeType::Uuid)))),
             LakeType::StringMap,
+            LakeType::Struct(vec![
+                ("a".to_owned(), LakeType::Long),
+                ("b".to_owned(), LakeType::List(Box::new(LakeType::Struct(vec![])))),
+            ]),
         ];
         let columns = types
             .into_iter()

@@ -88,6 +88,8 @@ pub enum LakeType {
     List(Box<LakeType>),
     /// Map from text to optional text.
     StringMap,
+    /// Optional fields by name.
+    Struct(Vec<(String, LakeType)>),
 }
 
 impl fmt::Display for LakeType {
@@ -110,6 +112,14 @@ impl fmt::Display for LakeType {
             Self::Binary => formatter.write_str("binary"),
             Self::List(element) => write!(formatter, "list<{element}>"),
             Self::StringMap => formatter.write_str("map<string, string>"),
+            Self::Struct(fields) => {
+                formatter.write_str("struct<")?;
+                for (index, (name, field)) in fields.iter().enumerate() {
+                    let comma = if index > 0 { ", " } else { "" };
+                    write!(formatter, "{comma}{name}: {field}")?;
+                }
+                formatter.write_str(">")
+            }
         }
     }
 }

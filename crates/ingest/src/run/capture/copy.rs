@@ -140,7 +140,8 @@ impl Copying {
 
 async fn load(lake: &Arc<Lake>, unit: &Unit, copy: Copy) -> Result<TableLoad> {
     let Copy { index, plan, stamp, table } = copy;
-    let change = lake.evolve(&table, &plan.lake_schema()).await?;
+    let plan = plan.salted().await?;
+    let change = lake.evolve(&table, &plan.lake_schema_of(&table)).await?;
     let contract = contract_digest(plan.readings.iter().map(|r| (r.name.as_str(), &r.contract)));
     let excluded = unit.tables.get(index).map(|it| it.excluded_columns.clone()).unwrap_or_default();
     let mut properties = shape::remembered(&shape::columns_of(&plan.relation, &excluded));
@@ -159,11 +160,16 @@ async fn load(lake: &Arc<Lake>, unit: &Unit, copy: Copy) -> Result<TableLoad> {
         contract,
         run_id: stamp.run_id,
         claim: Some(claim),
+        fenced: false,
+        goes_on: false,
     };
     let target = Target::new(Arc::clone(lake), table, change, settings)?;
     Ok(TableLoad {
         relation: plan.relation,
         readings: plan.readings,
+        step: None,
+        order: None,
+        sweep: None,
         target: Arc::new(target),
         guard: ShrinkGuard { keep_ratio: 0.0, allow: true },
     })

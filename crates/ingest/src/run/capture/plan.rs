@@ -1,10 +1,11 @@
 //! How a table is followed: which of its columns, into what kind of lake table, found by which key.
 
+use ol_lake::LakeTable;
 use ol_lake::schema::{LakeColumn, LakeSchema};
 
-use crate::column::metadata;
+use crate::column::{foreign, metadata};
 use crate::error::{Definite, Error, Result};
-use crate::inventory::{SyncMode, Table, Unit};
+use crate::inventory::{MetadataColumns, SyncMode, Table, Unit};
 use crate::source::postgres::catalog::{Catalog, Relation};
 use crate::source::postgres::plan;
 use crate::source::postgres::replication::message::RelationMessage;
@@ -35,6 +36,8 @@ pub struct CapturePlan {
     pub left_out: Vec<(String, String)>,
     /// What the lake table looks like.
     pub shape: Shape,
+    /// The metadata columns of another loader that it has beside ours.
+    pub metadata_columns: MetadataColumns,
     /// The columns that identify a row; empty for a log of a table without a key.
     pub key: Vec<String>,
 }
@@ -46,8 +49,8 @@ impl CapturePlan {
     /// The failure that refuses or blocks the table.
     pub fn of_catalog(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<Self> {
         let shape = shape(table)?;
-        let (relation, readings) = plan::read(table, catalog)?;
-        Self::new(table, relation, readings, shape)
+        let (relation, readings) = plan::read(unit, table, catalog)?;
+        Self::new(unit, table, relation, readings, shape)
             .map_err(|error| error.with("table", table.qualified_name()).with("unit", &unit.id))
     }
 
@@ -64,12 +67,13 @@ impl CapturePlan {
     ) -> Result<Self> {
         let shape = shape(table)?;
         let relation = plan::relation_of_stream(table, catalog, message);
-        let readings = plan::readings(table, &relation, &catalog.types)?;
-        Self::new(table, relation, readings, shape)
+        let readings = plan::readings(unit, table, &relation, &catalog.types)?;
+        Self::new(unit, table, relation, readings, shape)
             .map_err(|error| error.with("table", table.qualified_name()).with("unit", &unit.id))
     }
 
     fn new(
+        unit: &Unit,
         table: &Table,
         relation: Relation,
         readings: Vec<Reading>,
@@ -96,7 +100,14 @@ impl CapturePlan {
                     .with("reason", "the primary key names a column that is not followed"));
             }
         };
-        Ok(Self { relation, readings: followed, left_out, shape, key })
+        Ok(Self {
+            relation,
+            readings: followed,
+            left_out,
+            shape,
+            metadata_columns: unit.metadata_columns,
+            key,
+        })
     }
 
     /// The lake table's columns: the source's, then ours.
@@ -119,7 +130,23 @@ impl CapturePlan {
             Shape::Log => metadata::log(),
             Shape::Merge { soft } => metadata::merge(soft),
         });
+        columns.extend(foreign::columns(self.metadata_columns));
         LakeSchema { columns }
+    }
+
+    /// The same for a table that exists: where another loader gave its own column of time a type, it keeps it.
+    #[must_use]
+    pub fn lake_schema_of(&self, table: &LakeTable) -> LakeSchema {
+        foreign::as_in(self.lake_schema(), table)
+    }
+
+    /// Gives masked columns their salt, if there are any.
+    ///
+    /// # Errors
+    /// There is no salt.
+    pub async fn salted(mut self) -> Result<Self> {
+        plan::salt(&mut self.readings).await?;
+        Ok(self)
     }
 
     /// The table, as the publication must have it.

@@ -550,6 +550,7 @@ fn adopt(
         }
     }
     let plan = CapturePlan::of_stream(unit, table, &catalog, message).map_err(Refused::Failed)?;
+    let plan = runtime.block_on(plan.salted()).map_err(Refused::Failed)?;
     let evolved = runtime.block_on(writer::evolve(lake, followed.writer.table(), &plan));
     let (mut lake_table, change) = evolved.map_err(Refused::Failed)?;
     for step in change.steps() {

@@ -526,7 +526,7 @@ pub async fn evolve(
     table: &LakeTable,
     plan: &CapturePlan,
 ) -> Result<(LakeTable, SchemaChange)> {
-    let change = lake.evolve(table, &plan.lake_schema()).await?;
+    let change = lake.evolve(table, &plan.lake_schema_of(table)).await?;
     let table = lake.commit_schema(table, &change).await?;
     Ok((table, change))
 }

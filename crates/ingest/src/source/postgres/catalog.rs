@@ -72,6 +72,10 @@ impl Relation {
 pub struct Column {
     /// The name.
     pub name: String,
+    /// Its number, which no other column of the relation has had.
+    pub number: i16,
+    /// Whether rows from before it was added have a value of it all the same, which is kept in the catalog only.
+    pub has_missing_value: bool,
     /// `pg_type.oid` of its type.
     pub type_oid: u32,
     /// Its type modifier, −1 for none.
@@ -224,8 +228,9 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
 ORDER BY n.nspname, c.relname";
 
 const COLUMNS: &str = "
-SELECT a.attrelid, a.attname::text AS name, a.atttypid, a.atttypmod, a.attndims::int2 AS attndims, a.attnotnull,
-       a.attidentity::text <> '' AS identity, a.atthasdef OR a.atthasmissing AS has_default, a.attgenerated::text <> '' AS generated,
+SELECT a.attrelid, a.attname::text AS name, a.attnum, a.atthasmissing, a.atttypid, a.atttypmod, a.attndims::int2 AS attndims, a.attnotnull,
+       a.attidentity::text <> '' AS identity, a.atthasdef OR a.atthasmissing AS has_default,
+       a.attgenerated::text <> '' AS generated,
        pg_catalog.format_type(a.atttypid, a.atttypmod) AS type_text,
        pg_catalog.col_description(a.attrelid, a.attnum) AS comment
 FROM pg_catalog.pg_attribute a
@@ -343,6 +348,8 @@ fn relation(row: &PgRow) -> Result<Relation, sqlx::Error> {
 fn column(row: &PgRow) -> Result<Column, sqlx::Error> {
     Ok(Column {
         name: row.try_get("name")?,
+        number: row.try_get("attnum")?,
+        has_missing_value: row.try_get("atthasmissing")?,
         type_oid: oid(row, "atttypid")?,
         modifier: row.try_get("atttypmod")?,
         dimensions: row.try_get("attndims")?,

@@ -79,6 +79,8 @@ pub fn markdown() -> String {
 fn row(text: &mut String, types: &Types, example: &Example) {
     let column = Column {
         name: "column".to_owned(),
+        number: 1,
+        has_missing_value: false,
         type_oid: types.oid(example.name).unwrap_or_default(),
         modifier: example.modifier,
         dimensions: example.dimensions,

@@ -12,13 +12,14 @@ use arrow_array::builder::{
     Float32Builder, Float64Builder, Int32Builder, Int64Builder, LargeBinaryBuilder, StringBuilder,
     Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
 };
-use arrow_array::{ArrayRef, ListArray};
+use arrow_array::{ArrayRef, ListArray, new_null_array};
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, FieldRef};
 
 use super::moment;
 use super::numeric::Numeric;
 use super::types::Wire;
+use crate::column::mask::Salt;
 
 /// What became of a value.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub(super) enum Decoder {
     Time(Time64MicrosecondBuilder),
     Timestamp(TimestampMicrosecondBuilder, &'static str),
     List(Box<List>),
+    Hashed { builder: StringBuilder, salt: Salt, scratch: String },
+    Nulled { data_type: DataType, rows: usize },
 }
 
 /// The decoder of an array column.
@@ -91,6 +94,12 @@ impl Decoder {
                 Self::NumericText { builder: StringBuilder::new(), scratch: String::new() }
             }
             (Wire::Text, DataType::Utf8) => Self::Text(StringBuilder::new()),
+            (Wire::Hashed(Some(salt)), DataType::Utf8) => Self::Hashed {
+                builder: StringBuilder::new(),
+                salt: salt.clone(),
+                scratch: String::new(),
+            },
+            (Wire::Nulled, lake) => Self::Nulled { data_type: lake.clone(), rows: 0 },
             (Wire::Jsonb, DataType::Utf8) => Self::Jsonb(StringBuilder::new()),
             (Wire::Bytes, DataType::LargeBinary) => Self::Bytes(LargeBinaryBuilder::new()),
             (Wire::Uuid, DataType::FixedSizeBinary(16)) => {
@@ -188,6 +197,12 @@ impl Decoder {
                 }
             }
             Self::List(list) => return list.append(bytes),
+            Self::Hashed { builder, salt, scratch } => {
+                scratch.clear();
+                salt.mask(bytes, scratch);
+                builder.append_value(&scratch);
+            }
+            Self::Nulled { rows, .. } => *rows += 1,
         }
         Ok(Appended::Stored)
     }
@@ -217,6 +232,17 @@ impl Decoder {
                 list.nulls.append_null();
                 list.end();
             }
+            Self::Hashed { builder, .. } => builder.append_null(),
+            Self::Nulled { rows, .. } => *rows += 1,
+        }
+    }
+
+    /// What stands for the last value in a digest of its row, for a masked column; the value itself must not.
+    pub(super) fn masked(&self) -> Option<&[u8]> {
+        match self {
+            Self::Hashed { scratch, .. } => Some(scratch.as_bytes()),
+            Self::Nulled { .. } => Some(&[]),
+            _ => None,
         }
     }
 
@@ -244,6 +270,8 @@ impl Decoder {
             Self::Time(builder) => ArrayBuilder::finish(builder),
             Self::Timestamp(builder, _) => ArrayBuilder::finish(builder),
             Self::List(list) => list.finish()?,
+            Self::Hashed { builder, .. } => ArrayBuilder::finish(builder),
+            Self::Nulled { data_type, rows } => new_null_array(data_type, std::mem::take(rows)),
         })
     }
 }
@@ -328,6 +356,8 @@ impl Decoder {
             Self::Time(builder) => builder.len(),
             Self::Timestamp(builder, _) => builder.len(),
             Self::List(list) => list.nulls.len(),
+            Self::Hashed { builder, .. } => builder.len(),
+            Self::Nulled { rows, .. } => *rows,
         }
     }
 
@@ -360,6 +390,8 @@ impl Decoder {
             | Self::Jsonb(_)
             | Self::Bytes(_)
             | Self::Uuid(_)
+            | Self::Hashed { .. }
+            | Self::Nulled { .. }
             | Self::List(_) => return Err(Undecodable),
         }
         Ok(())

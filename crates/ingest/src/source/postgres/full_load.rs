@@ -22,14 +22,16 @@ use ol_chassis::shutdown::Shutdown;
 
 use super::catalog::Relation;
 use super::error::SourceError;
+use super::incremental::visibility::Recent;
+use super::incremental::{Step, sweep};
 use super::rows::{BatchLimit, RowReader};
 use super::settings::Settings;
-use super::snapshot::{BlockRange, Keeper, Reader, copy_statement};
+use super::snapshot::{BlockRange, Keeper, Reader, Selection, selected_statement};
 use super::types::Reading;
 use super::wire::WireError;
 use crate::column::batch::{Assembler, RunColumns};
 use crate::failpoints;
-use crate::load::{Loaded, PartWriter, ShrinkGuard, Target, Totals};
+use crate::load::{Completion, Loaded, PartWriter, ShrinkGuard, Target, Totals};
 use crate::position::Position;
 
 /// How many finished parts may wait for the committer.
@@ -45,6 +47,12 @@ pub struct TableLoad {
     pub target: Arc<Target>,
     /// The guard against shrinking.
     pub guard: ShrinkGuard,
+    /// What is read of it and remembered, when the table is followed by queries; all of it otherwise.
+    pub step: Option<Step>,
+    /// The column that rows are to come in the order of; then they come over one connection.
+    pub order: Option<String>,
+    /// How rows that are gone are found, when it is time to.
+    pub sweep: Option<sweep::Sweep>,
 }
 
 /// What the loads of a unit share.
@@ -85,7 +93,16 @@ struct Chunk {
 struct Finished {
     table: usize,
     begun: Instant,
-    result: Result<(PartWriter, Totals), SourceError>,
+    result: Result<Part, SourceError>,
+}
+
+/// A range that has been read.
+struct Part {
+    writer: PartWriter,
+    totals: Totals,
+    recent: Recent,
+    /// The highest cursor value of the table; only the part that begins it looks.
+    highest: Option<String>,
 }
 
 /// Parts of a table that have come in.
@@ -94,6 +111,8 @@ struct Gathering {
     begun: Option<Instant>,
     parts: Vec<PartWriter>,
     totals: Totals,
+    recent: Recent,
+    highest: Option<String>,
     failure: Option<SourceError>,
 }
 
@@ -108,6 +127,7 @@ pub async fn load_tables(
     let mut gathering = Vec::with_capacity(tables.len());
     for (table, load) in tables.iter().enumerate() {
         let streams = u64::try_from(loading.streams).unwrap_or(1);
+        let streams = if load.order.is_some() { 1 } else { streams };
         let ranges =
             BlockRange::split(&load.relation, keeper.version, streams, loading.range_bytes);
         gathering.push(Gathering {
@@ -115,6 +135,8 @@ pub async fn load_tables(
             begun: None,
             parts: Vec::new(),
             totals: Totals::default(),
+            recent: Recent::default(),
+            highest: None,
             failure: None,
         });
         chunks.extend(ranges.into_iter().map(|range| Chunk { table, range }));
@@ -149,9 +171,11 @@ pub async fn load_tables(
         state.missing -= 1;
         state.begun = Some(state.begun.map_or(finished.begun, |begun| begun.min(finished.begun)));
         match finished.result {
-            Ok((part, totals)) => {
-                state.parts.push(part);
-                state.totals = state.totals.merge(totals);
+            Ok(part) => {
+                state.parts.push(part.writer);
+                state.totals = state.totals.merge(part.totals);
+                state.recent.merge(&part.recent);
+                state.highest = part.highest.or(state.highest.take());
             }
             Err(error) => {
                 state.failure.get_or_insert(error);
@@ -163,6 +187,7 @@ pub async fn load_tables(
         let Some(load) = tables.get(finished.table) else { continue };
         let parts = std::mem::take(&mut state.parts);
         let totals = state.totals;
+        let (recent, highest) = (std::mem::take(&mut state.recent), state.highest.take());
         let result = match state.failure.take() {
             Some(error) => {
                 // Dropping a part deletes its files, which waits for its encoder.
@@ -171,16 +196,39 @@ pub async fn load_tables(
             }
             None => {
                 failpoints::hit(failpoints::TABLE_READ);
-                let target = Arc::clone(&load.target);
-                target
-                    .complete(parts, totals, keeper.position, load.guard)
-                    .await
-                    .map_err(SourceError::Lake)
+                complete(keeper, &loading, load, parts, (totals, recent, highest)).await
             }
         };
         let seconds = state.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
         done(TableResult { index: finished.table, totals, seconds, result });
     }
+}
+
+/// Finds what is gone, if it is time to, and commits.
+async fn complete(
+    keeper: &Keeper,
+    loading: &Arc<Loading>,
+    load: &TableLoad,
+    mut parts: Vec<PartWriter>,
+    (totals, recent, highest): (Totals, Recent, Option<String>),
+) -> Result<Loaded, SourceError> {
+    let mut completion = Completion { totals, ..Completion::default() };
+    if let Some(sweep) = &load.sweep {
+        let run = RunColumns { position: keeper.position.to_string(), ..loading.run.clone() };
+        let gone = sweep::find(keeper, loading, load, sweep, run).await?;
+        completion.deletes = gone.deletes;
+        parts.extend(gone.part);
+    }
+    if let Some(step) = &load.step {
+        let swept_at = match &load.sweep {
+            Some(_) => loading.run.extracted_at_microseconds / 1000,
+            None => step.swept_at.unwrap_or(loading.run.extracted_at_microseconds / 1000),
+        };
+        completion.state = step.state_after(&recent, highest, swept_at);
+        completion.must_commit = load.sweep.is_some() || step.gains_bound();
+    }
+    let target = Arc::clone(&load.target);
+    target.complete(parts, completion, keeper.position, load.guard).await.map_err(SourceError::Lake)
 }
 
 fn next(queue: &Mutex<VecDeque<Chunk>>) -> Option<Chunk> {
@@ -201,7 +249,7 @@ impl Worker {
         table: usize,
         load: &TableLoad,
         range: BlockRange,
-    ) -> Result<(PartWriter, Totals), SourceError> {
+    ) -> Result<Part, SourceError> {
         if self.loading.shutdown.is_requested() {
             return Err(WireError::Stopped.into());
         }
@@ -236,7 +284,7 @@ impl Worker {
         table: usize,
         load: &TableLoad,
         range: BlockRange,
-    ) -> Result<(PartWriter, Totals), SourceError> {
+    ) -> Result<Part, SourceError> {
         if !reader.hold(&load.relation)? {
             return Err(SourceError::Rewritten);
         }
@@ -246,20 +294,34 @@ impl Worker {
         let assembler = Assembler::new(load.target.table().arrow_schema(), names, run)
             .map_err(|error| super::rows::RowError::Batch(error.to_string()))?;
         let mut rows = RowReader::new(&load.readings, assembler, self.loading.batch)?;
+        let mut highest = None;
+        if let Some(step) = &load.step {
+            rows = rows.marked();
+            if let Some(query) = step.highest.as_ref().filter(|_| range.start == 0) {
+                highest = reader.scalar(query)?;
+            }
+        }
         let mut part = load.target.part();
         let progress = &self.loading.progress;
-        let statement = copy_statement(&load.relation, &load.readings, range);
+        let selection = Selection {
+            range,
+            condition: load.step.as_ref().and_then(|step| step.condition.as_deref()),
+            mark: load.step.as_ref().map(|step| step.mark.as_str()),
+            order: load.order.as_deref(),
+        };
+        let statement = selected_statement(&load.relation, &load.readings, selection);
         reader.copy_out(&statement, |body| {
             rows.consume(body, |batch, read| {
                 progress(table, read);
                 part.write(batch).map_err(SourceError::Lake)
             })
         })?;
+        let recent = rows.take_marks();
         let (last, totals) = rows.finish()?;
         if let Some((batch, read)) = last {
             progress(table, read);
             part.write(batch)?;
         }
-        Ok((part, totals))
+        Ok(Part { writer: part, totals, recent, highest })
     }
 }

@@ -6,6 +6,7 @@ mod decode;
 pub mod discover;
 pub mod error;
 pub mod full_load;
+pub mod incremental;
 pub(crate) mod moment;
 mod numeric;
 pub mod plan;

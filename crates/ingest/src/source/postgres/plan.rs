@@ -1,15 +1,18 @@
 //! From a table of the inventory and the live catalog to how the table is read, or why it is not.
 
 use ol_lake::schema::{LakeColumn, LakeSchema};
-use ol_lake::{colliding_names, unreadable_name};
+use ol_lake::{LakeTable, colliding_names, unreadable_name};
 
 use super::catalog::{Catalog, Column, Relation, RelationKind, Types};
 use super::discover;
+use super::incremental::Method;
+use super::incremental::cursor::Cursor;
 use super::replication::message::RelationMessage;
-use super::types::Reading;
-use crate::column::{declared, metadata};
+use super::types::{Reading, Refusal};
+use crate::column::mask::Salt;
+use crate::column::{declared, foreign, metadata};
 use crate::error::{Definite, Error};
-use crate::inventory::{MetadataColumns, SyncMode, Table, Unit};
+use crate::inventory::{MetadataColumns, ReplicationMethod, SyncMode, Table, Unit};
 use crate::load::LoadMode;
 
 /// How one table is read and where it lands.
@@ -19,11 +22,26 @@ pub struct TablePlan {
     pub relation: Relation,
     /// Its columns, without the excluded ones.
     pub readings: Vec<Reading>,
+    /// How its rows are found.
+    pub method: Method,
     /// How its rows go into the lake.
     pub mode: LoadMode,
+    /// The metadata columns of another loader that it has beside ours.
+    pub metadata_columns: MetadataColumns,
+    /// The columns that identify a row: those of the inventory, or else of the source's primary key.
+    pub key: Vec<String>,
 }
 
 impl TablePlan {
+    /// Gives masked columns their salt, if there are any; without it nothing of the table can be decoded.
+    ///
+    /// # Errors
+    /// There is no salt.
+    pub async fn salted(mut self) -> Result<Self, Error> {
+        salt(&mut self.readings).await?;
+        Ok(self)
+    }
+
     /// The lake table's columns: the source's, then ours.
     #[must_use]
     pub fn lake_schema(&self) -> LakeSchema {
@@ -41,9 +59,33 @@ impl TablePlan {
                 doc: comment(&reading.name),
             })
             .collect();
-        columns.extend(metadata::full_refresh());
+        columns.extend(match (&self.method, &self.mode) {
+            (Method::Full, LoadMode::Overwrite | LoadMode::Append) => metadata::full_refresh(),
+            (Method::Xmin | Method::Cursor(_), LoadMode::Overwrite | LoadMode::Append) => {
+                metadata::log()
+            }
+        });
+        columns.extend(foreign::columns(self.metadata_columns));
         LakeSchema { columns }
     }
+
+    /// The same for a table that exists: where another loader gave its own column of time a type, it keeps it.
+    #[must_use]
+    pub fn lake_schema_of(&self, table: &LakeTable) -> LakeSchema {
+        foreign::as_in(self.lake_schema(), table)
+    }
+}
+
+/// Gives masked columns their salt, if there are any; without it nothing of them can be decoded.
+///
+/// # Errors
+/// There is no salt.
+pub async fn salt(readings: &mut [Reading]) -> Result<(), Error> {
+    if readings.iter().any(Reading::needs_salt) {
+        let salt = Salt::load().await?;
+        readings.iter_mut().for_each(|reading| reading.salt(&salt));
+    }
+    Ok(())
 }
 
 /// Plans one table.
@@ -55,16 +97,23 @@ pub fn plan(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, 
 }
 
 fn decide(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, Error> {
-    let mode = mode(unit, table)?;
-    let (relation, readings) = read(table, catalog)?;
-    Ok(TablePlan { relation, readings, mode })
+    let mode = mode(table)?;
+    let (relation, readings) = read(unit, table, catalog)?;
+    let method = method(unit, table, &relation, catalog)?;
+    let key = key(table, &relation)?;
+    let metadata_columns = unit.metadata_columns;
+    Ok(TablePlan { relation, readings, method, mode, metadata_columns, key })
 }
 
 /// The relation of a table and how its columns are read, whatever becomes of them.
 ///
 /// # Errors
 /// The failure that refuses or blocks the table.
-pub fn read(table: &Table, catalog: &Catalog) -> Result<(Relation, Vec<Reading>), Error> {
+pub fn read(
+    unit: &Unit,
+    table: &Table,
+    catalog: &Catalog,
+) -> Result<(Relation, Vec<Reading>), Error> {
     let relation = catalog
         .relations
         .iter()
@@ -77,7 +126,7 @@ pub fn read(table: &Table, catalog: &Catalog) -> Result<(Relation, Vec<Reading>)
         return Err(Error::new(Definite::RowsHidden));
     }
     let named = |name: &String| relation.columns.iter().any(|column| column.name == *name);
-    let overridden = table.overrides.columns.keys();
+    let overridden = table.overrides.columns.keys().chain(table.overrides.masked_columns.keys());
     if let Some(missing) = table.excluded_columns.iter().chain(overridden).find(|name| !named(name))
     {
         // A mistyped exclusion would let the column it meant leave the server.
@@ -86,17 +135,35 @@ pub fn read(table: &Table, catalog: &Catalog) -> Result<(Relation, Vec<Reading>)
             "excluded_columns or overrides name a column that the table does not have",
         ));
     }
-    Ok((relation.clone(), readings(table, relation, &catalog.types)?))
+    Ok((relation.clone(), readings(unit, table, relation, &catalog.types)?))
 }
 
 /// How the columns of a relation are read, without those that the inventory excludes.
 ///
 /// # Errors
 /// A column cannot be read faithfully, or readers of the lake would confuse names.
-pub fn readings(table: &Table, relation: &Relation, types: &Types) -> Result<Vec<Reading>, Error> {
+pub fn readings(
+    unit: &Unit,
+    table: &Table,
+    relation: &Relation,
+    types: &Types,
+) -> Result<Vec<Reading>, Error> {
+    let refused = |column: &Column| {
+        let type_text = column.type_text.clone();
+        move |refusal: Refusal| {
+            Error::new(Definite::TypeRefused)
+                .with("column", &refusal.column)
+                .with("type", &type_text)
+                .with("reason", &refusal.reason)
+        }
+    };
     let mut readings = Vec::new();
     for column in &relation.columns {
         if table.excluded_columns.contains(&column.name) {
+            continue;
+        }
+        if let Some(mask) = table.overrides.masked_columns.get(&column.name) {
+            readings.push(Reading::masked(column, types, *mask).map_err(refused(column))?);
             continue;
         }
         let declared = match table.overrides.columns.get(&column.name) {
@@ -105,14 +172,10 @@ pub fn readings(table: &Table, relation: &Relation, types: &Types) -> Result<Vec
                 Error::new(Definite::TypeRefused).with("column", &column.name).with("type", text)
             })?),
         };
-        readings.push(Reading::decide(column, types, declared.as_ref()).map_err(|refusal| {
-            Error::new(Definite::TypeRefused)
-                .with("column", &refusal.column)
-                .with("type", &column.type_text)
-                .with("reason", &refusal.reason)
-        })?);
+        let reading = Reading::decide(column, types, declared.as_ref());
+        readings.push(reading.map_err(refused(column))?);
     }
-    names(&readings)?;
+    names(&readings, unit.metadata_columns)?;
     Ok(readings)
 }
 
@@ -132,6 +195,8 @@ pub fn relation_of_stream(table: &Table, catalog: &Catalog, message: &RelationMe
         });
         same.cloned().unwrap_or_else(|| Column {
             name: streamed.name.clone(),
+            number: 0,
+            has_missing_value: false,
             type_oid: streamed.type_oid,
             modifier: streamed.modifier,
             dimensions: 0,
@@ -162,17 +227,62 @@ pub fn relation_of_stream(table: &Table, catalog: &Catalog, message: &RelationMe
     }
 }
 
+/// The columns that identify a row.
+fn key(table: &Table, relation: &Relation) -> Result<Vec<String>, Error> {
+    if table.primary_key.is_empty() {
+        let usable = |name: &String| !table.excluded_columns.contains(name);
+        let whole = relation.primary_key.iter().all(usable);
+        return Ok(if whole { relation.primary_key.clone() } else { Vec::new() });
+    }
+    let exists = |name: &&String| relation.columns.iter().any(|column| column.name == **name);
+    match table.primary_key.iter().find(|name| !exists(name)) {
+        None => Ok(table.primary_key.clone()),
+        Some(_) if !table.sync_mode.is_incremental() && !table.sync_mode.needs_primary_key() => {
+            Ok(Vec::new())
+        }
+        Some(missing) => Err(Error::new(Definite::InventoryInvalid)
+            .with("column", missing)
+            .with("reason", "primary_key names a column that the table does not have")),
+    }
+}
+
+/// How the rows of a table are found.
+fn method(
+    unit: &Unit,
+    table: &Table,
+    relation: &Relation,
+    catalog: &Catalog,
+) -> Result<Method, Error> {
+    if !table.sync_mode.is_incremental() {
+        return Ok(Method::Full);
+    }
+    match unit.replication_method {
+        ReplicationMethod::Xmin if !relation.is_heap && relation.kind == RelationKind::Table => {
+            Err(Error::new(Definite::ModeUnsupported)
+                .with("replication_method", unit.replication_method)
+                .with("reason", "only tables of the heap access method have transaction ids"))
+        }
+        ReplicationMethod::Xmin => Ok(Method::Xmin),
+        ReplicationMethod::Cursor => {
+            let cursor = Cursor::find(table, relation, &catalog.types);
+            cursor.map(Method::Cursor).map_err(|reason| {
+                let column = table.cursor_field.as_deref().unwrap_or("none");
+                Error::new(Definite::CursorUnusable).with("column", column).with("reason", reason)
+            })
+        }
+        ReplicationMethod::Full | ReplicationMethod::Cdc => {
+            Err(Error::new(Definite::ModeUnsupported)
+                .with("sync_mode", table.sync_mode)
+                .with("replication_method", unit.replication_method))
+        }
+    }
+}
+
 /// What this version carries out, and what it says no to.
-fn mode(unit: &Unit, table: &Table) -> Result<LoadMode, Error> {
+fn mode(table: &Table) -> Result<LoadMode, Error> {
     let unsupported = |key, value: &dyn std::fmt::Display| {
         Err(Error::new(Definite::ModeUnsupported).with(key, value))
     };
-    if unit.metadata_columns != MetadataColumns::Native {
-        return unsupported("metadata_columns", &unit.metadata_columns);
-    }
-    if let Some((column, mask)) = table.overrides.masked_columns.iter().next() {
-        return unsupported("masked_columns", &format!("{column}: {mask}"));
-    }
     if !table.overrides.partition_by.is_empty() {
         return unsupported("overrides", &"partition_by");
     }
@@ -181,11 +291,10 @@ fn mode(unit: &Unit, table: &Table) -> Result<LoadMode, Error> {
     }
     match table.sync_mode {
         SyncMode::FullRefreshOverwrite => Ok(LoadMode::Overwrite),
-        SyncMode::FullRefreshAppend => Ok(LoadMode::Append),
+        SyncMode::FullRefreshAppend | SyncMode::IncrementalAppend => Ok(LoadMode::Append),
         SyncMode::FullRefreshOverwriteDeduped
         | SyncMode::FullRefreshUpdate
         | SyncMode::FullRefreshSoftDelete
-        | SyncMode::IncrementalAppend
         | SyncMode::IncrementalDedupedHistory
         | SyncMode::IncrementalUpdate
         | SyncMode::IncrementalSoftDelete => unsupported("sync_mode", &table.sync_mode),
@@ -194,7 +303,7 @@ fn mode(unit: &Unit, table: &Table) -> Result<LoadMode, Error> {
 
 /// Refuses names that some reader of the lake would confuse: Trino and DuckDB know no letter case, and the
 /// names of Iceberg's own metadata columns hide a column of the same name.
-fn names(readings: &[Reading]) -> Result<(), Error> {
+fn names(readings: &[Reading], set: MetadataColumns) -> Result<(), Error> {
     let refuse = |columns: String, reason: &str| {
         Err(Error::new(Definite::ColumnNamesCollide)
             .with("columns", columns)
@@ -204,6 +313,13 @@ fn names(readings: &[Reading]) -> Result<(), Error> {
         readings.iter().find(|reading| reading.name.to_lowercase().starts_with(metadata::PREFIX))
     {
         return refuse(reading.name.clone(), "the prefix _ol_ is that of our own columns");
+    }
+    let foreign = foreign::columns(set);
+    let is_taken = |reading: &&Reading| {
+        foreign.iter().any(|column| column.name == reading.name.to_lowercase())
+    };
+    if let Some(reading) = readings.iter().find(is_taken) {
+        return refuse(reading.name.clone(), "metadata_columns asks for a column of this name");
     }
     let collisions = colliding_names(readings.iter().map(|reading| reading.name.as_str()));
     if let Some(group) = collisions.first() {

@@ -12,6 +12,7 @@ use arrow_array::RecordBatch;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::decode::{Appended, Decoder, Undecodable, take_value};
+use super::incremental::visibility::Recent;
 use super::types::Reading;
 use crate::column::batch::{Assembler, Odd};
 use crate::load::Totals;
@@ -73,6 +74,10 @@ pub struct RowReader {
     bytes: usize,
     odd: Vec<Odd>,
     totals: Totals,
+    marks: Option<Recent>,
+    /// Whether a column is masked; then the digest is of what is stored instead of what arrived.
+    is_masked: bool,
+    masked: Vec<u8>,
 }
 
 impl RowReader {
@@ -100,7 +105,10 @@ impl RowReader {
             fields += 1 + i16::from(odd_before);
             slots.push(Slot { decoder, odd_before });
         }
+        let is_masked = slots.iter().any(|slot| slot.decoder.masked().is_some());
         Ok(Self {
+            is_masked,
+            masked: Vec::new(),
             slots,
             fields,
             assembler,
@@ -110,7 +118,22 @@ impl RowReader {
             bytes: 0,
             odd: Vec::new(),
             totals: Totals::default(),
+            marks: None,
         })
+    }
+
+    /// The same for rows that begin with a mark: a field of type `int8` that is no column's. Numbers in it are
+    /// gathered, NULL is nothing.
+    #[must_use]
+    pub fn marked(mut self) -> Self {
+        self.fields += 1;
+        self.marks = Some(Recent::default());
+        self
+    }
+
+    /// The marks so far.
+    pub fn take_marks(&mut self) -> Recent {
+        self.marks.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Decodes the body of one message; hands a batch to `sink` whenever one is full, with what was read for it
@@ -138,7 +161,11 @@ impl RowReader {
             let mut row = rest;
             self.row(&mut row)?;
             let length = body.len() - row.len();
-            let bytes = body.get(..length).unwrap_or_default();
+            let bytes = if self.is_masked {
+                self.masked.as_slice()
+            } else {
+                body.get(..length).unwrap_or_default()
+            };
             self.totals.digest = self.totals.digest.wrapping_add(xxh3_128(bytes));
             self.bytes += length;
             self.rows += 1;
@@ -162,7 +189,15 @@ impl RowReader {
 
     #[inline]
     fn row(&mut self, row: &mut &[u8]) -> Result<(), RowError> {
+        if let Some(marks) = &mut self.marks {
+            let malformed = |_| RowError::Form("a mark that is no number");
+            if let Some(mark) = take_value(row).map_err(|_| RowError::Form("half a mark"))? {
+                marks.insert(u64::from_be_bytes(mark.try_into().map_err(malformed)?));
+            }
+        }
+        self.masked.clear();
         for (index, slot) in self.slots.iter_mut().enumerate() {
+            let before = *row;
             let appended = if slot.odd_before {
                 structured(slot, row)
             } else {
@@ -175,6 +210,15 @@ impl RowReader {
                     Err(error) => Err(error),
                 }
             };
+            if self.is_masked {
+                let length = before.len() - row.len();
+                let field = before.get(..length).unwrap_or_default();
+                // Of a masked value only what is stored goes in, not even its length; a NULL is a length of −1.
+                match slot.decoder.masked() {
+                    Some(stored) if !field.starts_with(&[0xff; 4]) => self.masked.extend(stored),
+                    _ => self.masked.extend(field),
+                }
+            }
             match appended {
                 Ok(Appended::Stored) => {}
                 Ok(Appended::Odd(text)) => {

@@ -18,12 +18,15 @@
 //! the snapshot. Commits shortly after it may be, too; the position of a full refresh is a label, not a place to
 //! resume from.
 
+use std::collections::BTreeSet;
+
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use super::catalog::{self, Catalog, Relation, RelationKind};
 use super::error::SourceError;
+use super::incremental::probe::{self, Moment};
 use super::settings::{Address, Settings};
-use super::types::Reading;
+use super::types::{Reading, quote};
 use super::wire::{Connection, WireError};
 use crate::position::Position;
 use ol_chassis::shutdown::Shutdown;
@@ -55,6 +58,8 @@ pub struct Keeper {
     pub position: Position,
     /// `server_version_num`.
     pub version: i32,
+    /// What was going on around it; not known of a snapshot that somebody else took.
+    pub moment: Option<Moment>,
 }
 
 impl Keeper {
@@ -66,15 +71,17 @@ impl Keeper {
         let (mut connection, version) = connect(settings).await?;
         let position: String = sqlx::query_scalar(
             "SELECT (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
-             ELSE pg_catalog.pg_current_wal_lsn() END)::text",
+             ELSE pg_catalog.pg_current_wal_insert_lsn() END)::text",
         )
         .fetch_one(&mut connection)
         .await?;
+        let before = probe::before(&mut connection).await?;
         connection.execute(BEGIN).await?;
         let snapshot = export(&mut connection).await?;
         let position =
             position.parse().map_err(|_| SourceError::Protocol("a log position".into()))?;
-        Ok(Self { connection, snapshot, position, version })
+        let moment = probe::after(&mut connection, version, before).await?;
+        Ok(Self { connection, snapshot, position, version, moment: Some(moment) })
     }
 
     /// Connects, imports a snapshot that another connection has exported at `position`, the one that created a
@@ -91,7 +98,8 @@ impl Keeper {
         connection.execute(BEGIN).await?;
         connection.execute(import(snapshot).as_str()).await?;
         let snapshot = export(&mut connection).await?;
-        Ok(Self { connection, snapshot, position: Position::Lsn(position), version })
+        let position = Position::Lsn(position);
+        Ok(Self { connection, snapshot, position, version, moment: None })
     }
 
     /// The catalog as of the snapshot.
@@ -100,6 +108,32 @@ impl Keeper {
     /// The server's.
     pub async fn catalog(&mut self) -> Result<Catalog, SourceError> {
         Ok(catalog::read(&mut self.connection).await?)
+    }
+
+    /// The object ids of a relation and of all that inherit from it.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn parts(&mut self, relation: &Relation) -> Result<BTreeSet<u32>, SourceError> {
+        if !relation.has_children {
+            return Ok(BTreeSet::from([relation.oid]));
+        }
+        let oids: Vec<sqlx::postgres::types::Oid> = sqlx::query_scalar(
+            "WITH RECURSIVE tree(oid) AS (SELECT $1 UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i \
+             JOIN tree ON tree.oid = i.inhparent) SELECT DISTINCT oid FROM tree",
+        )
+        .bind(sqlx::postgres::types::Oid(relation.oid))
+        .fetch_all(&mut self.connection)
+        .await?;
+        Ok(oids.into_iter().map(|oid| oid.0).collect())
+    }
+
+    /// A value as the server prints it, if it takes it.
+    ///
+    /// # Errors
+    /// The server's: with the cast of a text it is not a value of the type.
+    pub async fn value(&mut self, query: &str) -> Result<String, SourceError> {
+        Ok(sqlx::query_scalar(query).fetch_one(&mut self.connection).await?)
     }
 
     /// Ends the transaction.
@@ -181,15 +215,33 @@ impl BlockRange {
             .collect()
     }
 
-    fn condition(self) -> String {
+    fn condition(self) -> Option<String> {
         match (self.start, self.end) {
-            (0, None) => String::new(),
-            (start, None) => format!(" WHERE ctid >= '({start},0)'::pg_catalog.tid"),
-            (start, Some(end)) => format!(
-                " WHERE ctid >= '({start},0)'::pg_catalog.tid AND ctid < '({end},0)'::pg_catalog.tid"
-            ),
+            (0, None) => None,
+            (start, None) => Some(format!("ctid >= '({start},0)'::pg_catalog.tid")),
+            (start, Some(end)) => Some(format!(
+                "ctid >= '({start},0)'::pg_catalog.tid AND ctid < '({end},0)'::pg_catalog.tid"
+            )),
         }
     }
+}
+
+/// What of a relation is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Selection<'a> {
+    /// The blocks.
+    pub range: BlockRange,
+    /// The condition of rows, as SQL; `None` for all.
+    pub condition: Option<&'a str>,
+    /// An expression that comes before the columns: see [`super::rows::RowReader::marked`].
+    pub mark: Option<&'a str>,
+    /// The column that rows are ordered by, those without a value first.
+    pub order: Option<&'a str>,
+}
+
+impl Selection<'_> {
+    /// Every row, in no order.
+    pub const ALL: Self = Self { range: BlockRange::ALL, condition: None, mark: None, order: None };
 }
 
 /// The COPY statement that reads `readings` of a relation, within a range.
@@ -197,16 +249,35 @@ impl BlockRange {
 /// Excluded columns are not in it, so they never leave the server.
 #[must_use]
 pub fn copy_statement(relation: &Relation, readings: &[Reading], range: BlockRange) -> String {
-    let mut fields = Vec::new();
+    selected_statement(relation, readings, Selection { range, ..Selection::ALL })
+}
+
+/// The COPY statement that reads `readings` of the selected rows of a relation.
+#[must_use]
+pub fn selected_statement(
+    relation: &Relation,
+    readings: &[Reading],
+    selection: Selection<'_>,
+) -> String {
+    let mut fields: Vec<String> = selection.mark.map(str::to_owned).into_iter().collect();
     for reading in readings {
         fields.extend(reading.odd_sql());
         fields.push(reading.value_sql());
     }
+    let range = selection.range.condition();
+    let conditions: Vec<&str> = range.as_deref().into_iter().chain(selection.condition).collect();
+    let filter = match conditions.as_slice() {
+        [] => String::new(),
+        _ => format!(" WHERE {}", conditions.join(" AND ")),
+    };
+    let order = selection
+        .order
+        .map(|column| format!(" ORDER BY {} NULLS FIRST", quote(column)))
+        .unwrap_or_default();
     format!(
-        "COPY (SELECT {} FROM {}{}) TO STDOUT (FORMAT binary)",
+        "COPY (SELECT {} FROM {}{filter}{order}) TO STDOUT (FORMAT binary)",
         fields.join(", "),
-        relation.quoted(),
-        range.condition()
+        relation.quoted()
     )
 }
 
@@ -258,6 +329,14 @@ impl Reader {
             relation.oid
         ))?;
         Ok(changed.as_deref() == Some("0"))
+    }
+
+    /// The answer to a query, the first column of its first row as text.
+    ///
+    /// # Errors
+    /// The server's error, or a broken connection.
+    pub fn scalar(&mut self, query: &str) -> Result<Option<String>, WireError> {
+        self.connection.scalar(query)
     }
 
     /// Runs COPY and hands on the body of each message.
@@ -319,7 +398,19 @@ mod tests {
 
     #[test]
     fn names_are_quoted() {
-        let statement = copy_statement(&relation(0), &[], BlockRange { start: 3, end: Some(9) });
-        assert!(statement.contains("FROM \"s\".\"t\"\"x\" WHERE ctid >= '(3,0)'"), "{statement}");
+        let statement = selected_statement(
+            &relation(0),
+            &[],
+            Selection {
+                range: BlockRange { start: 3, end: Some(9) },
+                condition: Some("x"),
+                ..Selection::ALL
+            },
+        );
+        assert!(
+            statement.contains("FROM \"s\".\"t\"\"x\" WHERE ctid >= '(3,0)'")
+                && statement.contains("AND x)"),
+            "{statement}"
+        );
     }
 }

@@ -12,7 +12,9 @@
 use ol_lake::schema::LakeType;
 
 use super::catalog::{Column, Output, TypeKind, TypeRow, Types};
+use crate::column::mask::Salt;
 use crate::column::{ColumnContract, Fidelity, SourceType};
+use crate::inventory::Mask;
 
 /// The binary form in which a value arrives (the `typsend` function of its type).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +53,10 @@ pub enum Wire {
     Instant,
     /// An array: dimensions, null flag, element type, bounds, elements.
     List(Box<Wire>),
+    /// UTF-8 that is hashed before it is stored. Without a salt nothing can be decoded.
+    Hashed(Option<Salt>),
+    /// Whatever it is, NULL is stored.
+    Nulled,
 }
 
 /// How the value of a column is written in the SELECT list of COPY.
@@ -64,6 +70,8 @@ enum Expression {
     ListOutput { output: Output, composite: bool },
     /// JSON text of an array with several dimensions.
     Json { output: Output },
+    /// NULL: the value does not leave the server.
+    Null,
 }
 
 /// How the text in which change capture sends a value becomes what COPY sends.
@@ -145,6 +153,52 @@ impl Reading {
         Ok(reading)
     }
 
+    /// Decides how a column is read whose values are masked.
+    ///
+    /// # Errors
+    /// The type is unknown.
+    pub fn masked(column: &Column, types: &Types, mask: Mask) -> Result<Self, Refusal> {
+        let refuse = |reason| Refusal { column: column.name.clone(), reason };
+        let resolved =
+            resolve(types, column.type_oid, column.modifier, column.dimensions).map_err(refuse)?;
+        let (wire, expression, lake, fidelity, note) = match mask {
+            Mask::Sha256Salted => (
+                Wire::Hashed(None),
+                Expression::Output(resolved.output),
+                LakeType::String,
+                Fidelity::Hashed,
+                "sha256 of salt and text, in hexadecimal",
+            ),
+            Mask::Nulled => (
+                Wire::Nulled,
+                Expression::Null,
+                resolved.source.contract().0,
+                Fidelity::Nulled,
+                "always null",
+            ),
+        };
+        Ok(Self {
+            name: column.name.clone(),
+            contract: ColumnContract { source: column.type_text.clone(), lake, fidelity, note },
+            wire,
+            expression,
+            streamed: Streamed::Scalar,
+        })
+    }
+
+    /// Whether it takes a salt to read the column.
+    #[must_use]
+    pub fn needs_salt(&self) -> bool {
+        self.wire == Wire::Hashed(None)
+    }
+
+    /// Gives a hashed column its salt.
+    pub fn salt(&mut self, salt: &Salt) {
+        if let Wire::Hashed(given) = &mut self.wire {
+            *given = Some(salt.clone());
+        }
+    }
+
     /// Replaces the default lake type by a declared one.
     fn declare(&mut self, declared: &LakeType, output: &Output) -> Result<(), String> {
         if *declared == self.contract.lake {
@@ -185,6 +239,7 @@ impl Reading {
         let column = quote(&self.name);
         match &self.expression {
             Expression::Column => column,
+            Expression::Null => "NULL::pg_catalog.text".to_owned(),
             Expression::Output(output) => output.text_of(&column),
             // unnest would spread a composite into its fields, so those are taken by subscript.
             Expression::ListOutput { output, composite: true } => format!(
@@ -294,7 +349,9 @@ fn array(types: &Types, row: &TypeRow, modifier: i32, dimensions: i16) -> Result
             Expression::ListOutput { output, composite }
         }
         // An array of a domain over an array: the whole as text.
-        Expression::ListOutput { .. } | Expression::Json { .. } => return Ok(rendered(output)),
+        Expression::ListOutput { .. } | Expression::Json { .. } | Expression::Null => {
+            return Ok(rendered(output));
+        }
     };
     if matches!(element.wire, Wire::List(_)) {
         return Ok(rendered(output));

@@ -30,7 +30,7 @@ pub(super) fn encode(wire: &Wire, text: &[u8], out: &mut Vec<u8>) -> Result<(), 
         Wire::Float4 => out.extend(number::<f32>(text)?.to_be_bytes()),
         Wire::Float8 => out.extend(number::<f64>(text)?.to_be_bytes()),
         Wire::Numeric => numeric(text, out)?,
-        Wire::Text => out.extend(text),
+        Wire::Text | Wire::Hashed(_) | Wire::Nulled => out.extend(text),
         Wire::Jsonb => {
             out.push(1);
             out.extend(text);

@@ -19,6 +19,8 @@ fn readings() -> Vec<Reading> {
     [("id", "int4"), ("day", "date"), ("note", "text")]
         .map(|(name, kind)| {
             let column = CatalogColumn {
+                number: 1,
+                has_missing_value: false,
                 name: name.into(),
                 type_oid: types.oid(kind).unwrap(),
                 modifier: -1,

@@ -1,0 +1,462 @@
+//! Rows that are gone: all keys of the source, under the run's snapshot, against all keys of the lake.
+//!
+//! No query of changed rows shows a deleted one. So from time to time (`incremental.sweep_hours`) the keys of the whole
+//! table are read, which an index on the key makes cheap for the source, and those of the lake that are not among
+//! them are deleted: removed or marked in a merged table, and appended as a row of kind `d` with nothing but its key to a
+//! change log.
+//!
+//! Keys are compared as 128-bit hashes of Arrow's row format, decoded by the same decoders from both sides. Two
+//! different keys of a table have one hash with a probability below n²/2¹²⁹, 10⁻²⁰ for 10⁹ keys, and the effect would
+//! be that a deleted row stays.
+//!
+//! **Memory** is bounded by `incremental.sweep_keys`: a table with more keys is compared in several passes, each over the
+//! hashes that are equal modulo the number of passes. A key of the source takes 16 bytes, one of a change log 48.
+//! The keys of deleted rows are held until the commit.
+//!
+//! In a change log a key is there when its latest row, by position, is not a deletion, and no truncation came later.
+//!
+//! The guard of replaces watches here, too: a sweep that would delete more than `replace.keep_ratio` allows is refused
+//! until it is allowed by name.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray as _;
+use arrow_array::{Array as _, ArrayRef, BooleanArray, RecordBatch, new_null_array};
+use arrow_row::{RowConverter, SortField};
+use arrow_schema::{ArrowError, Schema, SchemaRef};
+use arrow_select::filter::filter_record_batch;
+use futures::TryStreamExt as _;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::column::batch::{Assembler, RowColumns, RowMeta, RunColumns};
+use crate::column::metadata::{self, Op};
+use crate::failpoints;
+use crate::load::{PartWriter, ShrinkGuard};
+use crate::source::postgres::error::SourceError;
+use crate::source::postgres::full_load::{Loading, TableLoad};
+use crate::source::postgres::rows::{RowError, RowReader};
+use crate::source::postgres::snapshot::{BlockRange, Keeper, Reader, copy_statement};
+use crate::source::postgres::types::Reading;
+
+/// A comparison of keys that is to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sweep {
+    /// The key.
+    pub key: Vec<String>,
+    /// What a row of the lake is.
+    pub kind: Kind,
+    /// The most keys of a pass.
+    pub most_keys: u64,
+}
+
+/// What a row of the lake is, and what becomes of it when it is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A change; a deletion is added.
+    Log,
+    /// The row itself; it is removed.
+    Merged,
+    /// The row itself, perhaps marked as deleted; it is marked.
+    Marked,
+}
+
+/// What a sweep found.
+pub struct Gone {
+    /// Rows that are gone.
+    pub deletes: u64,
+    /// The part that deletes them.
+    pub part: Option<PartWriter>,
+}
+
+/// Finds the rows of the lake that the snapshot does not have.
+///
+/// # Errors
+/// The source's, the lake's, or the guard refuses.
+pub async fn find(
+    keeper: &Keeper,
+    loading: &Arc<Loading>,
+    load: &TableLoad,
+    sweep: &Sweep,
+    run: RunColumns,
+) -> Result<Gone, SourceError> {
+    let names: Vec<&str> = sweep.key.iter().map(String::as_str).collect();
+    let schema = projected(&load.target.table().arrow_schema(), &names)?;
+    let held = load.target.base().current_snapshot().map_or(0, |snapshot| snapshot.records);
+    let mut passes = held.div_ceil(sweep.most_keys.max(1)).max(1);
+    let mut gone: Vec<RecordBatch> = Vec::new();
+    let mut live = 0;
+    let mut pass = 0;
+    while held > 0 && pass < passes {
+        let share = Share { pass, passes };
+        let source = SourceKeys {
+            loading: Arc::clone(loading),
+            snapshot: keeper.snapshot.clone(),
+            statement: copy_statement(&load.relation, &key_readings(load, sweep), BlockRange::ALL),
+            relation: load.relation.clone(),
+            readings: key_readings(load, sweep),
+            schema: Arc::clone(&schema),
+            share,
+            most_keys: sweep.most_keys,
+        };
+        let Some(keys) = blocking(move || source.read()).await? else {
+            // More keys than fit: begin anew with smaller shares.
+            (passes, pass, live) = (passes * 2, 0, 0);
+            gone.clear();
+            continue;
+        };
+        let lake = LakeKeys { load, sweep, schema: &schema, share, keys: &keys };
+        live += lake.compare(&mut gone).await?;
+        pass += 1;
+    }
+    let deletes: u64 = gone.iter().map(|batch| batch.num_rows() as u64).sum();
+    check(load.guard, live, deletes)?;
+    failpoints::hit(failpoints::KEYS_COMPARED);
+    if deletes == 0 {
+        return Ok(Gone { deletes, part: None });
+    }
+    let mut part = load.target.part();
+    let rows = gone.iter().map(|keys| deletions(load, sweep, keys, &run));
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    let part = blocking(move || {
+        for batch in rows {
+            part.delete(batch)?;
+        }
+        Ok(part)
+    })
+    .await?;
+    Ok(Gone { deletes, part: Some(part) })
+}
+
+/// Refuses a sweep that would delete too much.
+fn check(guard: ShrinkGuard, live: u64, deletes: u64) -> Result<(), SourceError> {
+    let rule =
+        ol_lake::ReplaceGuard::Threshold { keep_ratio: guard.keep_ratio, allow: guard.allow };
+    Ok(rule.check(live, live.saturating_sub(deletes))?)
+}
+
+/// The readings of the key's columns, in the key's order.
+fn key_readings(load: &TableLoad, sweep: &Sweep) -> Vec<Reading> {
+    let find = |name: &String| load.readings.iter().find(|reading| reading.name == *name);
+    sweep.key.iter().filter_map(find).cloned().collect()
+}
+
+/// Rows that say of each key that it is gone, in the form that the target takes.
+fn deletions(
+    load: &TableLoad,
+    sweep: &Sweep,
+    keys: &RecordBatch,
+    run: &RunColumns,
+) -> Result<RecordBatch, SourceError> {
+    let table = load.target.table().arrow_schema();
+    let ours = [metadata::DELETED_AT, metadata::POSITION, metadata::EXTRACTED_AT, metadata::RUN_ID];
+    let key = sweep.key.iter().map(String::as_str);
+    let (schema, op, at) = match sweep.kind {
+        Kind::Log => (table, Op::Delete, None),
+        Kind::Merged => (projected(&table, &key.collect::<Vec<_>>())?, Op::Delete, None),
+        Kind::Marked => {
+            let names: Vec<&str> = key.chain(ours).collect();
+            (projected(&table, &names)?, Op::Delete, Some(run.extracted_at_microseconds))
+        }
+    };
+    let names: Vec<String> = load
+        .readings
+        .iter()
+        .map(|reading| reading.name.clone())
+        .filter(|name| schema.column_with_name(name).is_some())
+        .collect();
+    let columns: Vec<ArrayRef> = names
+        .iter()
+        .map(|name| match (keys.column_by_name(name), schema.field_with_name(name)) {
+            (Some(column), _) => Ok(Arc::clone(column)),
+            (None, field) => Ok(new_null_array(field?.data_type(), keys.num_rows())),
+        })
+        .collect::<Result<_, ArrowError>>()
+        .map_err(unfit)?;
+    let mut own = RowColumns::default();
+    for _ in 0..keys.num_rows() {
+        let position = run.position.as_str();
+        own.push(RowMeta { op: Some(op), position, committed_at_microseconds: at });
+    }
+    let mut assembler = Assembler::new(schema, names, run.clone()).map_err(unfit)?;
+    assembler.assemble_changes(columns, &[], &mut own).map_err(unfit)
+}
+
+/// The hashes of a pass.
+#[derive(Debug, Clone, Copy)]
+struct Share {
+    pass: u64,
+    passes: u64,
+}
+
+impl Share {
+    fn has(self, hash: u128) -> bool {
+        hash % u128::from(self.passes) == u128::from(self.pass)
+    }
+}
+
+/// Turns the key columns of a batch into hashes.
+struct Hasher(RowConverter);
+
+impl Hasher {
+    fn new(schema: &Schema) -> Result<Self, SourceError> {
+        let fields = schema.fields().iter().map(|f| SortField::new(f.data_type().clone()));
+        Ok(Self(RowConverter::new(fields.collect()).map_err(unfit)?))
+    }
+
+    /// One hash a row; `None` where a part of the key is NULL, which is no key.
+    fn hashes(&mut self, keys: &[ArrayRef]) -> Result<Vec<Option<u128>>, SourceError> {
+        let rows = self.0.convert_columns(keys).map_err(unfit)?;
+        let whole = |row: usize| keys.iter().all(|column| column.is_valid(row));
+        Ok(rows
+            .iter()
+            .enumerate()
+            .map(|(index, row)| whole(index).then(|| xxh3_128(row.as_ref())))
+            .collect())
+    }
+}
+
+/// The source's side.
+struct SourceKeys {
+    loading: Arc<Loading>,
+    snapshot: String,
+    statement: String,
+    relation: crate::source::postgres::catalog::Relation,
+    readings: Vec<Reading>,
+    schema: SchemaRef,
+    share: Share,
+    most_keys: u64,
+}
+
+impl SourceKeys {
+    /// The hashes of the share, sorted; `None` when there are too many.
+    fn read(self) -> Result<Option<Vec<u128>>, SourceError> {
+        let names = self.readings.iter().map(|reading| reading.name.clone()).collect();
+        let run = self.loading.run.clone();
+        let assembler = Assembler::new(Arc::clone(&self.schema), names, run).map_err(unfit)?;
+        let mut rows = RowReader::new(&self.readings, assembler, self.loading.batch)?;
+        let mut reader =
+            Reader::open(&self.loading.settings, &self.snapshot, self.loading.shutdown.clone())?;
+        if !reader.hold(&self.relation)? {
+            return Err(SourceError::Rewritten);
+        }
+        let mut hasher = Hasher::new(&self.schema)?;
+        let mut found = Vec::new();
+        let mut take = |batch: &RecordBatch| -> Result<(), SourceError> {
+            let hashes = hasher.hashes(batch.columns())?;
+            found.extend(hashes.into_iter().flatten().filter(|hash| self.share.has(*hash)));
+            Ok(())
+        };
+        reader.copy_out(&self.statement, |body| rows.consume(body, |batch, _| take(&batch)))?;
+        if let Some((batch, _)) = rows.finish()?.0 {
+            take(&batch)?;
+        }
+        if found.len() as u64 > self.most_keys {
+            return Ok(None);
+        }
+        found.sort_unstable();
+        Ok(Some(found))
+    }
+}
+
+/// The lake's side.
+struct LakeKeys<'a> {
+    load: &'a TableLoad,
+    sweep: &'a Sweep,
+    schema: &'a SchemaRef,
+    share: Share,
+    /// The source's keys, sorted.
+    keys: &'a [u128],
+}
+
+/// The latest that a change log says of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Latest {
+    place: (u64, u64),
+    is_deleted: bool,
+}
+
+impl LakeKeys<'_> {
+    /// Adds the keys that are gone to `gone`; returns how many keys of the share were there.
+    async fn compare(&self, gone: &mut Vec<RecordBatch>) -> Result<u64, SourceError> {
+        match self.sweep.kind {
+            Kind::Log => {
+                let mut absent = self.absent_of_log().await?;
+                let live = absent.live;
+                if !absent.keys.is_empty() {
+                    // A key is taken from the first row that has it.
+                    self.collect(&[], gone, |_, _, hash| absent.keys.remove(&hash).is_some())
+                        .await?;
+                }
+                Ok(live)
+            }
+            Kind::Merged => self.absent_of_rows(&[], gone).await,
+            Kind::Marked => self.absent_of_rows(&[metadata::DELETED_AT], gone).await,
+        }
+    }
+
+    async fn absent_of_rows(
+        &self,
+        mark: &[&str],
+        gone: &mut Vec<RecordBatch>,
+    ) -> Result<u64, SourceError> {
+        let mut live = 0;
+        self.collect(mark, gone, |extra, row, hash| {
+            if extra.first().is_some_and(|mark| mark.is_valid(row)) {
+                return false;
+            }
+            live += 1;
+            self.keys.binary_search(&hash).is_err()
+        })
+        .await?;
+        Ok(live)
+    }
+
+    /// Goes through the lake's rows of the share, and keeps the keys that `wanted` says yes to.
+    async fn collect(
+        &self,
+        extra: &[&str],
+        kept: &mut Vec<RecordBatch>,
+        mut wanted: impl FnMut(&[ArrayRef], usize, u128) -> bool,
+    ) -> Result<(), SourceError> {
+        let mut hasher = Hasher::new(self.schema)?;
+        let names: Vec<&str> =
+            self.sweep.key.iter().map(String::as_str).chain(extra.iter().copied()).collect();
+        let target = &self.load.target;
+        let mut batches = target.lake().scan(target.table(), Some(&names)).await?;
+        while let Some(batch) = batches.try_next().await? {
+            let (keys, more) = batch.columns().split_at(self.sweep.key.len());
+            let hashes = hasher.hashes(keys)?;
+            let chosen: BooleanArray = hashes
+                .iter()
+                .enumerate()
+                .map(|(row, hash)| {
+                    hash.filter(|hash| self.share.has(*hash))
+                        .is_some_and(|hash| wanted(more, row, hash))
+                })
+                .map(Some)
+                .collect();
+            if chosen.true_count() > 0 {
+                let all = RecordBatch::try_new(Arc::clone(self.schema), keys.to_vec());
+                kept.push(filter_record_batch(&all.map_err(unfit)?, &chosen).map_err(unfit)?);
+            }
+        }
+        Ok(())
+    }
+
+    async fn absent_of_log(&self) -> Result<Absent, SourceError> {
+        let mut latest: HashMap<u128, Latest> = HashMap::new();
+        let mut emptied = (0, 0);
+        let mut hasher = Hasher::new(self.schema)?;
+        let names: Vec<&str> = self
+            .sweep
+            .key
+            .iter()
+            .map(String::as_str)
+            .chain([metadata::OP, metadata::POSITION])
+            .collect();
+        let target = &self.load.target;
+        let mut batches = target.lake().scan(target.table(), Some(&names)).await?;
+        while let Some(batch) = batches.try_next().await? {
+            let (keys, more) = batch.columns().split_at(self.sweep.key.len());
+            let [ops, positions] = more else { continue };
+            let (ops, positions) = (ops.as_string::<i32>(), positions.as_string::<i32>());
+            for (row, hash) in hasher.hashes(keys)?.into_iter().enumerate() {
+                let op = if ops.is_valid(row) { ops.value(row) } else { Op::Read.letter() };
+                let text = if positions.is_valid(row) { positions.value(row) } else { "" };
+                let place = place(text);
+                if op == Op::Truncate.letter() {
+                    emptied = emptied.max(place);
+                }
+                let Some(hash) = hash.filter(|hash| self.share.has(*hash)) else { continue };
+                let now = Latest { place, is_deleted: op == Op::Delete.letter() };
+                let known = latest.entry(hash).or_insert(now);
+                if now.place > known.place || (now.place == known.place && now.is_deleted) {
+                    *known = now;
+                }
+            }
+        }
+        latest.retain(|_, last| !last.is_deleted && last.place > emptied);
+        let live = latest.len() as u64;
+        latest.retain(|hash, _| self.keys.binary_search(hash).is_err());
+        Ok(Absent { live, keys: latest })
+    }
+}
+
+/// The keys of a change log that are there and not at the source.
+struct Absent {
+    live: u64,
+    keys: HashMap<u128, Latest>,
+}
+
+/// A position, `XXXXXXXXXXXXXXXX` or `XXXXXXXXXXXXXXXX.NNNNNNNN`, as numbers that sort the same way; a text that is
+/// neither (rows of another loader have none) sorts before all.
+fn place(text: &str) -> (u64, u64) {
+    let number = |text: &str| u64::from_str_radix(text, 16).ok();
+    let (major, minor) = text.split_once('.').unwrap_or((text, ""));
+    match number(major) {
+        // An ordinal counts from 0, so a copied row, which has none, comes before the first change.
+        Some(major) => (major, number(minor).map_or(1, |minor| minor + 2)),
+        None => (0, 1),
+    }
+}
+
+fn projected(schema: &SchemaRef, names: &[&str]) -> Result<SchemaRef, SourceError> {
+    let fields = names.iter().map(|name| {
+        schema.fields().find(name).map(|(_, field)| Arc::clone(field)).ok_or_else(|| {
+            SourceError::Row(RowError::Batch(format!("the lake table has no column {name}")))
+        })
+    });
+    Ok(Arc::new(Schema::new(fields.collect::<Result<Vec<_>, _>>()?)))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is passed to map_err")]
+fn unfit(error: ArrowError) -> SourceError {
+    SourceError::Row(RowError::Batch(error.to_string()))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SourceError> + Send + 'static,
+) -> Result<T, SourceError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_sort_as_positions_do() {
+        let texts = [
+            "",
+            "0000000000000001",
+            "0000000000000001.00000000",
+            "0000000000000001.0000000A",
+            "0000000000000002",
+        ];
+        for pair in texts.windows(2) {
+            if let [before, after] = pair {
+                assert!(place(before) < place(after), "{before} {after}");
+            }
+        }
+    }
+
+    #[test]
+    fn shares_cover_every_hash_once() {
+        for hash in [0u128, 1, 2, 7, u128::MAX] {
+            let count = (0..3).filter(|pass| Share { pass: *pass, passes: 3 }.has(hash)).count();
+            assert_eq!(count, 1);
+        }
+    }
+
+    #[test]
+    fn a_sweep_that_deletes_too_much_is_refused() {
+        let guard = ShrinkGuard { keep_ratio: 0.5, allow: false };
+        assert!(check(guard, 10, 5).is_ok());
+        assert!(check(guard, 10, 6).is_err());
+        assert!(check(ShrinkGuard { allow: true, ..guard }, 10, 10).is_ok());
+    }
+}
