@@ -176,6 +176,21 @@ fn partitions_come_under_the_name_of_their_root() {
         ]
     );
     assert_eq!(follower.transaction().last().unwrap(), "0 root cascade=false restart=false");
+    // What a server does not say under the name of the root: that one partition was emptied, or taken away.
+    database.psql(
+        "INSERT INTO root VALUES (3, '2000-01-01', 'a'), (4, '2001-01-01', 'b'); TRUNCATE y0; \
+         ALTER TABLE root DETACH PARTITION y1; INSERT INTO root VALUES (5, '2000-01-01', 'c')",
+    );
+    let mut lines = Vec::new();
+    for _ in 0..2 {
+        lines.extend(follower.transaction());
+    }
+    lines.retain(|line| !line.starts_with('='));
+    assert_eq!(
+        lines,
+        ["+ root 3|2000-01-01|a", "+ root 4|2001-01-01|b", "+ root 5|2000-01-01|c"],
+        "a limit of the source"
+    );
 }
 
 #[test]

@@ -16,6 +16,7 @@ fn wanted(database: &Database<'_>, name: &str, columns: &[&str], excluded: &[&st
         namespace: "public".into(),
         name: name.into(),
         columns: owned(columns),
+        key: Vec::new(),
         excluded: owned(excluded),
     }
 }
@@ -137,6 +138,32 @@ fn no_table_is_published_whose_updates_the_server_would_then_refuse() {
 }
 
 #[test]
+fn a_key_that_is_not_in_the_log_and_an_exclusion_that_an_old_server_cannot_keep_are_refused() {
+    let database = database("key");
+    database.psql(
+        "CREATE TABLE t (id int PRIMARY KEY, code int NOT NULL UNIQUE, x int); \
+         ALTER TABLE t REPLICA IDENTITY USING INDEX t_code_key",
+    );
+    let table = |key: &str, excluded: &[&str]| Wanted {
+        key: vec![key.to_owned()],
+        ..wanted(&database, "t", &["id", "code"], excluded)
+    };
+    let check = |table: Wanted, version: Option<i32>| {
+        control(&settings(&database), async |control| {
+            control.version = version.unwrap_or(control.version);
+            control.check_tables(&[table]).await
+        })
+    };
+    check(table("code", &["x"]), None).unwrap();
+    let not_logged = check(table("id", &[]), None).unwrap_err();
+    assert_eq!(failure(not_logged, Doing::Reading), Definite::ReplicaIdentityInsufficient.into());
+    let old_server = check(table("code", &["x"]), Some(140_000)).unwrap_err();
+    let old_server = explained(old_server, Doing::Reading);
+    assert_eq!(old_server.failure(), Definite::ReplicationUnavailable.into());
+    assert_eq!(old_server.fact("table"), Some("public.t"));
+}
+
+#[test]
 fn the_identity_of_each_table_is_known() {
     let database = database("identities");
     database.psql(
@@ -169,14 +196,13 @@ fn a_publication_of_somebody_else_is_only_looked_at() {
         "CREATE TABLE t (id int PRIMARY KEY, x int, y int); CREATE TABLE u (id int PRIMARY KEY); \
          CREATE PUBLICATION p FOR TABLE t (id, x) WHERE (x > 0) WITH (publish = 'insert, update, delete')",
     );
-    let facts = control(&settings(&database), async |control| control.publication("p").await)
-        .unwrap()
-        .unwrap();
     let tables =
         [wanted(&database, "t", &["id", "x", "y"], &[]), wanted(&database, "u", &["id"], &[])];
-    let Err(SlotError::Publication { reason, statement, .. }) = facts.check(&tables, 150_000)
-    else {
-        panic!("{facts:?}");
+    let found = control(&settings(&database), async |control| {
+        control.check_publication("p", &tables).await
+    });
+    let Err(SourceError::Slot(SlotError::Publication { reason, statement, .. })) = found else {
+        panic!("{found:?}");
     };
     assert_eq!(
         reason,
@@ -184,6 +210,14 @@ fn a_publication_of_somebody_else_is_only_looked_at() {
          public.t; it leaves out y of public.t; it does not publish public.u"
     );
     assert_eq!(statement, "ALTER PUBLICATION \"p\" ADD TABLE \"public\".\"u\"");
+    let missing = control(&settings(&database), async |control| {
+        control.check_publication("q", &tables).await
+    });
+    let missing = explained(missing.unwrap_err(), Doing::Reading);
+    assert_eq!(missing.failure(), Definite::PublicationMissing.into());
+    database.psql(missing.fact("statement").unwrap());
+    control(&settings(&database), async |control| control.check_publication("q", &tables).await)
+        .unwrap();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use ol_chassis::shutdown::Shutdown;
 use ol_ingest::error::{Definite, Doing, Transient};
 use ol_ingest::source::postgres::replication::error::SlotError;
-use ol_ingest::source::postgres::replication::stream::ReplicationStream;
+use ol_ingest::source::postgres::replication::stream::{ReplicationStream, SystemIdentity};
 use ol_ingest::source::postgres::settings::Settings;
 use ol_testkit::{Database, PostgresServer};
 
@@ -29,6 +29,9 @@ fn the_server_says_who_it_is_and_what_it_allows() {
         database.psql("SELECT system_identifier FROM pg_control_system()")
     );
     assert_eq!((identity.timeline, identity.database.as_str()), (1, database.name()));
+    assert_eq!(identity.check(&identity.source()), Ok(()));
+    let later = SystemIdentity { timeline: 2, ..identity.clone() }.check(&identity.source());
+    assert_eq!(failure(later.unwrap_err(), Doing::Reading), Definite::TimelineChanged.into());
     let facts = control(&settings, async |control| control.server().await).unwrap();
     assert_eq!(facts.check(true), Ok(()));
     assert!(facts.position >= identity.position && facts.free_slots > 0, "{facts:?}");
@@ -95,11 +98,11 @@ fn a_slot_that_is_gone_and_one_of_somebody_else_are_named() {
     let (settings, name) = (settings(&database), slot(&database));
     let missing = open(&settings).start(&name, "p", 0).unwrap_err();
     assert_eq!(failure(missing, Doing::StartingStream), Definite::SlotMissing.into());
-    assert_eq!(control(&settings, async |control| control.slot(&name).await).unwrap(), None);
+    let usable =
+        || control(&settings, async |control| control.usable_slot(&name, database.name()).await);
+    assert_eq!(failure(usable().unwrap_err(), Doing::Reading), Definite::SlotMissing.into());
     database.psql(&format!("SELECT pg_create_logical_replication_slot('{name}', 'test_decoding')"));
-    let facts = control(&settings, async |control| control.slot(&name).await).unwrap().unwrap();
-    let foreign = facts.check(database.name()).unwrap_err();
-    assert_eq!(failure(foreign, Doing::Reading), Definite::SlotMoved.into());
+    assert_eq!(failure(usable().unwrap_err(), Doing::Reading), Definite::SlotMoved.into());
 }
 
 #[test]

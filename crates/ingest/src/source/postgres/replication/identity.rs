@@ -78,6 +78,17 @@ impl IdentityFacts {
         Err(SlotError::ReplicaIdentity { table: table(), reason })
     }
 
+    /// Whether an old row says by which key it is found.
+    fn check_key(&self, key: &[String]) -> Result<(), SlotError> {
+        match key.iter().find(|column| !self.columns.contains(column)) {
+            None => Ok(()),
+            Some(column) => Err(SlotError::ReplicaIdentity {
+                table: self.table.clone(),
+                reason: format!("the key column {column} is not part of it"),
+            }),
+        }
+    }
+
     /// Whether a partition has the identity of its root. The log is written by the partition's, but the stream says by the
     /// root's whether an old row is whole: where they differ, NULL would stand for values that are not known.
     fn check_like(&self, root: &Self) -> Result<(), SlotError> {
@@ -169,6 +180,7 @@ impl Control {
             let root = identities.iter().find(|facts| facts.oid == table.oid);
             for facts in identities.iter().filter(|facts| facts.root == table.oid) {
                 facts.check(&table.excluded)?;
+                facts.check_key(&table.key)?;
                 if let Some(root) = root {
                     facts.check_like(root)?;
                 }
@@ -219,6 +231,10 @@ mod tests {
         assert_eq!(facts(ReplicaIdentity::Index, &["b", "a"]).check_like(&key), Ok(()));
         assert!(full.check_like(&key).is_err() && key.check_like(&full).is_err());
         assert!(facts(ReplicaIdentity::Default, &["a"]).check_like(&key).is_err());
+        let named =
+            |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(key.check_key(&named(&["b"])), Ok(()));
+        assert!(key.check_key(&named(&["a", "c"])).is_err());
         let unlogged = IdentityFacts { logged: false, ..facts(ReplicaIdentity::Full, &[]) };
         let inherited = IdentityFacts { inherited: true, ..facts(ReplicaIdentity::Full, &[]) };
         for facts in [unlogged, inherited] {

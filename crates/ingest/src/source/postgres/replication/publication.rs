@@ -29,6 +29,8 @@ pub struct Wanted {
     pub name: String,
     /// The columns that are followed.
     pub columns: Vec<String>,
+    /// The columns by which rows are found in the lake; empty for a change log.
+    pub key: Vec<String>,
     /// The columns that must not leave the server.
     pub excluded: Vec<String>,
 }
@@ -280,6 +282,29 @@ impl Control {
             }
             done => Ok(done?),
         }
+    }
+
+    /// Whether a publication that somebody else keeps publishes every change of the tables, whole. Nothing is changed.
+    ///
+    /// # Errors
+    /// A table cannot be followed ([`Control::check_tables`]); the publication is missing or has gaps:
+    /// [`SlotError::Publication`] with the statement that cures it.
+    pub async fn check_publication(
+        &mut self,
+        name: &str,
+        tables: &[Wanted],
+    ) -> Result<PublicationFacts, SourceError> {
+        self.check_tables(tables).await?;
+        let Some(facts) = self.publication(name).await? else {
+            return Err(SlotError::Publication {
+                publication: name.to_owned(),
+                reason: "it does not exist".to_owned(),
+                statement: statements(name, None, tables, self.version).join("; "),
+            }
+            .into());
+        };
+        facts.check(tables, self.version)?;
+        Ok(facts)
     }
 
     /// Drops our publication; false when there was none.

@@ -8,6 +8,7 @@ fn wanted(name: &str, columns: &[&str], excluded: &[&str]) -> Wanted {
         namespace: "s".into(),
         name: name.into(),
         columns: owned(columns),
+        key: Vec::new(),
         excluded: owned(excluded),
     }
 }

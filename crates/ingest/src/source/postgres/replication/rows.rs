@@ -95,7 +95,8 @@ impl ChangeRows {
     /// columns with the mark. `lake` is the lake table's whole schema.
     ///
     /// # Errors
-    /// A key column is not read, or those of [`ChangeRows::new`].
+    /// A key column is not part of the replica identity, so that an old row does not say it
+    /// ([`RowError::Unknown`]); it is not read; or those of [`ChangeRows::new`].
     pub fn keys(
         readings: &[Reading],
         key: &[String],
@@ -107,6 +108,10 @@ impl ChangeRows {
         let batch = |error: arrow_schema::ArrowError| RowError::Batch(error.to_string());
         let mut read = Vec::with_capacity(key.len());
         for name in key {
+            let logged = relation.columns.iter().any(|column| column.name == *name && column.key);
+            if !logged {
+                return Err(RowError::Unknown { column: name.clone() });
+            }
             let reading = readings.iter().find(|reading| reading.name == *name);
             read.push(
                 reading

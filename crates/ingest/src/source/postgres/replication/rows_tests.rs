@@ -137,7 +137,8 @@ fn keys_of_deletes_carry_the_mark_where_there_is_one_and_must_be_known_and_fit()
     let keys = |soft, key: &[&str]| {
         let key: Vec<String> = key.iter().map(|name| (*name).to_owned()).collect();
         let schema = lake(metadata::merge(soft));
-        let relation = relation(&["note", "id", "day"]);
+        let mut relation = relation(&["note", "id", "day"]);
+        relation.columns.iter_mut().for_each(|column| column.key = key.contains(&column.name));
         ChangeRows::keys(&readings(), &key, &schema, run(), &relation, LIMIT).unwrap()
     };
     let names = |batch: &RecordBatch| {

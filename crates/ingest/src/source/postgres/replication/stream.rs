@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use bytes::{BufMut as _, BytesMut};
 use ol_chassis::shutdown::Shutdown;
 
+use super::error::SlotError;
 use super::message::{Message, MessageError};
 use crate::position::Position;
 use crate::source::postgres::error::SourceError;
@@ -50,6 +51,26 @@ pub struct SystemIdentity {
     pub position: u64,
     /// The database.
     pub database: String,
+}
+
+impl SystemIdentity {
+    /// The server, its history and the database in one word, to be recorded beside positions.
+    #[must_use]
+    pub fn source(&self) -> String {
+        format!("{}/{}/{}", self.system_identifier, self.timeline, self.database)
+    }
+
+    /// Whether positions that were recorded of `source` mean the same here.
+    ///
+    /// # Errors
+    /// [`SlotError::TimelineChanged`]: another server, the same one after a promotion or a restore, or another database.
+    pub fn check(&self, source: &str) -> Result<(), SlotError> {
+        let found = self.source();
+        if found == source {
+            return Ok(());
+        }
+        Err(SlotError::TimelineChanged { recorded: source.to_owned(), found })
+    }
 }
 
 /// A slot that has just been created.

@@ -30,8 +30,7 @@ impl Connection {
                 b'N' | b'S' => {}
                 b'E' => {
                     let error = parse_error(self.buffer.get(frame.body).unwrap_or_default());
-                    self.until_ready()?;
-                    return Err(WireError::Server(error));
+                    return Err(self.refused(error));
                 }
                 tag => return Err(unexpected(tag, "the start of a stream")),
             }

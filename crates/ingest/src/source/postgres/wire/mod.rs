@@ -142,8 +142,7 @@ impl Connection {
                 b'Z' => return Ok(first),
                 b'E' => {
                     let error = parse_error(body);
-                    self.until_ready()?;
-                    return Err(WireError::Server(error));
+                    return Err(self.refused(error));
                 }
                 b'D' | b'T' | b'C' | b'N' | b'S' => {}
                 tag => return Err(unexpected(tag, "a query")),
@@ -174,12 +173,28 @@ impl Connection {
                 b'H' | b'C' | b'N' | b'S' => {}
                 b'E' => {
                     let error = parse_error(body);
-                    self.until_ready()?;
-                    return Err(WireError::Server(error).into());
+                    return Err(self.refused(error).into());
                 }
                 b'Z' if complete => return Ok(()),
                 tag => return Err(unexpected(tag, "COPY").into()),
             }
+        }
+    }
+
+    /// What the server answered, once the connection is idle again, or gone: a fatal error ends it.
+    fn refused(&mut self, error: ServerError) -> WireError {
+        match self.until_ready() {
+            Err(failed @ (WireError::Stopped | WireError::Stalled(_) | WireError::Protocol(_))) => {
+                failed
+            }
+            Ok(())
+            | Err(
+                WireError::Io(_)
+                | WireError::Server(_)
+                | WireError::HostUnknown(_)
+                | WireError::Tls(_)
+                | WireError::Authentication(_),
+            ) => WireError::Server(error),
         }
     }
 
