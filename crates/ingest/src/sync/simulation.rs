@@ -361,9 +361,8 @@ fn lives_and_deaths_lose_and_double_nothing() {
     for round in 0..200 {
         let mut world = World::new(seed.wrapping_add(round));
         for _ in 0..25 {
-            if let Ok(()) | Err(Death) = world.live(false) {
-                world.check();
-            }
+            let (Ok(()) | Err(Death)) = world.live(false);
+            world.check();
             if world.random.one_in(4) {
                 world.meddle();
                 let moved = world.slot.clone();

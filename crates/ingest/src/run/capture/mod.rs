@@ -366,10 +366,8 @@ impl Run<'_> {
     /// A table whose copy failed for a transient reason is a reason to try again.
     fn first_transient(&mut self) -> Result<()> {
         for end in self.ends.values_mut() {
-            if end.failure.as_ref().is_some_and(Error::is_transient) {
-                if let Some(error) = end.failure.take() {
-                    return Err(error);
-                }
+            if let Some(error) = end.failure.take_if(|error| error.is_transient()) {
+                return Err(error);
             }
         }
         Ok(())

@@ -158,6 +158,10 @@ impl CapturePlan {
             name: self.relation.name.clone(),
             columns: self.readings.iter().map(|reading| reading.name.clone()).collect(),
             excluded: table.excluded_columns.clone(),
+            key: match self.shape {
+                Shape::Log => Vec::new(),
+                Shape::Merge { .. } => self.key.clone(),
+            },
         }
     }
 }

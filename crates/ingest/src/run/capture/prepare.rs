@@ -104,7 +104,7 @@ impl Preparation<'_> {
         let server = control.server().await.map_err(read)?;
         server.check(false).map_err(|error| read(error.into()))?;
         let (stream, identity) = self.identify().await?;
-        let source = source_text(&identity);
+        let source = identity.source();
         let catalog = Arc::new(control.catalog().await.map_err(read)?);
         let name = default_name(&self.unit.id);
         let mut failures = Vec::new();
@@ -128,18 +128,11 @@ impl Preparation<'_> {
                 state::memory(it.table.as_ref(), before.as_ref(), namespace, table)
             })
             .collect();
-        if let Some(recorded) = memories
-            .iter()
-            .filter_map(|memory| memory.source.as_ref())
-            .find(|recorded| **recorded != source)
-        {
-            let followed = memories.iter().any(|memory| memory.state.position.is_some());
-            if followed {
-                return Err(Error::new(Definite::TimelineChanged)
-                    .with("recorded", recorded)
-                    .with("found", &source)
-                    .with("unit", &self.unit.id));
-            }
+        let followed = memories.iter().filter(|memory| memory.state.position.is_some());
+        for recorded in followed.filter_map(|memory| memory.source.as_ref()) {
+            identity
+                .check(recorded)
+                .map_err(|error| read(error.into()).with("unit", &self.unit.id))?;
         }
         let facts = control.slot(&name).await.map_err(read)?;
         let slot = facts.as_ref().map(|facts| SlotState {
@@ -394,11 +387,6 @@ fn is_outdated(
     plan.shape != Shape::Log
         && is_followed
         && shape::judge(&remembered, &now, catalog, name) != shape::Verdict::Follow
-}
-
-/// The server, as it is remembered.
-fn source_text(identity: &SystemIdentity) -> String {
-    format!("{}/{}/{}", identity.system_identifier, identity.timeline, identity.database)
 }
 
 fn is_lost(facts: &SlotFacts) -> bool {

@@ -89,7 +89,7 @@ impl From<ol_lake::Error> for Refused {
 
 enum Sink {
     Log(DataWriter),
-    Merge(MergeWriter),
+    Merge(Box<MergeWriter>),
 }
 
 /// The decoders, for tuples of the form that the stream has announced.
@@ -398,7 +398,7 @@ impl TableWriter {
                         },
                         sidecar: Some(metadata::ODD.to_owned()),
                     };
-                    Sink::Merge(self.table.merge_writer(write, options, &run.run_id)?)
+                    Sink::Merge(Box::new(self.table.merge_writer(write, options, &run.run_id)?))
                 }
             });
         }

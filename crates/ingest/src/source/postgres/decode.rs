@@ -239,11 +239,10 @@ impl Decoder {
 
     /// What stands for the last value in a digest of its row, for a masked column; the value itself must not.
     pub(super) fn masked(&self) -> Option<&[u8]> {
-        match self {
-            Self::Hashed { scratch, .. } => Some(scratch.as_bytes()),
-            Self::Nulled { .. } => Some(&[]),
-            _ => None,
+        if let Self::Hashed { scratch, .. } = self {
+            return Some(scratch.as_bytes());
         }
+        matches!(self, Self::Nulled { .. }).then_some(&[])
     }
 
     /// Takes what was appended as an array, and begins anew.

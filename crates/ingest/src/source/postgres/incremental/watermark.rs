@@ -115,7 +115,7 @@ impl Watermarks {
             return;
         }
         if let Some(index) = self.pending.iter().rposition(|pair| pair.live.had_ended(around)) {
-            self.settled = self.pending.drain(..=index).last().map(|pair| pair.value);
+            self.settled = self.pending.drain(..=index).next_back().map(|pair| pair.value);
         }
         let Some(value) = highest else { return };
         let live = around.after.clone();

@@ -15,6 +15,9 @@ use crate::column::testing::arrow_schema;
 
 fn column(types: &Types, kind: &str, dimensions: i16) -> Column {
     Column {
+        number: 0,
+        has_missing_value: false,
+        has_default: false,
         name: "v".into(),
         type_oid: types.oid(kind).unwrap(),
         modifier: -1,
