@@ -258,12 +258,11 @@ impl World {
                     None => progress.committed(std::mem::take(&mut is_recorded).then_some(upto)),
                 },
                 4 => {
-                    if let Some(lsn) = progress.to_record() {
-                        if let Some(index) = (0..TABLES).find(|index| follows[*index]) {
-                            self.lake[index].recorded = Some((incarnation.clone(), lsn));
-                            self.die_sometimes()?;
-                            progress.recorded(lsn);
-                        }
+                    let anchor = (0..TABLES).find(|index| follows[*index]);
+                    if let (Some(lsn), Some(index)) = (progress.to_record(), anchor) {
+                        self.lake[index].recorded = Some((incarnation.clone(), lsn));
+                        self.die_sometimes()?;
+                        progress.recorded(lsn);
                     }
                     let acknowledged = progress.acknowledge();
                     if let Some((_, slot)) = &mut self.slot {

@@ -40,6 +40,7 @@ use crate::error::{Doing, Error, Result, Transient};
 use crate::metrics;
 use crate::policy::policy;
 use crate::report::TableReport;
+use crate::source::postgres::error::SourceError;
 use crate::source::postgres::replication::slot::Control;
 use crate::source::postgres::replication::stream::ReplicationStream;
 use crate::source::postgres::rows::BatchLimit;
@@ -306,15 +307,13 @@ impl Run<'_> {
         let (settings, shutdown) = (settings.clone(), job.context.shutdown.clone());
         let (name, confirmed) = (prepared.name, prepared.confirmed);
         let running = tokio::task::spawn_blocking(move || {
+            let starting = |error| SourceError::from(error).into_error(Doing::StartingStream);
             let streamed = ReplicationStream::open(&settings, shutdown)
                 .and_then(|mut stream| {
                     stream.start(&name, &name, confirmed)?;
                     Ok(stream)
                 })
-                .map_err(|error| {
-                    crate::source::postgres::error::SourceError::from(error)
-                        .into_error(Doing::Reading)
-                });
+                .map_err(starting);
             let ended = streamed.and_then(|stream| session.run(stream));
             (ended, session)
         });

@@ -338,7 +338,7 @@ impl Preparation<'_> {
             Ok((stream, identity))
         })
         .await
-        .map_err(read)
+        .map_err(|error| error.into_error(Doing::StartingStream))
     }
 
     /// Makes a slot and keeps its snapshot.
@@ -359,7 +359,7 @@ impl Preparation<'_> {
             Ok((stream, created))
         })
         .await
-        .map_err(read)?;
+        .map_err(|error: SourceError| error.into_error(Doing::CreatingSlot))?;
         let kept =
             Keeper::open_at(self.settings, &created.snapshot, created.consistent_point).await;
         blocking(move || {

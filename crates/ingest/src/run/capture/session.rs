@@ -32,6 +32,7 @@ use crate::failpoints;
 use crate::inventory::Unit;
 use crate::metrics;
 use crate::position::Position;
+use crate::source::postgres::error::SourceError;
 use crate::source::postgres::replication::message::{Message, RelationMessage};
 use crate::source::postgres::replication::stream::{Event, ReplicationStream};
 use crate::sync::Progress;
@@ -156,7 +157,7 @@ impl Session {
         let mut spoken = Instant::now();
         let mut recorded = Instant::now();
         loop {
-            match stream.next(WAIT).map_err(|error| error.into_error(Doing::Reading))? {
+            match stream.next(WAIT).map_err(|error| error.into_error(Doing::Streaming))? {
                 Event::Message(message) => self.take(&mut reading, &message)?,
                 Event::Keepalive { wal_end, reply_wanted } => {
                     if reading.transaction.is_none() {
@@ -193,10 +194,9 @@ impl Session {
                 self.acknowledge(&mut stream, &mut spoken)?;
             }
             if is_ending {
-                stream.finish().map_err(|error| {
-                    crate::source::postgres::error::SourceError::from(error)
-                        .into_error(Doing::Reading)
-                })?;
+                stream
+                    .finish()
+                    .map_err(|error| SourceError::from(error).into_error(Doing::Streaming))?;
                 return Ok(match (is_stopping, must_regroup) {
                     (true, _) => Ended::Stopped,
                     (false, true) => Ended::Regroup,
@@ -215,9 +215,7 @@ impl Session {
         let flushed = self.progress.acknowledge();
         failpoints::hit(failpoints::BEFORE_ACKNOWLEDGE);
         let told = stream.acknowledge(self.progress.position(), flushed);
-        told.map_err(|error| {
-            crate::source::postgres::error::SourceError::from(error).into_error(Doing::Reading)
-        })?;
+        told.map_err(|error| SourceError::from(error).into_error(Doing::Streaming))?;
         failpoints::hit(failpoints::ACKNOWLEDGED);
         *spoken = Instant::now();
         Ok(())
