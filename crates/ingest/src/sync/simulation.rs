@@ -351,10 +351,11 @@ impl World {
 
 #[test]
 fn lives_and_deaths_lose_and_double_nothing() {
-    let seed = match std::env::var("OL_SEED") {
-        Ok(text) => text.parse().expect("OL_SEED is a number"),
-        Err(_) => u64::from(std::process::id()) << 20,
-    };
+    let given = ol_chassis::config::variable("OL_SEED").expect("the environment is text");
+    let seed = given.map_or_else(
+        || u64::from(std::process::id()) << 20,
+        |text| text.parse().expect("OL_SEED is a number"),
+    );
     eprintln!("OL_SEED={seed}");
     let mut steps: BTreeMap<&'static str, u64> = BTreeMap::new();
     for round in 0..200 {
