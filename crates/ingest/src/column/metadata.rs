@@ -23,6 +23,7 @@ pub fn full_refresh() -> Vec<LakeColumn> {
         lake_type,
         required: false,
         doc: Some(doc.to_owned()),
+        was: None,
     };
     vec![
         column(POSITION, LakeType::String, "Position in the source at which the row was read"),
