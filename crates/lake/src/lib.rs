@@ -37,7 +37,10 @@ pub use maintain::Orphan;
 pub use merge::{Merge, MergeOptions, MergeWriter, OnDelete};
 pub use read::RowStream;
 pub use schema::evolve::SchemaChange;
-pub use schema::{LakeColumn, LakeSchema, LakeType, colliding_names, unreadable_name};
+pub use schema::{
+    LakeColumn, LakeSchema, LakeType, PartitionField, PartitionTransform, SortField,
+    colliding_names, unreadable_name,
+};
 pub use settings::{CATALOG_NAME, CatalogAddress, LakeSettings, WriteOptions};
 pub use table::{
     COMMIT_ID_KEY, LakeTable, POSITION_KEY, STATE_PREFIX, SnapshotInfo, TableDefinition, TableName,

@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use crate::error::{Error, ErrorKind, Result};
 use crate::merge::{MergeOptions, MergeWriter};
 use crate::schema::evolve::SchemaChange;
+use crate::schema::layout::{self, PartitionField, SortField};
 use crate::schema::{LakeSchema, map};
 use crate::settings::WriteOptions;
 use crate::write::DataWriter;
@@ -55,6 +56,10 @@ pub struct TableDefinition {
     pub schema: LakeSchema,
     /// What it holds; kept as the table property `comment`.
     pub comment: Option<String>,
+    /// What divides the table into partitions; nothing leaves it in one.
+    pub partition_by: Vec<PartitionField>,
+    /// How rows are sorted: those of each batch that is written, within each partition.
+    pub sort_by: Vec<SortField>,
     /// Table properties. They win over the defaults of this crate.
     pub properties: BTreeMap<String, String>,
 }
@@ -171,6 +176,41 @@ impl LakeTable {
     /// Its columns.
     pub fn schema(&self) -> &LakeSchema {
         &self.lake_schema
+    }
+
+    /// Whether the table is partitioned and sorted like this. A table keeps what it was created with.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SchemaConflict`] with both wishes named.
+    pub fn check_layout(
+        &self,
+        partition_by: &[PartitionField],
+        sort_by: &[SortField],
+    ) -> Result<()> {
+        let metadata = self.inner.metadata();
+        let schema = metadata.current_schema();
+        let partitions = layout::partition_of(schema, metadata.default_partition_spec());
+        let sort = layout::sort_of(schema, metadata.default_sort_order());
+        let differs = |what: &str, has: Option<String>, wanted: String| {
+            Error::new(ErrorKind::SchemaConflict)
+                .with("table", &self.name)
+                .with("layout", what)
+                .with("of the table", has.unwrap_or_else(|| "of another writer".to_owned()))
+                .with("wanted", wanted)
+                .with(
+                    "reason",
+                    "a table keeps the layout it was created with; load it under a new name",
+                )
+        };
+        if partitions.as_deref() != Some(partition_by) {
+            let has = partitions.as_deref().map(layout::listed);
+            return Err(differs("partitions", has, layout::listed(partition_by)));
+        }
+        if sort.as_deref() != Some(sort_by) {
+            let has = sort.as_deref().map(layout::listed);
+            return Err(differs("sort order", has, layout::listed(sort_by)));
+        }
+        Ok(())
     }
 
     /// Its properties.

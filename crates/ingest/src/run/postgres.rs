@@ -246,6 +246,8 @@ impl UnitJob {
                     name,
                     schema: schema.clone(),
                     comment: plan.relation.comment.clone(),
+                    partition_by: Vec::new(),
+                    sort_by: Vec::new(),
                     properties: BTreeMap::from([
                         ("ol.source-table".to_owned(), plan.relation.display()),
                         (

@@ -31,12 +31,6 @@ impl Added {
     pub(crate) fn data(file: &WrittenFile) -> Self {
         Self { data_file: file.data_file.clone(), spec_id: file.spec_id, sequence_number: None }
     }
-
-    /// A delete file about a data file of the same commit, which has the default spec.
-    pub(crate) fn deletes(file: &DataFile, table: &Table) -> Self {
-        let spec_id = table.metadata().default_partition_spec_id();
-        Self { data_file: file.clone(), spec_id, sequence_number: None }
-    }
 }
 
 /// Files that are alive in the base and not after the commit.

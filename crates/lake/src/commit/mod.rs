@@ -9,6 +9,8 @@ mod branch;
 mod change;
 pub(crate) mod edit;
 mod produce;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -492,17 +494,4 @@ fn jittered(pause: Duration) -> Duration {
     let random = uuid::Uuid::new_v4().as_u128() % 1000;
     let share = u32::try_from(random).unwrap_or(0);
     pause / 2 + pause * share / 2000
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_vary_within_their_bounds() {
-        for _ in 0..100 {
-            let pause = jittered(Duration::from_millis(100));
-            assert!((Duration::from_millis(50)..=Duration::from_millis(100)).contains(&pause));
-        }
-    }
 }

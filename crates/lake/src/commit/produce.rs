@@ -48,12 +48,6 @@ pub(crate) fn check(base: &Table, commit: &Commit) -> Result<()> {
             .with("format version", base.metadata().format_version())
             .with("reason", "only tables of format version 2 are written"));
     }
-    if !base.metadata().default_partition_spec().is_unpartitioned() {
-        return Err(Error::new(ErrorKind::SchemaConflict).with(
-            "reason",
-            "another writer partitioned the table, and files are written unpartitioned",
-        ));
-    }
     if commit.branch.as_deref() == Some(MAIN_BRANCH) {
         return Err(Error::new(ErrorKind::Unexpected)
             .with("branch", MAIN_BRANCH)

@@ -23,7 +23,11 @@ pub(crate) fn plan(on: &Base<'_>, merge: &Merge, written: &mut Vec<String>) -> R
     let inner = &merge.inner;
     let mut edit = Edit::new(SnapshotOperation::Append);
     edit.files.extend(inner.files.iter().map(Added::data));
-    edit.deletes.extend(inner.deletes.iter().map(|file| Added::deletes(file, base)));
+    edit.deletes.extend(inner.deletes.iter().map(|(file, spec_id)| Added {
+        data_file: file.clone(),
+        spec_id: *spec_id,
+        sequence_number: None,
+    }));
     let head = on.head.and_then(|head| base.metadata().snapshot_by_id(head));
     if inner.is_truncating {
         edit.removed = Removed::All;

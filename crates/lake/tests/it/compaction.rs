@@ -166,3 +166,21 @@ async fn merges_and_compactions_at_once_lose_nothing() {
     let table = lake.load(&name("t")).await.unwrap().unwrap();
     assert_eq!(table.current_snapshot().unwrap().records, 90);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_that_were_changed_are_left_out_and_the_others_committed() {
+    let place = Place::new();
+    let lake = place.open().await;
+    let stale = five_files(&lake).await;
+    let merge = delete(&stale, [4]).await;
+    lake.commit(&stale, Commit::merge(merge)).await.unwrap();
+    // Files so small that each one is a group: the two with deleted rows are due, and one of them has lost a row since.
+    let write = WriteOptions { target_file_bytes: 1, ..WriteOptions::default() };
+    let each = CompactOptions { write, delete_share: 0.0, small_file_bytes: 0, ..options() };
+    let compacted = lake.compact(&stale, &each).await.unwrap().unwrap();
+    assert_eq!(compacted.rows, 8);
+    let wanted: Vec<i64> = (0..50).filter(|id| ![3, 4, 14, 15].contains(id)).collect();
+    assert_eq!(identifiers(&lake, &name("t")).await, wanted);
+    let orphans = lake.orphans(&name("t"), std::time::Duration::ZERO, now()).await.unwrap();
+    assert_eq!(orphans, Vec::new());
+}

@@ -10,6 +10,7 @@ mod commits;
 mod compaction;
 mod evolution;
 mod failures;
+mod layout;
 mod leftovers;
 mod merge;
 mod model;

@@ -10,7 +10,8 @@ use arrow_array::{Array, ArrayRef, Int32Array, Int64Array, RecordBatch, StringAr
 use arrow_schema::DataType;
 use ol_lake::{
     Commit, CompactOptions, Lake, LakeColumn, LakeSchema, LakeTable, LakeType, MergeOptions,
-    MergeWriter, OnDelete, Operation, POSITION_KEY, WriteOptions,
+    MergeWriter, OnDelete, Operation, POSITION_KEY, PartitionField, PartitionTransform, SortField,
+    WriteOptions,
 };
 use serde_json::{Value, json};
 
@@ -296,7 +297,17 @@ async fn sequence(seed: u64, readers: &mut Readers) {
     let mut dice = Dice(seed, 0);
     let place = Place::new();
     let lake = place.open().await;
-    let mut table = lake.create(&definition("t", columns(false, false))).await.unwrap();
+    let mut wanted = definition("t", columns(false, false));
+    if seed % 2 == 1 {
+        // Rows move from one partition to another when they change.
+        let by = |transform, column: &str| PartitionField { transform, column: column.to_owned() };
+        wanted.partition_by = vec![
+            by(PartitionTransform::Identity, "kind"),
+            by(PartitionTransform::Bucket(2), "amount"),
+        ];
+        wanted.sort_by = vec![SortField { column: "note".to_owned(), descending: true }];
+    }
+    let mut table = lake.create(&wanted).await.unwrap();
     let mut model: BTreeMap<Key, Row> = BTreeMap::new();
     let settings = WriteOptions {
         target_file_bytes: 4 << 10,

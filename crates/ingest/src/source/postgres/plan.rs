@@ -57,6 +57,7 @@ impl TablePlan {
                 // Never required: a value that does not fit is NULL, and NOT NULL can be dropped at the source.
                 required: false,
                 doc: comment(&reading.name),
+                was: None,
             })
             .collect();
         columns.extend(match (&self.method, &self.mode) {
