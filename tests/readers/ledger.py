@@ -151,7 +151,7 @@ class Check:
         raw_table = table["raw_table"]
         opened = self.lake.opened(raw_table) if raw_table in self.present else None
         if opened is None or opened.current_snapshot() is None:
-            if self.arguments.complete or self.acknowledged:
+            if self.arguments.complete:
                 finding.faults.append("the table is not in the lake")
             return
         history = History(opened)

@@ -45,15 +45,19 @@ fn without(landing: Landing, more: &[&'static str]) -> Vec<&'static str> {
     left_out
 }
 
+/// What was answered is in the log, also after a crash of the server; one test is about commits that are not.
+const COMMITS: &str = "synchronous_commit=on";
+
 /// The server of these tests: its log holds nothing of other tests, which a slot would have to read.
 pub(super) fn server() -> &'static PostgresServer {
     static SERVER: OnceLock<PostgresServer> = OnceLock::new();
-    SERVER.get_or_init(PostgresServer::start)
+    SERVER.get_or_init(|| PostgresServer::start_with(&[COMMITS]))
 }
 
 /// A server that a test changes, stops or copies. It ends with the test binary.
 pub(super) fn own_server(settings: &[&str]) -> &'static PostgresServer {
-    Box::leak(Box::new(PostgresServer::start_with(settings)))
+    let settings: Vec<&str> = [COMMITS].iter().chain(settings).copied().collect();
+    Box::leak(Box::new(PostgresServer::start_with(&settings)))
 }
 
 /// A unit over a database, its lake, and what wrote the database.

@@ -43,7 +43,7 @@ fn a_server_that_is_down_is_transient() {
     ledger.run(10);
     server.stop(Stop::Fast);
     let finished = follow.tick(TRANSIENT);
-    crate::common::expect_told(&finished, &[&server.port().to_string()]);
+    crate::common::expect_told(&finished, &["127.0.0.1", &server.port().to_string()]);
     server.start_again();
     follow.tick(DONE);
     follow.expect_complete("when it is back");

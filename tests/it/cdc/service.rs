@@ -28,8 +28,9 @@ fn a_stream_stops_when_it_is_told_and_the_next_goes_on() {
 
 #[test]
 fn a_first_copy_that_is_stopped_is_gone_on_with() {
-    let (database, mut ledger) =
+    let (database, ledger) =
         super::common::new_ledger(super::common::server(), "cdcstopcopy", "stopped copy");
+    let mut ledger = ledger.without_alterations();
     ledger.bulk(50_000);
     let follow = super::common::Follow::ledger("cdcstopcopy", database, Landing::Log, &[])
         .judged_by(&[&ledger]);

@@ -141,6 +141,8 @@ pub struct Session {
 struct Reading {
     /// The place in `tables` of a relation; `None` for one that is not followed.
     places: HashMap<u32, Option<usize>>,
+    /// What was announced last, by relation: the server says it again after every TRUNCATE, ANALYZE and VACUUM.
+    announced: HashMap<u32, RelationMessage>,
     transaction: Option<Transaction>,
     bytes: u64,
     first: Option<Instant>,
@@ -370,6 +372,10 @@ impl Session {
 
     /// A relation looks like this from here on.
     fn announce(&mut self, reading: &mut Reading, message: &RelationMessage) -> Result<()> {
+        if reading.announced.get(&message.oid) == Some(message) {
+            return Ok(());
+        }
+        reading.announced.insert(message.oid, message.clone());
         let place = self.tables.iter().position(|followed| {
             followed.as_ref().is_some_and(|followed| {
                 let relation = &followed.writer.plan().relation;
