@@ -6,6 +6,9 @@
 
 use std::sync::Arc;
 
+use arrow_array::{Array as _, BooleanArray, RecordBatch};
+use arrow_schema::ArrowError;
+use arrow_select::filter::filter_record_batch;
 use futures::TryStreamExt as _;
 use ol_chassis::cli::Context;
 use ol_chassis::config::Platform;
@@ -14,6 +17,7 @@ use ol_lake::{Lake, LakeTable, TableName};
 
 use crate::cli::Selection;
 use crate::column::digest::TableDigest;
+use crate::column::metadata;
 use crate::config::Config;
 use crate::error::{Definite, Doing, Error, Transient};
 use crate::inventory::{SourceKind, SyncMode, Table, Unit};
@@ -94,7 +98,7 @@ impl Side {
         if self.context.shutdown.is_requested() {
             return Err(Error::new(Transient::Stopped));
         }
-        if table.sync_mode == SyncMode::FullRefreshAppend {
+        if matches!(table.sync_mode, SyncMode::FullRefreshAppend | SyncMode::IncrementalAppend) {
             return Err(Error::new(Definite::ModeUnsupported)
                 .with("sync_mode", table.sync_mode)
                 .with("reason", "an appended table holds every past state, so it equals none"));
@@ -141,12 +145,26 @@ impl Side {
 async fn of_lake(lake: &Lake, table: &LakeTable, names: &[String]) -> Result<TableDigest, Error> {
     let mut digest = TableDigest::new(names);
     let mut columns: Vec<&str> = names.iter().map(String::as_str).collect();
-    columns.push(crate::column::metadata::ODD);
+    columns.push(metadata::ODD);
+    if table.schema().column(metadata::DELETED_AT).is_some() {
+        columns.push(metadata::DELETED_AT);
+    }
     let mut batches = lake.scan(table, Some(&columns)).await?;
     while let Some(batch) = batches.try_next().await? {
-        digest.add(&batch).map_err(|error| {
+        present(&batch).and_then(|batch| digest.add(&batch)).map_err(|error| {
             Error::new(Definite::Defect).with("table", table.name()).because(error)
         })?;
     }
     Ok(digest)
+}
+
+/// The rows that are not marked as deleted.
+fn present(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    match batch.column_by_name(metadata::DELETED_AT) {
+        None => Ok(batch.clone()),
+        Some(mark) => {
+            let there = BooleanArray::from_iter((0..mark.len()).map(|row| Some(mark.is_null(row))));
+            filter_record_batch(batch, &there)
+        },
+    }
 }
