@@ -10,13 +10,16 @@
 //! rows' bytes, the same number of rows, and the same contract (so a changed type or a changed decoder loads again).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
 use ol_lake::schema::evolve::SchemaChange;
-use ol_lake::{Commit, DataWriter, Lake, LakeTable, Operation, ReplaceGuard, WrittenFile};
+use ol_lake::{
+    Commit, DataWriter, Lake, LakeTable, MergeOptions, MergeWriter, OnDelete, Operation,
+    ReplaceGuard, WrittenFile,
+};
 
-use crate::column::ColumnContract;
+use crate::column::{ColumnContract, metadata};
 use crate::failpoints;
 use crate::position::Position;
 
@@ -72,6 +75,32 @@ pub enum LoadMode {
     Overwrite,
     /// Add to what is there.
     Append,
+    /// Put in the place of the rows with the same key.
+    Merge(Merging),
+}
+
+/// How rows are merged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merging {
+    /// The columns that identify a row.
+    pub key: Vec<String>,
+    /// Whether a deleted row stays, marked.
+    pub soft: bool,
+    /// Whether all rows from before go; then the merge only makes keys unique.
+    pub replaces: bool,
+}
+
+impl Merging {
+    fn options(&self) -> MergeOptions {
+        MergeOptions {
+            key: self.key.clone(),
+            on_delete: match self.soft {
+                true => OnDelete::Mark { column: metadata::DELETED_AT.to_owned() },
+                false => OnDelete::Remove,
+            },
+            sidecar: Some(metadata::ODD.to_owned()),
+        }
+    }
 }
 
 /// The lake's side of a load: the table as it will be, and what it was read from last.
@@ -81,6 +110,8 @@ pub struct Target {
     table: LakeTable,
     change: SchemaChange,
     settings: TargetSettings,
+    /// The one writer of a merge, which all parts share.
+    merge: Mutex<Option<MergeWriter>>,
 }
 
 /// How a load is labelled and done.
@@ -176,13 +207,33 @@ impl Target {
         change: SchemaChange,
         settings: TargetSettings,
     ) -> Result<Self, ol_lake::Error> {
-        Ok(Self { table: base.after(&change)?, lake, base, change, settings })
+        let table = base.after(&change)?;
+        Ok(Self { table, lake, base, change, settings, merge: Mutex::default() })
     }
 
     /// Whether the load replaces what is there.
     #[must_use]
     pub fn replaces(&self) -> bool {
-        self.settings.mode == LoadMode::Overwrite
+        match &self.settings.mode {
+            LoadMode::Overwrite => true,
+            LoadMode::Append => false,
+            LoadMode::Merge(merging) => merging.replaces,
+        }
+    }
+
+    /// The columns that identify a row, when rows are merged.
+    #[must_use]
+    pub fn merge_key(&self) -> Option<&[String]> {
+        match &self.settings.mode {
+            LoadMode::Overwrite | LoadMode::Append => None,
+            LoadMode::Merge(merging) => Some(&merging.key),
+        }
+    }
+
+    /// Deletes what was written for a load that will not be committed. Blocks.
+    pub fn abandon(&self, parts: Vec<PartWriter>) {
+        drop(parts);
+        drop(self.merge.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// The lake.
@@ -223,29 +274,36 @@ impl Target {
         if let Some(loaded) = self.unchanged(&completion) {
             // Dropping a writer deletes what it wrote, which waits for its thread.
             run_blocking(move || {
-                drop(parts);
+                self.abandon(parts);
                 Ok(())
             })
             .await?;
             return Ok(loaded);
         }
         let target = Arc::clone(&self);
-        let files = run_blocking(move || target.finish(parts)).await?;
+        let (operation, files) = run_blocking(move || target.finish(parts)).await?;
         failpoints::hit(failpoints::FILES_COMPLETE);
-        let (count, bytes) = (files.len() as u64, files.iter().map(|file| file.bytes).sum());
+        let written = match &operation {
+            Operation::Merge(merge) => merge.files(),
+            Operation::Append | Operation::Overwrite | Operation::Rewrite(_) => &files,
+        };
+        let (count, bytes) = (written.len() as u64, written.iter().map(|file| file.bytes).sum());
+        let threshold =
+            ReplaceGuard::Threshold { keep_ratio: guard.keep_ratio, allow: guard.allow };
+        if let Operation::Merge(merge) = &operation
+            && merge.is_truncating()
+        {
+            let before = self.base.current_snapshot().map_or(0, |snapshot| snapshot.records);
+            threshold.check(before, merge.rows())?;
+        }
         let commit = Commit {
             branch: None,
-            operation: match self.settings.mode {
-                LoadMode::Overwrite => Operation::Overwrite,
-                LoadMode::Append => Operation::Append,
-            },
+            operation,
             files,
             state: self.state(&completion, position),
             guard: match self.settings.mode {
-                LoadMode::Overwrite => {
-                    ReplaceGuard::Threshold { keep_ratio: guard.keep_ratio, allow: guard.allow }
-                }
-                LoadMode::Append => ReplaceGuard::Off,
+                LoadMode::Overwrite => threshold,
+                LoadMode::Append | LoadMode::Merge(_) => ReplaceGuard::Off,
             },
             expected: self.expected(),
             schema_change: Some(self.change.clone()),
@@ -271,7 +329,7 @@ impl Target {
     fn finish(
         self: &Arc<Self>,
         parts: Vec<PartWriter>,
-    ) -> Result<Vec<WrittenFile>, ol_lake::Error> {
+    ) -> Result<(Operation, Vec<WrittenFile>), ol_lake::Error> {
         let mut files = Vec::new();
         let mut rest = self.part();
         for mut part in parts {
@@ -285,7 +343,41 @@ impl Target {
         if let Some(writer) = rest.writer.take() {
             files.extend(writer.finish()?);
         }
-        Ok(files)
+        let operation = match &self.settings.mode {
+            LoadMode::Overwrite => Operation::Overwrite,
+            LoadMode::Append => Operation::Append,
+            LoadMode::Merge(merging) => {
+                let begun = self.merge.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let writer = match begun {
+                    Some(writer) => writer,
+                    None => self.merge_writer(merging)?,
+                };
+                Operation::Merge(writer.finish()?)
+            }
+        };
+        Ok((operation, files))
+    }
+
+    fn merge_writer(&self, merging: &Merging) -> Result<MergeWriter, ol_lake::Error> {
+        let (write, prefix) = (self.lake.write_options(), &self.settings.run_id);
+        let mut writer = self.table.merge_writer(write, merging.options(), prefix)?;
+        if merging.replaces {
+            writer.truncate()?;
+        }
+        Ok(writer)
+    }
+
+    /// Hands rows to the merge, one part after the other.
+    fn merge(
+        &self,
+        merging: &Merging,
+        work: impl FnOnce(&mut MergeWriter) -> Result<(), ol_lake::Error>,
+    ) -> Result<(), ol_lake::Error> {
+        let mut writer = self.merge.lock().unwrap_or_else(PoisonError::into_inner);
+        if writer.is_none() {
+            *writer = Some(self.merge_writer(merging)?);
+        }
+        writer.as_mut().map_or(Ok(()), work)
     }
 
     /// What the table must still be at for the commit.
@@ -334,9 +426,11 @@ impl Target {
             return (nothing && !completion.must_commit)
                 .then(|| already(self.base.state().get(state::POSITION)));
         }
-        if self.settings.mode == LoadMode::Append {
+        // A load that begins anew has a state to leave, whatever the rows.
+        if self.settings.mode == LoadMode::Append || self.settings.fenced {
             return None;
         }
+        let merges = matches!(self.settings.mode, LoadMode::Merge(_));
         let totals = completion.totals;
         let is =
             |key: &str, value: &str| snapshot.state.get(key).is_some_and(|known| known == value);
@@ -345,7 +439,8 @@ impl Target {
             && is(state::CONTENT_ROWS, &totals.rows.to_string())
             && is(state::CONTENT_DIGEST, &format!("{:032x}", totals.digest))
             // Nobody has added rows to it or compacted some away since.
-            && snapshot.records == totals.rows;
+            && (merges || snapshot.records == totals.rows)
+            && completion.deletes == 0;
         same.then(|| already(snapshot.state.get(state::POSITION)))
     }
 }
@@ -379,10 +474,16 @@ impl PartWriter {
     /// # Errors
     /// The lake's.
     pub fn delete(&mut self, batch: RecordBatch) -> Result<(), ol_lake::Error> {
-        self.write(batch)
+        match &self.target.settings.mode {
+            LoadMode::Overwrite | LoadMode::Append => self.write(batch),
+            LoadMode::Merge(merging) => self.target.merge(merging, |writer| writer.delete(batch)),
+        }
     }
 
     fn put(&mut self, batch: RecordBatch) -> Result<(), ol_lake::Error> {
+        if let LoadMode::Merge(merging) = &self.target.settings.mode {
+            return self.target.merge(merging, |writer| writer.upsert(batch));
+        }
         if self.writer.is_none() {
             let target = &self.target;
             self.writer =

@@ -3,6 +3,7 @@
 mod cursor;
 mod hand_over;
 mod history;
+mod merged;
 mod race;
 mod sweep;
 mod xmin;

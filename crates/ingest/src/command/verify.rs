@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array as _, BooleanArray};
+use arrow_array::{Array as _, BooleanArray, RecordBatch};
 use arrow_schema::ArrowError;
 use arrow_select::filter::filter_record_batch;
 use futures::TryStreamExt as _;
@@ -99,7 +99,7 @@ impl Side {
         if self.context.shutdown.is_requested() {
             return Err(Error::new(Transient::Stopped));
         }
-        if table.sync_mode == SyncMode::FullRefreshAppend {
+        if matches!(table.sync_mode, SyncMode::FullRefreshAppend | SyncMode::IncrementalAppend) {
             return Err(Error::new(Definite::ModeUnsupported)
                 .with("sync_mode", table.sync_mode)
                 .with("reason", "an appended table holds every past state, so it equals none"));
@@ -159,24 +159,25 @@ async fn of_lake(lake: &Lake, table: &LakeTable, names: &[String]) -> Result<Tab
     let mut digest = TableDigest::new(names);
     let mut columns: Vec<&str> = names.iter().map(String::as_str).collect();
     columns.push(metadata::ODD);
-    let is_marked = table.schema().column(metadata::DELETED_AT).is_some();
-    if is_marked {
+    if table.schema().column(metadata::DELETED_AT).is_some() {
         columns.push(metadata::DELETED_AT);
     }
-    let fails =
-        |error: ArrowError| Error::new(Definite::Defect).with("table", table.name()).because(error);
     let mut batches = lake.scan(table, Some(&columns)).await?;
     while let Some(batch) = batches.try_next().await? {
-        let live = match batch.column_by_name(metadata::DELETED_AT) {
-            // A row that is only marked is no longer at the source.
-            Some(deleted) => {
-                let is_live: BooleanArray =
-                    (0..batch.num_rows()).map(|row| Some(deleted.is_null(row))).collect();
-                filter_record_batch(&batch, &is_live).map_err(fails)?
-            }
-            None => batch,
-        };
-        digest.add(&live).map_err(fails)?;
+        present(&batch).and_then(|batch| digest.add(&batch)).map_err(|error| {
+            Error::new(Definite::Defect).with("table", table.name()).because(error)
+        })?;
     }
     Ok(digest)
+}
+
+/// The rows that are not marked as deleted.
+fn present(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    match batch.column_by_name(metadata::DELETED_AT) {
+        None => Ok(batch.clone()),
+        Some(mark) => {
+            let there = BooleanArray::from_iter((0..mark.len()).map(|row| Some(mark.is_null(row))));
+            filter_record_batch(batch, &there)
+        }
+    }
 }

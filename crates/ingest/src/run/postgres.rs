@@ -125,6 +125,20 @@ pub async fn postgres_full_load(
     Ok(reports.into_values().collect())
 }
 
+/// How the rows of this run go in: as planned, but all rows of a merged table replace what is there, which costs less
+/// than looking for each. Rows that are marked as deleted would be lost by that, so there they are merged.
+fn mode(plan: &TablePlan, base: &LakeTable, step: Option<&Step>) -> LoadMode {
+    let has_rows = base.current_snapshot().is_some_and(|snapshot| snapshot.records > 0);
+    match (&plan.mode, step) {
+        (LoadMode::Merge(merging), Some(step))
+            if step.condition.is_none() && (step.is_other_mode || !(merging.soft && has_rows)) =>
+        {
+            plan::replacing(&plan.relation, &plan.key)
+        }
+        (mode, _) => mode.clone(),
+    }
+}
+
 fn done_report(table: &Table, done: &TableDone, seconds: f64) -> TableReport {
     TableReport {
         rows: if done.loaded.unchanged { 0 } else { done.totals.rows },
@@ -266,9 +280,14 @@ impl UnitJob {
         let contract =
             contract_digest(plan.readings.iter().map(|r| (r.name.as_str(), &r.contract)));
         let step = self.step(table, &plan, &base, keeper).await?;
-        let sweep = self.sweep(&plan, &base, step.as_ref());
+        let mode = mode(&plan, &base, step.as_ref());
+        let sweep = self.sweep(&plan, &mode, &base, step.as_ref());
+        let order = match &mode {
+            LoadMode::Merge(merging) if merging.replaces => table.cursor_field.clone(),
+            LoadMode::Overwrite | LoadMode::Append | LoadMode::Merge(_) => None,
+        };
         let settings = TargetSettings {
-            mode: plan.mode,
+            mode,
             mode_word: table.sync_mode.word(),
             contract,
             run_id: self.run_id.clone(),
@@ -287,7 +306,7 @@ impl UnitJob {
             target: Arc::new(target),
             guard,
             step,
-            order: None,
+            order,
             sweep,
         })
     }
@@ -334,6 +353,7 @@ impl UnitJob {
             relation: &plan.relation,
             parts,
             readings: &plan.readings,
+            mode: table.sync_mode.word(),
             cursor,
             lookback_seconds: self.context.config.incremental.lookback_seconds,
             from,
@@ -347,16 +367,25 @@ impl UnitJob {
     }
 
     /// The comparison of keys, when it is time to.
-    fn sweep(&self, plan: &TablePlan, base: &LakeTable, step: Option<&Step>) -> Option<Sweep> {
-        let step = step?;
-        let kind = match plan.mode {
-            LoadMode::Append => sweep::Kind::Log,
-            LoadMode::Overwrite => return None,
+    fn sweep(
+        &self,
+        plan: &TablePlan,
+        mode: &LoadMode,
+        base: &LakeTable,
+        step: Option<&Step>,
+    ) -> Option<Sweep> {
+        let kind = match mode {
+            LoadMode::Append if step.is_some() => sweep::Kind::Log,
+            LoadMode::Merge(merging) if merging.soft => sweep::Kind::Marked,
+            LoadMode::Merge(merging) if step.is_some() && !merging.replaces => sweep::Kind::Merged,
+            LoadMode::Overwrite | LoadMode::Append | LoadMode::Merge(_) => return None,
         };
         let now = self.extracted_at_microseconds / 1000;
         let hours = i64::try_from(self.context.config.incremental.sweep_hours).unwrap_or(i64::MAX);
+        // All rows that are read anew say what is gone, too, as far as the state is concerned.
         let is_due = step
-            .swept_at
+            .filter(|step| step.goes_on())
+            .and_then(|step| step.swept_at)
             .is_none_or(|last| now.saturating_sub(last) >= hours.saturating_mul(3_600_000));
         let has_rows = base.current_snapshot().is_some_and(|snapshot| snapshot.records > 0);
         (is_due && has_rows && !plan.key.is_empty()).then(|| Sweep {

@@ -124,6 +124,7 @@ impl CapturePlan {
                 lake_type: reading.contract.lake.clone(),
                 required: false,
                 doc: comment(&reading.name),
+                was: None,
             })
             .collect();
         columns.extend(match self.shape {

@@ -308,6 +308,8 @@ impl Preparation<'_> {
                         ("ol.source-table".to_owned(), it.plan.relation.display()),
                         ("ol.primary-key".to_owned(), serde_json::json!(it.plan.key).to_string()),
                     ]),
+                    partition_by: Vec::new(),
+                    sort_by: Vec::new(),
                 };
                 self.lake.create(&definition).await?
             }

@@ -18,13 +18,14 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use arrow_array::{Array as _, RecordBatch};
 use ol_chassis::shutdown::Shutdown;
 
 use super::catalog::Relation;
 use super::error::SourceError;
 use super::incremental::visibility::Recent;
 use super::incremental::{Step, sweep};
-use super::rows::{BatchLimit, RowReader};
+use super::rows::{BatchLimit, RowError, RowReader};
 use super::settings::Settings;
 use super::snapshot::{BlockRange, Keeper, Reader, Selection, selected_statement};
 use super::types::Reading;
@@ -191,7 +192,8 @@ pub async fn load_tables(
         let result = match state.failure.take() {
             Some(error) => {
                 // Dropping a part deletes its files, which waits for its encoder.
-                tokio::task::spawn_blocking(move || drop(parts));
+                let target = Arc::clone(&load.target);
+                tokio::task::spawn_blocking(move || target.abandon(parts));
                 Err(error)
             }
             None => {
@@ -229,6 +231,16 @@ async fn complete(
     }
     let target = Arc::clone(&load.target);
     target.complete(parts, completion, keeper.position, load.guard).await.map_err(SourceError::Lake)
+}
+
+/// A row without a whole key, or with a key that its column cannot hold, has no place in a merge.
+fn check_key(batch: &RecordBatch, key: Option<&[String]>) -> Result<(), SourceError> {
+    let has_null =
+        |name: &&String| batch.column_by_name(name).is_some_and(|column| column.null_count() > 0);
+    match key.unwrap_or_default().iter().find(has_null) {
+        Some(column) => Err(SourceError::Row(RowError::Value { column: column.clone() })),
+        None => Ok(()),
+    }
 }
 
 fn next(queue: &Mutex<VecDeque<Chunk>>) -> Option<Chunk> {
@@ -292,7 +304,7 @@ impl Worker {
         let names = load.readings.iter().map(|reading| reading.name.clone()).collect();
         let run = RunColumns { position: self.position.to_string(), ..self.loading.run.clone() };
         let assembler = Assembler::new(load.target.table().arrow_schema(), names, run)
-            .map_err(|error| super::rows::RowError::Batch(error.to_string()))?;
+            .map_err(|error| RowError::Batch(error.to_string()))?;
         let mut rows = RowReader::new(&load.readings, assembler, self.loading.batch)?;
         let mut highest = None;
         if let Some(step) = &load.step {
@@ -313,6 +325,7 @@ impl Worker {
         reader.copy_out(&statement, |body| {
             rows.consume(body, |batch, read| {
                 progress(table, read);
+                check_key(&batch, load.target.merge_key())?;
                 part.write(batch).map_err(SourceError::Lake)
             })
         })?;
@@ -320,6 +333,7 @@ impl Worker {
         let (last, totals) = rows.finish()?;
         if let Some((batch, read)) = last {
             progress(table, read);
+            check_key(&batch, load.target.merge_key())?;
             part.write(batch)?;
         }
         Ok(Part { writer: part, totals, recent, highest })

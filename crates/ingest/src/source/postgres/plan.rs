@@ -13,7 +13,7 @@ use crate::column::mask::Salt;
 use crate::column::{declared, foreign, metadata};
 use crate::error::{Definite, Error};
 use crate::inventory::{MetadataColumns, ReplicationMethod, SyncMode, Table, Unit};
-use crate::load::LoadMode;
+use crate::load::{LoadMode, Merging};
 
 /// How one table is read and where it lands.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +61,7 @@ impl TablePlan {
             })
             .collect();
         columns.extend(match (&self.method, &self.mode) {
+            (_, LoadMode::Merge(merging)) => metadata::merge(merging.soft),
             (Method::Full, LoadMode::Overwrite | LoadMode::Append) => metadata::full_refresh(),
             (Method::Xmin | Method::Cursor(_), LoadMode::Overwrite | LoadMode::Append) => {
                 metadata::log()
@@ -98,10 +99,10 @@ pub fn plan(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, 
 }
 
 fn decide(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, Error> {
-    let mode = mode(table)?;
     let (relation, readings) = read(unit, table, catalog)?;
     let method = method(unit, table, &relation, catalog)?;
     let key = key(table, &relation)?;
+    let mode = mode(table, &relation, &key)?;
     let metadata_columns = unit.metadata_columns;
     Ok(TablePlan { relation, readings, method, mode, metadata_columns, key })
 }
@@ -280,7 +281,7 @@ fn method(
 }
 
 /// What this version carries out, and what it says no to.
-fn mode(table: &Table) -> Result<LoadMode, Error> {
+fn mode(table: &Table, relation: &Relation, key: &[String]) -> Result<LoadMode, Error> {
     let unsupported = |key, value: &dyn std::fmt::Display| {
         Err(Error::new(Definite::ModeUnsupported).with(key, value))
     };
@@ -293,13 +294,26 @@ fn mode(table: &Table) -> Result<LoadMode, Error> {
     match table.sync_mode {
         SyncMode::FullRefreshOverwrite => Ok(LoadMode::Overwrite),
         SyncMode::FullRefreshAppend | SyncMode::IncrementalAppend => Ok(LoadMode::Append),
-        SyncMode::FullRefreshOverwriteDeduped
-        | SyncMode::FullRefreshUpdate
-        | SyncMode::FullRefreshSoftDelete
+        SyncMode::FullRefreshOverwriteDeduped => Ok(replacing(relation, key)),
+        SyncMode::FullRefreshUpdate
         | SyncMode::IncrementalDedupedHistory
-        | SyncMode::IncrementalUpdate
-        | SyncMode::IncrementalSoftDelete => unsupported("sync_mode", &table.sync_mode),
+        | SyncMode::IncrementalUpdate => Ok(merging(key, false)),
+        SyncMode::FullRefreshSoftDelete | SyncMode::IncrementalSoftDelete => Ok(merging(key, true)),
     }
+}
+
+fn merging(key: &[String], soft: bool) -> LoadMode {
+    LoadMode::Merge(Merging { key: key.to_vec(), soft, replaces: false })
+}
+
+/// How all rows of a table replace what is there, one a key: simply, where the source sees to it that keys are unique.
+#[must_use]
+pub fn replacing(relation: &Relation, key: &[String]) -> LoadMode {
+    let primary = &relation.primary_key;
+    if !primary.is_empty() && primary.iter().all(|column| key.contains(column)) {
+        return LoadMode::Overwrite;
+    }
+    LoadMode::Merge(Merging { key: key.to_vec(), soft: false, replaces: true })
 }
 
 /// Refuses names that some reader of the lake would confuse: Trino and DuckDB know no letter case, and the

@@ -73,6 +73,8 @@ pub struct Known {
     pub attributes: i16,
     /// How the columns were read.
     pub contract: String,
+    /// How the rows were written, in the inventory's word.
+    pub mode: String,
     /// The watermarks, with a cursor.
     pub watermarks: Option<Watermarks>,
     /// When keys were last compared, in milliseconds since 1970-01-01 UTC.
@@ -94,6 +96,7 @@ impl Known {
                 .collect::<Option<_>>()?,
             attributes: text(state::ATTRIBUTES)?.parse().ok()?,
             contract: text(keys::CONTRACT)?.to_owned(),
+            mode: text(keys::MODE)?.to_owned(),
             watermarks: match text(state::CURSOR) {
                 Some(json) => Some(serde_json::from_str(json).ok()?),
                 None => None,
@@ -126,6 +129,8 @@ pub struct Situation<'a> {
     pub parts: BTreeSet<u32>,
     /// How its columns are read.
     pub readings: &'a [Reading],
+    /// How its rows are written, in the inventory's word.
+    pub mode: &'static str,
     /// The column to narrow by, if any.
     pub cursor: Option<&'a Cursor>,
     /// Seconds to look back from a bound that is a moment.
@@ -147,6 +152,8 @@ pub struct Step {
     pub highest: Option<String>,
     /// Why all rows are read although rows of this table are known; for the log.
     pub again: Option<&'static str>,
+    /// Whether the rows that are there were written in another mode, so that nothing may stay of them.
+    pub is_other_mode: bool,
     /// When keys were last compared.
     pub swept_at: Option<i64>,
     moment: Moment,
@@ -173,6 +180,7 @@ pub fn decide(known: Option<Known>, now: &Situation<'_>) -> Result<Step, Error> 
     let label = now.cursor.map(Cursor::label);
     let again = known.as_ref().and_then(|known| useless(known, now));
     let swept_at = known.as_ref().map(|known| known.swept_at);
+    let is_other_mode = known.as_ref().is_some_and(|known| known.mode != now.mode);
     let usable = known.filter(|_| again.is_none());
     let watermarks = label.map(|label| {
         let kept = usable.as_ref().and_then(|known| known.watermarks.clone());
@@ -194,6 +202,7 @@ pub fn decide(known: Option<Known>, now: &Situation<'_>) -> Result<Step, Error> 
         mark: Recent::expression(&around.snapshot),
         highest: now.cursor.map(|cursor| cursor.highest_sql(now.relation, now.version)),
         again,
+        is_other_mode,
         swept_at,
         moment: now.moment.clone(),
         previous: usable.map(|known| known.horizon),
@@ -234,6 +243,9 @@ fn same_source(known: &Known, now: &Situation<'_>) -> Result<(), Error> {
 fn useless(known: &Known, now: &Situation<'_>) -> Option<&'static str> {
     if known.identity.timeline != now.moment.identity.timeline {
         return Some("the source is on another timeline since a promotion");
+    }
+    if known.mode != now.mode {
+        return Some("the table was written in another sync mode");
     }
     let columns = &now.relation.columns;
     let column = |name: &str| columns.iter().find(|column| column.name == name);
