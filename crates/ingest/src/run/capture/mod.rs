@@ -12,6 +12,7 @@
 //! border between transactions and is prepared anew; what the copied table missed is sent again from where it held
 //! the slot, and the others skip it by their positions.
 
+pub mod adopt;
 pub mod copy;
 pub mod plan;
 pub mod prepare;

@@ -128,7 +128,7 @@ impl Preparation<'_> {
                 state::memory(it.table.as_ref(), before.as_ref(), namespace, table)
             })
             .collect();
-        let followed = memories.iter().filter(|memory| memory.state.position.is_some());
+        let followed = memories.iter().filter(|memory| memory.state.incarnation.is_some());
         for recorded in followed.filter_map(|memory| memory.source.as_ref()) {
             identity
                 .check(recorded)

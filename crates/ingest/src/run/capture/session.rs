@@ -14,19 +14,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use arrow_array::{Array as _, BooleanArray, RecordBatch};
-use arrow_select::filter::filter_record_batch;
-use futures::TryStreamExt as _;
 use ol_chassis::shutdown::Shutdown;
-use ol_lake::{Lake, LakeTable};
+use ol_lake::Lake;
 use tokio::runtime::Handle;
 
-use super::plan::{CapturePlan, Shape};
-use super::shape::{self, Verdict};
+use super::adopt::{adopt, live_keys};
+use super::plan::Shape;
+use super::shape;
 use super::state::{self, Stamp};
 use super::watch::Watch;
-use super::writer::{self, At, Refused, TableWriter, Tally};
-use crate::column::metadata;
+use super::writer::{At, Refused, TableWriter, Tally};
 use crate::error::{Definite, Doing, Error, Failure, Result};
 use crate::failpoints;
 use crate::inventory::Unit;
@@ -501,72 +498,6 @@ impl Followed {
         self.writer.set_table(committed.table);
         Ok(Some((tally, committed.snapshot_id)))
     }
-}
-
-/// The keys of the rows that are not marked as deleted.
-async fn live_keys(lake: &Lake, table: &LakeTable, key: &[String]) -> Result<Vec<RecordBatch>> {
-    let mut columns: Vec<&str> = key.iter().map(String::as_str).collect();
-    columns.push(metadata::DELETED_AT);
-    let mut live = Vec::new();
-    let mut batches = lake.scan(table, Some(&columns)).await?;
-    while let Some(batch) = batches.try_next().await? {
-        let Some(deleted) = batch.column_by_name(metadata::DELETED_AT) else { continue };
-        let is_live: BooleanArray =
-            (0..batch.num_rows()).map(|row| Some(deleted.is_null(row))).collect();
-        let kept = filter_record_batch(&batch, &is_live).map_err(|error| {
-            Error::new(Definite::Defect).with("table", table.name()).because(error)
-        })?;
-        live.push(kept);
-    }
-    Ok(live)
-}
-
-/// Takes the form that the stream announces: compares it with the last one, changes the lake's columns.
-fn adopt(
-    runtime: &Handle,
-    lake: &Lake,
-    unit: &Unit,
-    watch: &mut Watch,
-    followed: &mut Followed,
-    message: &RelationMessage,
-) -> Result<(), Refused> {
-    let table = unit.tables.get(followed.index).ok_or_else(|| {
-        Refused::Failed(Error::new(Definite::Defect).with("reason", "a table without a unit"))
-    })?;
-    let columns = shape::columns(message);
-    let is_new = columns != followed.columns;
-    let catalog = if is_new {
-        runtime.block_on(watch.refresh_catalog()).map_err(Refused::Failed)?
-    } else {
-        watch.catalog()
-    };
-    if is_new {
-        let name = (message.namespace.as_str(), message.name.as_str());
-        match shape::judge(&followed.columns, &columns, &catalog, name) {
-            Verdict::Follow => {}
-            Verdict::Copy(reason) if followed.writer.plan().shape != Shape::Log => {
-                return Err(Refused::Copy(reason));
-            }
-            Verdict::Copy(reason) => {
-                let table = table.qualified_name();
-                tracing::warn!(table, reason, "the rows of the log so far stay as they are");
-            }
-        }
-    }
-    let plan = CapturePlan::of_stream(unit, table, &catalog, message).map_err(Refused::Failed)?;
-    let plan = runtime.block_on(plan.salted()).map_err(Refused::Failed)?;
-    let evolved = runtime.block_on(writer::evolve(lake, followed.writer.table(), &plan));
-    let (mut lake_table, change) = evolved.map_err(Refused::Failed)?;
-    for step in change.steps() {
-        tracing::info!(table = %table.raw_table, step, "the table's schema changes");
-    }
-    if is_new {
-        failpoints::hit(failpoints::SCHEMA_CHANGED);
-        let properties = shape::remembered(&columns);
-        lake_table = runtime.block_on(lake.set_properties(&lake_table, &properties))?;
-    }
-    followed.columns = columns;
-    followed.writer.announced(message, plan, lake_table)
 }
 
 /// Whether a failure is about the rows or columns of one table, so that the others can go on.
