@@ -192,7 +192,11 @@ impl Ledger {
     }
 
     fn step(&mut self) {
-        if self.first && self.alters && (self.next / WRITERS) % ALTER_EVERY == 0 && self.alter() {
+        if self.first
+            && self.alters
+            && (self.next / WRITERS).is_multiple_of(ALTER_EVERY)
+            && self.alter()
+        {
             return;
         }
         let first = self.first;
