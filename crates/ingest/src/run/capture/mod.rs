@@ -316,6 +316,8 @@ impl Run<'_> {
                 })
                 .map_err(starting);
             let ended = streamed.and_then(|stream| session.run(stream));
+            // Writers with files under way wait for their encoders when they go, which no asynchronous thread may.
+            session.tables.clear();
             (ended, session)
         });
         let (ended, session) = match running.await {
