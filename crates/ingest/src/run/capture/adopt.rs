@@ -64,8 +64,17 @@ pub fn adopt(
         let name = (message.namespace.as_str(), message.name.as_str());
         match shape::judge(&followed.columns, &columns, &catalog, name) {
             Verdict::Follow => {}
-            Verdict::Copy(reason) if followed.writer.plan().shape != Shape::Log => {
+            Verdict::Copy(reason)
+                if followed.writer.plan().shape == Shape::Merge { soft: false } =>
+            {
                 return Err(Refused::Copy(reason));
+            }
+            Verdict::Copy(reason) if followed.writer.plan().shape != Shape::Log => {
+                return Err(Refused::Failed(
+                    Error::new(Definite::ColumnChanged)
+                        .with("table", table.qualified_name())
+                        .with("reason", reason),
+                ));
             }
             Verdict::Copy(reason) => {
                 let table = table.qualified_name();

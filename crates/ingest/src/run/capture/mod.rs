@@ -152,9 +152,15 @@ impl Run<'_> {
 
     /// Sessions, until the goal or a failure of the whole.
     async fn attempt(&mut self, address: &SourceAddress) -> Result<()> {
-        let (_url, settings) = address.resolve().await?;
+        let (url, settings) = address.resolve().await?;
         let opened = Control::open(&settings).await;
-        let mut control = opened.map_err(|error| error.into_error(Doing::Connecting))?;
+        // The address is a fact of the failure; it shows no password.
+        let mut control = opened.map_err(|error| {
+            error
+                .into_error(Doing::Connecting)
+                .with("source", &url)
+                .with("variable", address.variable())
+        })?;
         prepare::lock(&mut control, &self.job().unit).await?;
         self.sessions(&settings, control).await
     }
@@ -277,7 +283,7 @@ impl Run<'_> {
             progress.hold(*index, copying.map_or(0, |running| running.began));
         }
         let goal = match (self.capture.until, copying.is_some()) {
-            (Until::CaughtUp, false) => Goal::Reach(prepared.end),
+            (Until::CaughtUp, false) => prepared.goal,
             (Until::CaughtUp, true) | (Until::Stopped, _) => Goal::Endless,
         };
         let watch = Watch::new(

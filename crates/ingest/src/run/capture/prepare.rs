@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ol_lake::{Lake, LakeTable, TableDefinition, TableName};
 
 use super::plan::{CapturePlan, Shape};
-use super::session::Followed;
+use super::session::{Followed, Goal};
 use super::shape;
 use super::state::{self, Memory, Stamp};
 use super::writer::{TableWriter, Writing};
@@ -16,12 +16,13 @@ use crate::position::Position;
 use crate::source::postgres::catalog::Catalog;
 use crate::source::postgres::error::SourceError;
 use crate::source::postgres::replication::error::SlotError;
-use crate::source::postgres::replication::publication::{Wanted, default_name};
+use crate::source::postgres::replication::publication::{PublicationFacts, Wanted, default_name};
 use crate::source::postgres::replication::slot::{Control, SlotFacts};
 use crate::source::postgres::replication::stream::{ReplicationStream, SystemIdentity};
 use crate::source::postgres::settings::Settings;
 use crate::source::postgres::snapshot::Keeper;
-use crate::sync::{Assessment, Incarnation, SlotState, Start, Trouble, assess};
+use crate::source::postgres::types::quote;
+use crate::sync::{Assessment, Incarnation, SlotState, Start, TableState, Trouble, assess};
 use ol_chassis::shutdown::Shutdown;
 
 /// What a session and its copies begin with.
@@ -44,8 +45,8 @@ pub struct Prepared {
     pub keeper: Option<Keeper>,
     /// Tables that cannot be followed, and why.
     pub failures: Vec<(usize, Error)>,
-    /// The end of the server's log.
-    pub end: u64,
+    /// What a bounded session has to reach.
+    pub goal: Goal,
 }
 
 /// A table to copy.
@@ -88,6 +89,16 @@ struct Candidate {
     plan: CapturePlan,
     wanted: Wanted,
     table: Option<LakeTable>,
+}
+
+impl Candidate {
+    /// Whether its lake table holds what a copy of the source cannot bring back.
+    fn keeps_history(&self) -> bool {
+        let is_held = self.table.as_ref().is_some_and(|table| {
+            table.state().get(ol_lake::POSITION_KEY).is_some_and(|position| !position.is_empty())
+        });
+        is_held && self.plan.shape != Shape::Merge { soft: false }
+    }
 }
 
 fn read(error: SourceError) -> Error {
@@ -139,7 +150,17 @@ impl Preparation<'_> {
             confirmed: facts.confirmed_flush_lsn.unwrap_or_default(),
             is_lost: is_lost(facts),
         });
-        let states: Vec<_> = memories.iter().map(|memory| memory.state.clone()).collect();
+        // What a table recorded for the unit counts, whatever became of the table.
+        let mut states: Vec<_> = memories.iter().map(|memory| memory.state.clone()).collect();
+        for (index, _) in &failures {
+            states.extend(self.state_of(*index).await?);
+        }
+        let is_followed =
+            |state: &TableState| state.position.is_some() && state.incarnation.is_some();
+        if states.iter().any(is_followed) {
+            unbroken(before.as_ref(), &name)
+                .map_err(|error| read(error.into()).with("unit", &self.unit.id))?;
+        }
         let wanted: Vec<Wanted> = candidates.iter().map(|it| it.wanted.clone()).collect();
         let assessment = assess(&states, slot);
         if let Assessment::Stop(trouble) = assessment {
@@ -183,7 +204,9 @@ impl Preparation<'_> {
             Assessment::GoOn { incarnation, recorded, starts } => {
                 let confirmed = slot.map_or(0, |slot| slot.confirmed);
                 let is_copied = |(start, it): (&Start, &Candidate)| {
-                    *start == Start::Copy && !self.copying.contains(&it.index)
+                    *start == Start::Copy
+                        && !self.copying.contains(&it.index)
+                        && !it.keeps_history()
                 };
                 let keeper =
                     if self.copying.is_empty() && starts.iter().zip(&candidates).any(is_copied) {
@@ -225,6 +248,13 @@ impl Preparation<'_> {
                         .with("table", it.plan.relation.display())
                         .with("since", Position::Lsn(since)),
                 )),
+                // The history of a log, and the rows that only a soft delete kept, would be gone without a word.
+                Start::Copy if it.keeps_history() => failures.push((
+                    it.index,
+                    Error::new(Definite::ChangesMissed)
+                        .with("table", it.plan.relation.display())
+                        .with("since", Position::Lsn(confirmed)),
+                )),
                 Start::Copy if self.copying.contains(&it.index) || keeper.is_none() => {}
                 Start::Copy => {
                     let index = it.index;
@@ -239,7 +269,11 @@ impl Preparation<'_> {
         if copies.is_empty() {
             keeper = None;
         }
-        let end = identity.position.max(server.position);
+        let goal = Goal::Reach {
+            written: identity.position.max(server.position),
+            inserted: server.inserted.max(identity.position),
+            patience: server.wal_writer_delay.saturating_mul(3),
+        };
         Ok(Prepared {
             control,
             catalog,
@@ -250,7 +284,7 @@ impl Preparation<'_> {
             copies,
             keeper,
             failures,
-            end,
+            goal,
         })
     }
 
@@ -332,6 +366,14 @@ impl Preparation<'_> {
         Ok(())
     }
 
+    /// What a table that cannot be followed now remembers.
+    async fn state_of(&self, index: usize) -> Result<Option<TableState>> {
+        let Some(table) = self.unit.tables.get(index) else { return Ok(None) };
+        let name = TableName::new(self.namespace.clone(), &table.raw_table);
+        let table = self.lake.load(&name).await?;
+        Ok(Some(state::memory(table.as_ref(), None, "", "").state))
+    }
+
     async fn identify(&self) -> Result<(ReplicationStream, SystemIdentity)> {
         let (settings, shutdown) = (self.settings.clone(), self.shutdown.clone());
         blocking(move || {
@@ -386,9 +428,24 @@ fn is_outdated(
     let relation = &plan.relation;
     let name = (relation.namespace.as_str(), relation.name.as_str());
     let now = shape::columns_of(relation, excluded);
-    plan.shape != Shape::Log
+    plan.shape == Shape::Merge { soft: false }
         && is_followed
         && shape::judge(&remembered, &now, catalog, name) != shape::Verdict::Follow
+}
+
+/// Whether the publication is as we left it, so that every change of its tables was sent. Repaired in silence, it would
+/// leave a gap: nobody knows since when.
+fn unbroken(facts: Option<&PublicationFacts>, name: &str) -> Result<(), SlotError> {
+    let broken = |reason: &str| {
+        Err(SlotError::Publication {
+            publication: name.to_owned(),
+            reason: format!("{reason}, so changes were not sent; reset the tables of the unit"),
+            statement: format!("DROP PUBLICATION IF EXISTS {}", quote(name)),
+        })
+    };
+    let Some(facts) = facts else { return broken("it was dropped") };
+    let is_whole = facts.inserts && facts.updates && facts.deletes && facts.truncates;
+    if is_whole { Ok(()) } else { broken("it no longer publishes every kind of change") }
 }
 
 fn is_lost(facts: &SlotFacts) -> bool {

@@ -55,10 +55,33 @@ pub struct Pace {
 /// Where the session is to end by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Goal {
-    /// When everything up to this place is durable.
-    Reach(u64),
+    /// When everything is durable that had been committed when the session was prepared.
+    ///
+    /// A commit is answered before its record is on the disk where `synchronous_commit` is off, and only what is on
+    /// the disk is sent. The server's writer brings such a record there within three times `wal_writer_delay`; other
+    /// records at the end of the log may stay in memory for as long as nobody commits. So the place of what was inserted is
+    /// waited for, but no longer than that.
+    Reach {
+        /// The end of the log as it was written.
+        written: u64,
+        /// The end of the log as it was inserted.
+        inserted: u64,
+        /// How long the writer may take.
+        patience: Duration,
+    },
     /// Never.
     Endless,
+}
+
+impl Goal {
+    fn is_reached(self, position: u64, elapsed: Duration) -> bool {
+        match self {
+            Self::Endless => false,
+            Self::Reach { written, inserted, patience } => {
+                position >= inserted || (position >= written && elapsed >= patience)
+            }
+        }
+    }
 }
 
 /// How it ended.
@@ -153,6 +176,7 @@ impl Session {
     /// The source's or the lake's, where they concern all tables.
     pub fn run(&mut self, mut stream: ReplicationStream) -> Result<Ended> {
         let mut reading = Reading::default();
+        let begun = Instant::now();
         let mut spoken = Instant::now();
         let mut recorded = Instant::now();
         loop {
@@ -175,8 +199,7 @@ impl Session {
                 continue;
             }
             let is_stopping = self.shutdown.is_requested();
-            let is_reached =
-                matches!(self.goal, Goal::Reach(target) if self.progress.position() >= target);
+            let is_reached = self.goal.is_reached(self.progress.position(), begun.elapsed());
             let must_regroup = reading.must_regroup || self.regroup.load(Ordering::Acquire);
             let is_ending = is_stopping || is_reached || must_regroup;
             let is_due = reading.bytes >= self.pace.commit_bytes
@@ -185,7 +208,10 @@ impl Session {
                 let upto = Position::Lsn(self.progress.position());
                 self.commit(&mut reading, upto)?;
                 self.acknowledge(&mut stream, &mut spoken)?;
-                continue;
+                // Under a steady writer there is always a next transaction: whoever is to end does it here.
+                if !is_ending {
+                    continue;
+                }
             }
             if is_ending || recorded.elapsed() >= self.pace.record {
                 self.record()?;

@@ -7,6 +7,8 @@
 //! Catalogs are read as JSON, because `pg_replication_slots` grew columns with versions 13, 14, 16 and 17, and a
 //! column that is not there is then just not known.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection, Row as _};
 
@@ -42,8 +44,12 @@ pub struct ServerFacts {
     pub may_replicate: bool,
     /// Slots that can still be made.
     pub free_slots: i64,
-    /// The end of the log.
+    /// The end of the log that is written.
     pub position: u64,
+    /// The end of the log with what is in memory only.
+    pub inserted: u64,
+    /// How often the server's writer brings answered commits to the disk.
+    pub wal_writer_delay: Duration,
 }
 
 /// A slot, as the server sees it.
@@ -80,7 +86,10 @@ SELECT pg_catalog.current_setting('wal_level') AS wal_level, pg_catalog.pg_is_in
        pg_catalog.current_setting('max_replication_slots')::int8
            - (SELECT count(*) FROM pg_catalog.pg_replication_slots) AS free_slots,
        (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
-             ELSE pg_catalog.pg_current_wal_lsn() END)::text AS position";
+             ELSE pg_catalog.pg_current_wal_lsn() END)::text AS position,
+       (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+             ELSE pg_catalog.pg_current_wal_insert_lsn() END)::text AS inserted,
+       (SELECT s.setting::int8 FROM pg_catalog.pg_settings s WHERE s.name = 'wal_writer_delay') AS delay_milliseconds";
 
 const SLOT: &str = "
 SELECT pg_catalog.to_jsonb(s)::text AS facts,
@@ -107,6 +116,10 @@ impl Control {
         let row = sqlx::query(SERVER).fetch_one(&mut self.connection).await?;
         let megabytes: Option<i64> = row.try_get("keep_megabytes")?;
         let position: String = row.try_get("position")?;
+        let inserted: String = row.try_get("inserted")?;
+        let delay: i64 = row.try_get("delay_milliseconds")?;
+        let place =
+            |text: &str| lsn(text).ok_or_else(|| SourceError::Protocol("a position".into()));
         Ok(ServerFacts {
             version: self.version,
             wal_level: row.try_get("wal_level")?,
@@ -116,7 +129,9 @@ impl Control {
                 .map(|megabytes| megabytes.saturating_mul(1 << 20)),
             may_replicate: row.try_get("may_replicate")?,
             free_slots: row.try_get("free_slots")?,
-            position: lsn(&position).ok_or_else(|| SourceError::Protocol("a position".into()))?,
+            position: place(&position)?,
+            inserted: place(&inserted)?,
+            wal_writer_delay: Duration::from_millis(u64::try_from(delay).unwrap_or(200)),
         })
     }
 
@@ -373,6 +388,8 @@ mod tests {
             may_replicate: true,
             free_slots: 0,
             position: 0,
+            inserted: 0,
+            wal_writer_delay: Duration::from_millis(200),
         };
         assert_eq!(able.check(false), Ok(()));
         assert!(able.check(true).is_err(), "no slot is free");
