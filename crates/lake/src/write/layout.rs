@@ -100,7 +100,7 @@ impl Layout {
 impl Partitions {
     fn split(&self, batch: &RecordBatch) -> Result<Vec<Part>> {
         let values = self.calculator.calculate(batch).map_err(conflict)?;
-        let keys = self.keys.convert_columns(&[values.clone()]).map_err(unexpected)?;
+        let keys = self.keys.convert_columns(std::slice::from_ref(&values)).map_err(unexpected)?;
         let mut parts: Vec<Part> = Vec::new();
         let mut known: HashMap<PartitionKey, usize> = HashMap::new();
         for (row, key) in (0_u32..).zip(keys.iter()) {

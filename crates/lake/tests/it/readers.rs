@@ -15,6 +15,7 @@ pub(crate) struct Readers {
 
 impl Readers {
     /// Starts `OL_PYTHON`, or the Python that the set-up script installs.
+    #[expect(clippy::disallowed_methods, reason = "where Python is, is not a setting of the crate")]
     pub(crate) fn start() -> Self {
         let home = std::env::var("HOME").unwrap_or_default();
         let python = std::env::var("OL_PYTHON")
