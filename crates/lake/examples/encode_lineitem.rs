@@ -52,6 +52,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 columns: columns.into_iter().map(|(n, t)| LakeColumn::optional(n, t)).collect(),
             },
             comment: None,
+            partition_by: Vec::new(),
+            sort_by: Vec::new(),
             properties: BTreeMap::new(),
         })
         .await?;

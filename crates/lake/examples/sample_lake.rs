@@ -95,6 +95,8 @@ async fn create(lake: &Lake, name: &str, columns: Vec<LakeColumn>) -> Result<Lak
         name: TableName::new(NAMESPACE, name),
         schema: LakeSchema { columns },
         comment: Some(format!("The table {name}")),
+        partition_by: Vec::new(),
+        sort_by: Vec::new(),
         properties: BTreeMap::new(),
     })
     .await

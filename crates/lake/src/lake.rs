@@ -14,7 +14,7 @@ use crate::catalog::sql::SqlCatalog;
 use crate::catalog::{Catalog, Inserted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::evolve::{self, SchemaChange};
-use crate::schema::{LakeSchema, map};
+use crate::schema::{LakeSchema, layout, map};
 use crate::settings::{LakeSettings, Warehouse, WriteOptions};
 use crate::storage::{self, LocalStorageFactory};
 use crate::table::{LakeTable, TableDefinition, TableName};
@@ -85,7 +85,8 @@ impl Lake {
         Ok(self.catalog.list(namespace).await?.into_iter().map(|(name, _location)| name).collect())
     }
 
-    /// Creates the table. If somebody else was faster, theirs is loaded: compare its schema by [`Lake::evolve`].
+    /// Creates the table. If somebody else was faster, theirs is loaded: compare its schema by [`Lake::evolve`] and its
+    /// layout by [`LakeTable::check_layout`].
     pub async fn create(&self, definition: &TableDefinition) -> Result<LakeTable> {
         let name = &definition.name;
         Box::pin(self.try_to_create(definition)).await.map_err(|error| error.with("table", name))
@@ -105,10 +106,13 @@ impl Lake {
         }
         properties.extend(definition.properties.clone());
         let location = self.warehouse.table_location(&name.namespace, &name.name);
+        let schema = map::to_iceberg(&definition.schema)?;
         let creation = TableCreation::builder()
             .name(name.name.clone())
             .location(location.clone())
-            .schema(map::to_iceberg(&definition.schema)?)
+            .partition_spec(layout::partition_spec(&schema, &definition.partition_by)?)
+            .sort_order(layout::sort_order(&schema, &definition.sort_by)?)
+            .schema(schema)
             .properties(properties)
             .format_version(FormatVersion::V2)
             .build();
@@ -210,6 +214,12 @@ impl Lake {
     pub(crate) fn name_of(table: &Table) -> TableName {
         let identifier = table.identifier();
         TableName::new(identifier.namespace().as_ref().join("."), identifier.name())
+    }
+
+    /// The same lake behind another catalog.
+    #[cfg(test)]
+    pub(crate) fn behind(&self, wrap: impl FnOnce(Arc<dyn Catalog>) -> Arc<dyn Catalog>) -> Self {
+        Self { catalog: wrap(Arc::clone(&self.catalog)), ..self.clone() }
     }
 
     pub(crate) fn catalog(&self) -> &dyn Catalog {

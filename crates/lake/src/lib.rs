@@ -14,6 +14,7 @@
 
 mod catalog;
 mod commit;
+mod compact;
 mod error;
 mod guard;
 mod lake;
@@ -28,6 +29,7 @@ mod table;
 mod write;
 
 pub use commit::{Commit, Committed, Operation};
+pub use compact::{CompactOptions, Rewrite};
 pub use error::{Error, ErrorKind, Result};
 pub use guard::ReplaceGuard;
 pub use lake::Lake;
@@ -35,7 +37,10 @@ pub use maintain::Orphan;
 pub use merge::{Merge, MergeOptions, MergeWriter, OnDelete};
 pub use read::RowStream;
 pub use schema::evolve::SchemaChange;
-pub use schema::{LakeColumn, LakeSchema, LakeType, colliding_names, unreadable_name};
+pub use schema::{
+    LakeColumn, LakeSchema, LakeType, PartitionField, PartitionTransform, SortField,
+    colliding_names, unreadable_name,
+};
 pub use settings::{CATALOG_NAME, CatalogAddress, LakeSettings, WriteOptions};
 pub use table::{
     COMMIT_ID_KEY, LakeTable, POSITION_KEY, STATE_PREFIX, SnapshotInfo, TableDefinition, TableName,

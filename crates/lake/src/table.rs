@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use crate::error::{Error, ErrorKind, Result};
 use crate::merge::{MergeOptions, MergeWriter};
 use crate::schema::evolve::SchemaChange;
+use crate::schema::layout::{self, PartitionField, SortField};
 use crate::schema::{LakeSchema, map};
 use crate::settings::WriteOptions;
 use crate::write::DataWriter;
@@ -55,6 +56,10 @@ pub struct TableDefinition {
     pub schema: LakeSchema,
     /// What it holds; kept as the table property `comment`.
     pub comment: Option<String>,
+    /// What divides the table into partitions; nothing leaves it in one.
+    pub partition_by: Vec<PartitionField>,
+    /// How rows are sorted: those of each batch that is written, within each partition.
+    pub sort_by: Vec<SortField>,
     /// Table properties. They win over the defaults of this crate.
     pub properties: BTreeMap<String, String>,
 }
@@ -173,6 +178,41 @@ impl LakeTable {
         &self.lake_schema
     }
 
+    /// Whether the table is partitioned and sorted like this. A table keeps what it was created with.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SchemaConflict`] with both wishes named.
+    pub fn check_layout(
+        &self,
+        partition_by: &[PartitionField],
+        sort_by: &[SortField],
+    ) -> Result<()> {
+        let metadata = self.inner.metadata();
+        let schema = metadata.current_schema();
+        let partitions = layout::partition_of(schema, metadata.default_partition_spec());
+        let sort = layout::sort_of(schema, metadata.default_sort_order());
+        let differs = |what: &str, has: Option<String>, wanted: String| {
+            Error::new(ErrorKind::SchemaConflict)
+                .with("table", &self.name)
+                .with("layout", what)
+                .with("of the table", has.unwrap_or_else(|| "of another writer".to_owned()))
+                .with("wanted", wanted)
+                .with(
+                    "reason",
+                    "a table keeps the layout it was created with; load it under a new name",
+                )
+        };
+        if partitions.as_deref() != Some(partition_by) {
+            let has = partitions.as_deref().map(layout::listed);
+            return Err(differs("partitions", has, layout::listed(partition_by)));
+        }
+        if sort.as_deref() != Some(sort_by) {
+            let has = sort.as_deref().map(layout::listed);
+            return Err(differs("sort order", has, layout::listed(sort_by)));
+        }
+        Ok(())
+    }
+
     /// Its properties.
     pub fn properties(&self) -> &BTreeMap<String, String> {
         &self.properties
@@ -199,6 +239,13 @@ impl LakeTable {
     /// Empty when no ancestor has a position, or when the one that had it was expired.
     pub fn state(&self) -> BTreeMap<String, String> {
         state_at(self.inner.metadata(), self.inner.metadata().current_snapshot_id())
+    }
+
+    /// The state of a branch, as [`LakeTable::state`] of its newest snapshot; `None` when there is no such branch.
+    pub fn branch_state(&self, branch: &str) -> Option<BTreeMap<String, String>> {
+        let metadata = self.inner.metadata();
+        let head = metadata.snapshot_for_ref(branch)?.snapshot_id();
+        Some(state_at(metadata, Some(head)))
     }
 
     /// Starts writing data files. They are invisible until [`crate::Lake::commit`] takes them in.
@@ -232,6 +279,14 @@ impl LakeTable {
 
     pub(crate) fn runtime(&self) -> &Handle {
         &self.runtime
+    }
+}
+
+/// The newest snapshot of a branch, or of the table itself.
+pub(crate) fn head(metadata: &TableMetadata, branch: Option<&str>) -> Option<i64> {
+    match branch {
+        Some(branch) => metadata.snapshot_for_ref(branch).map(|snapshot| snapshot.snapshot_id()),
+        None => metadata.current_snapshot_id(),
     }
 }
 

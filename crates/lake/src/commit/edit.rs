@@ -2,10 +2,22 @@
 
 use std::collections::{HashMap, HashSet};
 
-use iceberg::spec::{DataFile, ManifestFile, Operation as SnapshotOperation};
+use iceberg::spec::{DataFile, ManifestFile, Operation as SnapshotOperation, SchemaRef};
 use iceberg::table::Table;
+use tokio::runtime::Handle;
 
 use crate::write::WrittenFile;
+
+/// What a change is worked out on.
+#[derive(Clone, Copy)]
+pub(crate) struct Base<'a> {
+    pub(crate) table: &'a Table,
+    /// The snapshot the commit follows.
+    pub(crate) head: Option<i64>,
+    /// The schema the table has after the commit.
+    pub(crate) schema: &'a SchemaRef,
+    pub(crate) runtime: &'a Handle,
+}
 
 /// A file that becomes alive.
 pub(crate) struct Added {
@@ -18,12 +30,6 @@ pub(crate) struct Added {
 impl Added {
     pub(crate) fn data(file: &WrittenFile) -> Self {
         Self { data_file: file.data_file.clone(), spec_id: file.spec_id, sequence_number: None }
-    }
-
-    /// A delete file about a data file of the same commit, which has the default spec.
-    pub(crate) fn deletes(file: &DataFile, table: &Table) -> Self {
-        let spec_id = table.metadata().default_partition_spec_id();
-        Self { data_file: file.clone(), spec_id, sequence_number: None }
     }
 }
 

@@ -5,9 +5,12 @@
 //! commit is looked for in it (an answer may have been lost), before it is built anew on what is there now. What a
 //! lost try has written is deleted, unless the catalog did not say whether it was lost.
 
+mod branch;
 mod change;
 pub(crate) mod edit;
 mod produce;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -18,16 +21,17 @@ use iceberg::MetadataLocation;
 use iceberg::spec::Operation as SnapshotOperation;
 use iceberg::table::Table;
 
-use self::edit::{Added, Edit, Removed};
+use self::edit::{Added, Base, Edit, Removed};
 use self::produce::{Label, Staged};
 use crate::catalog::Swapped;
+use crate::compact::Rewrite;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::ReplaceGuard;
 use crate::lake::Lake;
 use crate::merge::{self, Merge};
 use crate::schema::evolve::SchemaChange;
 use crate::storage;
-use crate::table::{COMMIT_ID_KEY, LakeTable, POSITION_KEY, SnapshotInfo, state_at};
+use crate::table::{COMMIT_ID_KEY, LakeTable, POSITION_KEY, SnapshotInfo, head, state_at};
 use crate::write::WrittenFile;
 
 /// Tries of one commit, the first included.
@@ -44,6 +48,8 @@ pub enum Operation {
     Overwrite,
     /// Replaces the rows of the keys the merge touches. The files are those of the merge; [`Commit::files`] is empty.
     Merge(Merge),
+    /// Replaces files by others with the same rows. Made by [`Lake::compact`] alone.
+    Rewrite(Rewrite),
 }
 
 /// One change of a table.
@@ -60,6 +66,9 @@ pub struct Commit {
     /// An entry of [`LakeTable::state`] that the table must have at the moment of the commit, with its value; `None`
     /// demands that there is no such entry. Otherwise the commit fails as [`ErrorKind::StateMoved`].
     pub expected: Option<(String, Option<String>)>,
+    /// The branch the commit goes to; the table itself stays as it is. A branch that does not exist is made and starts
+    /// empty. State, guard and what is expected are then those of the branch. See [`crate::Lake::publish_branch`].
+    pub branch: Option<String>,
     /// A change of schema to make in the same step.
     pub schema_change: Option<SchemaChange>,
     /// Table properties to set in the same step.
@@ -75,6 +84,7 @@ impl Commit {
             state: BTreeMap::new(),
             guard: ReplaceGuard::Off,
             expected: None,
+            branch: None,
             schema_change: None,
             table_properties: BTreeMap::new(),
         }
@@ -87,14 +97,14 @@ impl Commit {
 
     fn added(&self) -> &[WrittenFile] {
         match &self.operation {
-            Operation::Append | Operation::Overwrite => &self.files,
+            Operation::Append | Operation::Overwrite | Operation::Rewrite(_) => &self.files,
             Operation::Merge(merge) => merge.files(),
         }
     }
 
     fn rows(&self) -> u64 {
         match &self.operation {
-            Operation::Append | Operation::Overwrite => {
+            Operation::Append | Operation::Overwrite | Operation::Rewrite(_) => {
                 self.files.iter().map(|file| file.rows).sum()
             }
             Operation::Merge(merge) => merge.rows(),
@@ -112,6 +122,7 @@ impl Commit {
                 self.files.iter().map(|file| file.path.clone()).collect()
             }
             Operation::Merge(merge) => merge.addresses(),
+            Operation::Rewrite(rewrite) => rewrite.addresses(),
         }
     }
 }
@@ -221,9 +232,11 @@ impl Lake {
                 }
                 check_retry(table, &base, commit)?;
             }
-            check_expected(&base, commit)?;
+            let head = head(base.metadata(), commit.branch.as_deref());
+            check_expected(&state_at(base.metadata(), head), commit.expected.as_ref())?;
             if matches!(commit.operation, Operation::Overwrite) {
-                let before = base.metadata().current_snapshot().map(SnapshotInfo::of);
+                let before = head.and_then(|head| base.metadata().snapshot_by_id(head));
+                let before = before.map(SnapshotInfo::of);
                 commit.guard.check(before.map_or(0, |snapshot| snapshot.records), commit.rows())?;
             }
             produce::check(&base, commit)?;
@@ -255,26 +268,31 @@ impl Lake {
 
     /// What the commit changes in the live files of `base`, and the files written to find out.
     async fn edit(&self, base: &Table, commit: &Commit) -> Result<(Edit, Vec<String>)> {
-        let merge = match &commit.operation {
-            Operation::Append | Operation::Overwrite => {
-                let mut edit = Edit::new(SnapshotOperation::Append);
-                if matches!(commit.operation, Operation::Overwrite) {
-                    edit.operation = SnapshotOperation::Overwrite;
-                    edit.removed = Removed::All;
-                }
-                edit.files.extend(commit.files.iter().map(Added::data));
+        let mut edit = Edit::new(SnapshotOperation::Append);
+        edit.files.extend(commit.files.iter().map(Added::data));
+        match &commit.operation {
+            Operation::Append => return Ok((edit, Vec::new())),
+            Operation::Overwrite => {
+                edit.operation = SnapshotOperation::Overwrite;
+                edit.removed = Removed::All;
                 return Ok((edit, Vec::new()));
             }
-            Operation::Merge(merge) => merge.clone(),
-        };
-        let schema = match &commit.schema_change {
-            Some(change) => Arc::clone(change.schema()),
-            None => base.current_schema_ref(),
-        };
-        let (table, runtime) = (base.clone(), self.runtime().clone());
+            Operation::Merge(_) | Operation::Rewrite(_) => {}
+        }
+        let (table, runtime, commit) = (base.clone(), self.runtime().clone(), commit.clone());
         let planned = tokio::task::spawn_blocking(move || {
+            let head = head(table.metadata(), commit.branch.as_deref());
+            let schema = match &commit.schema_change {
+                Some(change) => Arc::clone(change.schema()),
+                None => table.current_schema_ref(),
+            };
             let mut written = Vec::new();
-            let edit = merge::plan::plan(&table, &runtime, &schema, &merge, &mut written);
+            let base = Base { table: &table, head, schema: &schema, runtime: &runtime };
+            let edit = match &commit.operation {
+                Operation::Append | Operation::Overwrite => Ok(edit),
+                Operation::Merge(merge) => merge::plan::plan(&base, merge, &mut written),
+                Operation::Rewrite(rewrite) => rewrite.plan(&base),
+            };
             (edit, written)
         });
         let (edit, written) =
@@ -365,9 +383,11 @@ impl Lake {
 }
 
 /// Whether the table is where the commit expects it; asked of every base the commit is built on.
-fn check_expected(base: &Table, commit: &Commit) -> Result<()> {
-    let Some((key, expected)) = &commit.expected else { return Ok(()) };
-    let state = state_at(base.metadata(), base.metadata().current_snapshot_id());
+fn check_expected(
+    state: &BTreeMap<String, String>,
+    expected: Option<&(String, Option<String>)>,
+) -> Result<()> {
+    let Some((key, expected)) = expected else { return Ok(()) };
     let found = state.get(key);
     if found == expected.as_ref() {
         return Ok(());
@@ -391,10 +411,11 @@ fn check_retry(table: &LakeTable, base: &Table, commit: &Commit) -> Result<()> {
             .with("reason", "another commit changed the schema at the same time"));
     }
     // A merge says by `expected` what it may follow.
-    if matches!(commit.operation, Operation::Append | Operation::Merge(_)) {
+    if !matches!(commit.operation, Operation::Overwrite) {
         return Ok(());
     }
-    let theirs = base.metadata().current_snapshot().map(SnapshotInfo::of);
+    let theirs = head(base.metadata(), commit.branch.as_deref());
+    let theirs = theirs.and_then(|id| base.metadata().snapshot_by_id(id)).map(SnapshotInfo::of);
     let theirs = theirs.and_then(|snapshot| snapshot.state.get(POSITION_KEY).cloned());
     match (theirs, commit.state.get(POSITION_KEY)) {
         (Some(theirs), Some(ours)) if theirs > *ours => Err(Error::new(ErrorKind::StaleOverwrite)
@@ -441,17 +462,4 @@ fn jittered(pause: Duration) -> Duration {
     let random = uuid::Uuid::new_v4().as_u128() % 1000;
     let share = u32::try_from(random).unwrap_or(0);
     pause / 2 + pause * share / 2000
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_vary_within_their_bounds() {
-        for _ in 0..100 {
-            let pause = jittered(Duration::from_millis(100));
-            assert!((Duration::from_millis(50)..=Duration::from_millis(100)).contains(&pause));
-        }
-    }
 }

@@ -13,12 +13,12 @@ use iceberg::spec::{
 use iceberg::table::Table;
 use iceberg::{TableRequirement, TableUpdate};
 
-use super::Commit;
 use super::change::Change;
 use super::edit::{Added, Edit, Removed};
+use super::{Commit, Operation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::live;
-use crate::table::{COMMIT_ID_KEY, STATE_PREFIX};
+use crate::table::{COMMIT_ID_KEY, STATE_PREFIX, head, state_at};
 
 /// From this number of manifests on, small ones are gathered.
 const MANY_MANIFESTS: usize = 100;
@@ -48,11 +48,10 @@ pub(crate) fn check(base: &Table, commit: &Commit) -> Result<()> {
             .with("format version", base.metadata().format_version())
             .with("reason", "only tables of format version 2 are written"));
     }
-    if !base.metadata().default_partition_spec().is_unpartitioned() {
-        return Err(Error::new(ErrorKind::SchemaConflict).with(
-            "reason",
-            "another writer partitioned the table, and files are written unpartitioned",
-        ));
+    if commit.branch.as_deref() == Some(MAIN_BRANCH) {
+        return Err(Error::new(ErrorKind::Unexpected)
+            .with("branch", MAIN_BRANCH)
+            .with("reason", "the table itself is not named as a branch"));
     }
     if let Some(key) = commit.state.keys().find(|key| !key.starts_with(STATE_PREFIX)) {
         return Err(Error::new(ErrorKind::Unexpected)
@@ -95,6 +94,8 @@ struct Producer<'a> {
     file_io: &'a FileIO,
     commit: &'a Commit,
     label: &'a Label<'a>,
+    /// The snapshot this one follows.
+    head: Option<i64>,
     snapshot_id: i64,
     written: Vec<String>,
     manifests: Vec<ManifestFile>,
@@ -113,6 +114,7 @@ impl<'a> Producer<'a> {
             file_io: base.file_io(),
             commit,
             label,
+            head: head(base.metadata(), commit.branch.as_deref()),
             snapshot_id: new_snapshot_id(base),
             written,
             manifests: Vec::new(),
@@ -125,7 +127,7 @@ impl<'a> Producer<'a> {
         self.add(ManifestContentType::Deletes, &edit.deletes).await?;
         fail::fail_point!("lake.commit.manifest_written");
         let metadata = self.base.metadata();
-        let parent = metadata.current_snapshot_id();
+        let parent = self.head;
         let before = match edit.manifests {
             Some(manifests) => manifests,
             None => live::manifests(self.base, parent).await?,
@@ -285,13 +287,22 @@ impl<'a> Producer<'a> {
     }
 
     fn summary(&self, operation: SnapshotOperation) -> Summary {
-        let before = self.base.metadata().current_snapshot();
+        let metadata = self.base.metadata();
+        let before = self.head.and_then(|head| metadata.snapshot_by_id(head));
         let mut properties = self.change.counts(before.map(|snapshot| snapshot.summary()));
         properties.insert("engine-name".to_owned(), "ol-flows".to_owned());
+        if matches!(self.commit.operation, Operation::Rewrite(_)) {
+            // The rows are where they were, and so is the table.
+            properties.extend(state_at(metadata, self.head));
+        }
         let state = self.commit.state.iter().map(|(key, value)| (key.clone(), value.clone()));
         properties.extend(state);
         properties.insert(COMMIT_ID_KEY.to_owned(), self.label.commit_id.to_owned());
         Summary { operation, additional_properties: properties }
+    }
+
+    fn branch(&self) -> &str {
+        self.commit.branch.as_deref().unwrap_or(MAIN_BRANCH)
     }
 
     fn updates(&self, snapshot: Snapshot) -> Vec<TableUpdate> {
@@ -300,7 +311,7 @@ impl<'a> Producer<'a> {
         let retention = SnapshotRetention::branch(None, None, None);
         updates.push(TableUpdate::AddSnapshot { snapshot });
         updates.push(TableUpdate::SetSnapshotRef {
-            ref_name: MAIN_BRANCH.to_owned(),
+            ref_name: self.branch().to_owned(),
             reference: SnapshotReference::new(self.snapshot_id, retention),
         });
         if !self.commit.table_properties.is_empty() {
@@ -319,8 +330,8 @@ impl<'a> Producer<'a> {
         requirements.push(TableRequirement::UuidMatch { uuid: metadata.uuid() });
         // On a table without a snapshot this requires that there still is none.
         requirements.push(TableRequirement::RefSnapshotIdMatch {
-            r#ref: MAIN_BRANCH.to_owned(),
-            snapshot_id: metadata.current_snapshot_id(),
+            r#ref: self.branch().to_owned(),
+            snapshot_id: self.head,
         });
         requirements
     }

@@ -130,11 +130,10 @@ impl Live {
                 if let Some(file) = by_path.get(path)
                     && applies(delete, file)
                 {
-                    match found.get_mut(path) {
-                        Some(rows) => drop(rows.insert(position)),
-                        None => {
-                            drop(found.insert(path.to_owned(), RoaringTreemap::from([position])))
-                        }
+                    if let Some(rows) = found.get_mut(path) {
+                        rows.insert(position);
+                    } else {
+                        found.insert(path.to_owned(), RoaringTreemap::from([position]));
                     }
                 }
             })?;

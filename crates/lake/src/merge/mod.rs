@@ -91,8 +91,8 @@ pub struct Merge {
 
 struct Inner {
     files: Vec<WrittenFile>,
-    /// Delete files about superseded rows of `files`.
-    deletes: Vec<DataFile>,
+    /// Delete files about superseded rows of `files`, with their partition specs.
+    deletes: Vec<(DataFile, i32)>,
     /// Rows of `files` that are not superseded.
     rows: u64,
     columns: KeyColumns,
@@ -134,7 +134,8 @@ impl Merge {
     /// Addresses of everything it has written.
     pub(crate) fn addresses(&self) -> Vec<String> {
         let data = self.inner.files.iter().map(|file| file.path.clone());
-        data.chain(self.inner.deletes.iter().map(|file| file.file_path().to_owned())).collect()
+        data.chain(self.inner.deletes.iter().map(|(file, _spec)| file.file_path().to_owned()))
+            .collect()
     }
 }
 

@@ -1,46 +1,37 @@
 //! What a merge changes on one base: worked out anew for every base it is built on.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
-use futures::StreamExt;
-use iceberg::arrow::schema_to_arrow_schema;
-use iceberg::spec::{Operation as SnapshotOperation, SchemaRef};
+use iceberg::spec::Operation as SnapshotOperation;
 use iceberg::table::Table;
 use roaring::RoaringTreemap;
-use tokio::runtime::Handle;
 
 use super::Merge;
 use super::locate::{Found, Touched, locate};
-use crate::commit::edit::{Added, Edit, Removed};
+use crate::commit::edit::{Added, Base, Edit, Removed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::live::rows::{RowsFile, Wanted};
 use crate::live::{Live, LiveFile, deletes};
+use crate::table::SnapshotInfo;
+use crate::write::WrittenFile;
 use crate::write::encode::Encoder;
-use crate::write::{Output, WrittenFile};
 
 /// Works out the change, writing delete files and rewritten data files. Blocks.
 ///
-/// `schema` is the schema the table has after the commit. Addresses of what is written go to `written`, also on
-/// failure.
-pub(crate) fn plan(
-    base: &Table,
-    runtime: &Handle,
-    schema: &SchemaRef,
-    merge: &Merge,
-    written: &mut Vec<String>,
-) -> Result<Edit> {
+/// Addresses of what is written go to `written`, also on failure.
+pub(crate) fn plan(on: &Base<'_>, merge: &Merge, written: &mut Vec<String>) -> Result<Edit> {
+    let (base, runtime) = (on.table, on.runtime);
     let inner = &merge.inner;
     let mut edit = Edit::new(SnapshotOperation::Append);
     edit.files.extend(inner.files.iter().map(Added::data));
-    edit.deletes.extend(inner.deletes.iter().map(|file| Added::deletes(file, base)));
-    let current = base.metadata().current_snapshot_id();
+    edit.deletes.extend(inner.deletes.iter().map(|(file, spec_id)| Added {
+        data_file: file.clone(),
+        spec_id: *spec_id,
+        sequence_number: None,
+    }));
+    let head = on.head.and_then(|head| base.metadata().snapshot_by_id(head));
     if inner.is_truncating {
         edit.removed = Removed::All;
-        let is_empty = base
-            .metadata()
-            .current_snapshot()
-            .is_none_or(|snapshot| crate::table::SnapshotInfo::of(snapshot).files == 0);
+        let is_empty = head.is_none_or(|snapshot| SnapshotInfo::of(snapshot).files == 0);
         edit.operation = match (is_empty && edit.deletes.is_empty(), edit.files.is_empty()) {
             (true, _any) => SnapshotOperation::Append,
             (false, true) => SnapshotOperation::Delete,
@@ -48,8 +39,8 @@ pub(crate) fn plan(
         };
         return Ok(edit);
     }
-    check_completed(base, inner.completed_at)?;
-    let live = runtime.block_on(Live::of(base, current))?;
+    check_completed(on, inner.completed_at)?;
+    let live = runtime.block_on(Live::of(base, on.head))?;
     let touched = Touched { columns: &inner.columns, keys: &inner.keys, ranges: &inner.ranges };
     let found = locate(base, runtime, &live, &touched)?;
     let mut removed: HashMap<usize, HashSet<String>> = HashMap::new();
@@ -95,7 +86,7 @@ pub(crate) fn plan(
         });
     }
     live.idle_deletes().for_each(&mut remove);
-    for file in rewrite(base, runtime, schema, merge, &live, &small, written)? {
+    for file in rewrite(on, merge, &live, &small, written)? {
         edit.files.push(Added::data(&file));
     }
     let removes = !removed.is_empty() || !edit.deletes.is_empty();
@@ -110,10 +101,10 @@ pub(crate) fn plan(
 }
 
 /// Rows completed from the table cannot be completed again, so nothing may have changed them since.
-fn check_completed(base: &Table, completed_at: Option<i64>) -> Result<()> {
+fn check_completed(on: &Base<'_>, completed_at: Option<i64>) -> Result<()> {
     let Some(completed_at) = completed_at else { return Ok(()) };
-    let metadata = base.metadata();
-    let mut next = metadata.current_snapshot_id();
+    let metadata = on.table.metadata();
+    let mut next = on.head;
     while let Some(snapshot) = next.and_then(|id| metadata.snapshot_by_id(id)) {
         if snapshot.snapshot_id() == completed_at {
             return Ok(());
@@ -129,9 +120,7 @@ fn check_completed(base: &Table, completed_at: Option<i64>) -> Result<()> {
 
 /// Writes what is left of small files into new ones.
 fn rewrite(
-    base: &Table,
-    runtime: &Handle,
-    schema: &SchemaRef,
+    on: &Base<'_>,
     merge: &Merge,
     live: &Live,
     small: &[Found],
@@ -140,20 +129,13 @@ fn rewrite(
     if small.is_empty() {
         return Ok(Vec::new());
     }
-    let arrow = schema_to_arrow_schema(schema)
-        .map_err(|error| Error::from_iceberg(ErrorKind::Unexpected, error))?;
-    let arrow = Arc::new(arrow);
-    let output = Output::new(base, runtime, &merge.inner.prefix);
-    let mut encoder = Encoder::new(Arc::clone(&arrow), schema, &merge.inner.write, output)?;
+    let inner = &merge.inner;
+    let mut encoder = Encoder::of(on.table, on.schema, on.runtime, &inner.write, &inner.prefix)?;
     let mut copy = || -> Result<()> {
         for found in small {
             let Some(file) = live.files.get(found.file) else { continue };
             let gone: RoaringTreemap = &found.rows | &found.deleted;
-            let opened = runtime.block_on(RowsFile::open_live(base.file_io(), &file.data_file))?;
-            let mut batches = runtime.block_on(opened.read(&arrow, Wanted::Except(&gone)))?;
-            while let Some(batch) = runtime.block_on(batches.next()) {
-                encoder.write(&batch?, None)?;
-            }
+            encoder.copy(on.table, on.runtime, &file.data_file, &gone)?;
         }
         Ok(())
     };

@@ -10,10 +10,13 @@ const MOST_RANGES: usize = 4096;
 /// Longer values are shortened, the upper end upwards.
 const LONGEST_BYTES: usize = 64;
 
+/// A range with both ends.
+type Range = (Arc<[u8]>, Arc<[u8]>);
+
 /// Values touched in one column, as ranges with both ends included.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ranges {
-    ranges: Vec<(Arc<[u8]>, Arc<[u8]>)>,
+    ranges: Vec<Range>,
 }
 
 impl Ranges {
@@ -34,7 +37,7 @@ impl Ranges {
     /// Sorts, joins what overlaps, and joins the nearest neighbours until few enough are left.
     pub(crate) fn settle(&mut self) {
         self.ranges.sort_unstable();
-        let mut joined: Vec<(Arc<[u8]>, Arc<[u8]>)> = Vec::new();
+        let mut joined: Vec<Range> = Vec::new();
         for (lower, upper) in self.ranges.drain(..) {
             match joined.last_mut() {
                 Some(last) if lower <= last.1 => {
@@ -71,7 +74,7 @@ fn above(mut start: Vec<u8>) -> Vec<u8> {
 }
 
 /// Keeps the largest gaps between sorted ranges and joins the others.
-fn coarser(ranges: Vec<(Arc<[u8]>, Arc<[u8]>)>) -> Vec<(Arc<[u8]>, Arc<[u8]>)> {
+fn coarser(ranges: Vec<Range>) -> Vec<Range> {
     let mut gaps: Vec<(u128, usize)> = ranges
         .windows(2)
         .zip(1..)
@@ -85,7 +88,7 @@ fn coarser(ranges: Vec<(Arc<[u8]>, Arc<[u8]>)>) -> Vec<(Arc<[u8]>, Arc<[u8]>)> {
     let mut starts: Vec<usize> = gaps.into_iter().map(|(_gap, index)| index).collect();
     starts.sort_unstable();
     let mut starts = starts.into_iter().peekable();
-    let mut joined: Vec<(Arc<[u8]>, Arc<[u8]>)> = Vec::with_capacity(MOST_RANGES);
+    let mut joined: Vec<Range> = Vec::with_capacity(MOST_RANGES);
     for (index, (lower, upper)) in ranges.into_iter().enumerate() {
         let is_start = starts.next_if_eq(&index).is_some();
         match joined.last_mut() {

@@ -9,6 +9,7 @@ use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, new_null_array};
 use arrow_schema::SchemaRef;
 use arrow_select::filter::filter_record_batch;
 use futures::StreamExt;
+use iceberg::spec::DataFile;
 use roaring::RoaringTreemap;
 
 use super::key::{KeyColumns, KeyHash, KeyHasher, KeyMap, KeyRanges, Taken};
@@ -20,12 +21,15 @@ use crate::live::rows::{RowsFile, Wanted};
 use crate::live::{Live, deletes};
 use crate::settings::WriteOptions;
 use crate::table::LakeTable;
+use crate::write::WrittenFile;
 use crate::write::align::align;
 use crate::write::encode::{Encoder, Place};
-use crate::write::{Output, WrittenFile};
 
 /// Rows completed at a time.
 const COMPLETED_ROWS: usize = 4096;
+
+/// Data files, delete files about them with their partition specs, and the rows that are left.
+type Ended = (Vec<WrittenFile>, Vec<(DataFile, i32)>, u64);
 
 /// What the index knows of a key, packed into 8 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +43,7 @@ const WAITING: u64 = 1 << 62;
 const DELETED: u64 = 1 << 63;
 /// A file has fewer rows than 2^40.
 const POSITION_BITS: u32 = 40;
+const MOST_FILES: u32 = 1 << 22;
 
 impl Latest {
     fn pack(self) -> u64 {
@@ -141,7 +146,7 @@ impl MergeWriter {
         let rows = match latest_of_each(&hashes) {
             None => rows,
             Some(is_latest) => {
-                let mut latest = is_latest.iter().map(|latest| *latest);
+                let mut latest = is_latest.iter().copied();
                 hashes.retain(|_hash| latest.next().unwrap_or(true));
                 filter_record_batch(&rows, &BooleanArray::from(is_latest))
                     .map_err(|error| Error::new(ErrorKind::Unexpected).because(error))?
@@ -312,6 +317,11 @@ impl MergeWriter {
     fn put(&mut self, rows: &RecordBatch, hashes: &[KeyHash]) -> Result<()> {
         let mut places = Vec::with_capacity(hashes.len());
         self.encoder()?.write(rows, Some(&mut places))?;
+        if places.iter().any(|place| place.file >= MOST_FILES) {
+            return Err(
+                Error::new(ErrorKind::Unexpected).with("reason", "a merge has too many files")
+            );
+        }
         for (hash, place) in hashes.iter().zip(places) {
             let before = self.index.insert(*hash, Latest::Row(place).pack());
             self.supersede(before);
@@ -416,7 +426,7 @@ impl MergeWriter {
         if by_file.is_empty() {
             return Ok(());
         }
-        self.encoder()?.close()?;
+        self.encoder()?.close_all()?;
         let runtime = self.table.runtime().clone();
         for (number, mut slots) in by_file {
             slots.sort_unstable();
@@ -518,7 +528,7 @@ impl MergeWriter {
     }
 
     /// Ends the files, drops those of which nothing is left, and writes delete files about the rest.
-    fn end_files(&mut self) -> Result<(Vec<WrittenFile>, Vec<iceberg::spec::DataFile>, u64)> {
+    fn end_files(&mut self) -> Result<Ended> {
         let Some(encoder) = self.encoder.take() else { return Ok((Vec::new(), Vec::new(), 0)) };
         let (mut files, mut deletes, mut rows) = (Vec::new(), Vec::new(), 0);
         let io = self.table.inner().file_io().clone();
@@ -544,7 +554,7 @@ impl MergeWriter {
                 };
                 let address = deletes::address(&file.path);
                 match deletes::write(&io, &runtime, &address, &about, &superseded) {
-                    Ok(delete) => deletes.push(delete),
+                    Ok(delete) => deletes.push((delete, file.spec_id)),
                     Err(error) => failed = Some(error),
                 }
             }
@@ -554,7 +564,7 @@ impl MergeWriter {
             None => Ok((files, deletes, rows)),
             Some(error) => {
                 files.iter().for_each(|file| forget(&file.path));
-                deletes.iter().for_each(|file| forget(file.file_path()));
+                deletes.iter().for_each(|(file, _spec)| forget(file.file_path()));
                 Err(error)
             }
         }
@@ -580,7 +590,7 @@ impl fmt::Debug for MergeWriter {
 }
 
 fn new_encoder(table: &LakeTable, write: &WriteOptions, prefix: &str) -> Result<Encoder> {
-    Encoder::new(table.arrow_schema(), table.iceberg_schema(), write, Output::of(table, prefix))
+    Encoder::of(table.inner(), table.iceberg_schema(), table.runtime(), write, prefix)
 }
 
 /// Which rows are the last of their key; `None` when all are.

@@ -1,7 +1,8 @@
 //! From the schema a table has to the schema its source has now.
 //!
 //! Allowed: a new column (always optional, at the end), `int` to `long`, `float` to `double`, a decimal with more
-//! digits, a column that may now be null, a column the source no longer has (kept, optional), another description.
+//! digits, a column under another name ([`LakeColumn::was`]; its identifier is kept, so no file is rewritten), a column
+//! that may now be null, a column the source no longer has (kept, optional), another description.
 //! Everything else would change the meaning of rows already written and is refused with both types named.
 
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use iceberg::spec::{NestedField, NestedFieldRef, PrimitiveType, Schema, SchemaRe
 use iceberg::{TableRequirement, TableUpdate};
 
 use super::map::{self, FieldIdentifiers};
-use super::{LakeSchema, LakeType};
+use super::{LakeColumn, LakeSchema, LakeType};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A change of schema that is worked out but not committed.
@@ -74,12 +75,18 @@ pub(crate) fn evolve(
     map::check(wanted)?;
     let wanted_columns: BTreeMap<&str, _> =
         wanted.columns.iter().map(|column| (column.name.as_str(), column)).collect();
+    let renamed = renamed(current, wanted, &wanted_columns)?;
     let mut steps = Vec::new();
     let mut fields: Vec<NestedFieldRef> = Vec::new();
     for field in current.as_struct().fields() {
         let mut next: NestedField = field.as_ref().clone();
-        match wanted_columns.get(field.name.as_str()) {
+        let column = renamed.get(field.name.as_str()).or(wanted_columns.get(field.name.as_str()));
+        match column {
             Some(column) => {
+                if column.name != field.name {
+                    steps.push(format!("Rename column {} to {}", field.name, column.name));
+                    next.name.clone_from(&column.name);
+                }
                 let widened = widen(&field.field_type, &column.lake_type).ok_or_else(|| {
                     Error::new(ErrorKind::SchemaConflict)
                         .with("column", &field.name)
@@ -109,7 +116,8 @@ pub(crate) fn evolve(
     }
     let mut identifiers = FieldIdentifiers::after(last_column_id);
     for column in &wanted.columns {
-        if current.field_by_name(&column.name).is_none_or(|field| !is_top_level(current, field)) {
+        let is_there = fields.iter().any(|field| field.name == column.name);
+        if !is_there {
             steps.push(format!("Add column {} {}", column.name, column.lake_type));
             fields.push(map::new_field(column, false, &mut identifiers));
         }
@@ -132,9 +140,37 @@ pub(crate) fn evolve(
     })
 }
 
-/// Looking a field up by name also finds nested ones (`list.element`), which are not columns.
-fn is_top_level(schema: &Schema, field: &NestedField) -> bool {
-    schema.as_struct().field_by_id(field.id).is_some()
+/// The columns to rename, by the name they have in the table.
+fn renamed<'a>(
+    current: &'a SchemaRef,
+    wanted: &'a LakeSchema,
+    wanted_columns: &BTreeMap<&str, &'a LakeColumn>,
+) -> Result<BTreeMap<&'a str, &'a LakeColumn>> {
+    let has = |name: &str| current.as_struct().fields().iter().any(|field| field.name == name);
+    let mut renamed = BTreeMap::new();
+    for column in &wanted.columns {
+        let Some(was) = column.was.as_deref() else { continue };
+        if was == column.name || !has(was) {
+            continue;
+        }
+        let refuse = |reason: &str| {
+            Err(Error::new(ErrorKind::SchemaConflict)
+                .with("column", &column.name)
+                .with("name before", was)
+                .with("reason", reason))
+        };
+        if has(&column.name) {
+            // When the source has a column of the old name again, the renaming is long done.
+            if wanted_columns.contains_key(was) {
+                continue;
+            }
+            return refuse("the table has both columns");
+        }
+        if renamed.insert(was, column).is_some() {
+            return refuse("two columns were this one");
+        }
+    }
+    Ok(renamed)
 }
 
 /// The type of the table after it takes in `wanted`, identifiers kept; `None` when it cannot.
@@ -183,7 +219,6 @@ fn widen_primitive(current: &PrimitiveType, wanted: &LakeType) -> Option<Primiti
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
     use super::*;
-    use crate::schema::LakeColumn;
 
     fn table(columns: Vec<LakeColumn>) -> SchemaRef {
         Arc::new(map::to_iceberg(&LakeSchema { columns }).unwrap())

@@ -167,6 +167,7 @@ pub(crate) fn from_iceberg(schema: &Schema) -> Result<LakeSchema> {
                 lake_type,
                 required: field.required,
                 doc: field.doc.clone(),
+                was: None,
             })
         })
         .collect::<Result<Vec<_>>>()?;
@@ -251,6 +252,7 @@ mod tests {
                 lake_type,
                 required: false,
                 doc: Some("what it means".to_owned()),
+                was: None,
             })
             .collect();
         let schema = LakeSchema { columns };

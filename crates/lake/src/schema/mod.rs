@@ -4,11 +4,13 @@
 //! from one schema to the next.
 
 pub mod evolve;
+pub(crate) mod layout;
 pub mod map;
 mod names;
 
 use std::fmt;
 
+pub use layout::{PartitionField, PartitionTransform, SortField};
 pub use names::{colliding_names, unreadable_name};
 
 /// The columns of a table, in order.
@@ -36,17 +38,20 @@ pub struct LakeColumn {
     pub required: bool,
     /// What it means, kept in the table's schema.
     pub doc: Option<String>,
+    /// The name it had before: [`crate::Lake::evolve`] renames that column instead of adding one. Without meaning when
+    /// the table already has the column under its name, and no column under the name before.
+    pub was: Option<String>,
 }
 
 impl LakeColumn {
     /// An optional column without a description.
     pub fn optional(name: impl Into<String>, lake_type: LakeType) -> Self {
-        Self { name: name.into(), lake_type, required: false, doc: None }
+        Self { name: name.into(), lake_type, required: false, doc: None, was: None }
     }
 
     /// A required column without a description.
     pub fn required(name: impl Into<String>, lake_type: LakeType) -> Self {
-        Self { name: name.into(), lake_type, required: true, doc: None }
+        Self { name: name.into(), lake_type, required: true, doc: None, was: None }
     }
 }
 

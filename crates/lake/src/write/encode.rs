@@ -1,36 +1,55 @@
 //! Batches to rolling Parquet files, with memory bounded by encoded bytes.
+//!
+//! A table with partitions has one open file a partition, at most [`MOST_OPEN_FILES`]; one more ends the file that was
+//! written to least recently, so rows scattered over many partitions make many small files and not much memory. All
+//! open files together hold at most [`HELD_ROW_GROUPS`] row groups in encoded form: beyond that, the largest one ends.
 
 use std::sync::Arc;
 
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, RecordBatch, UInt32Array};
 use arrow_schema::SchemaRef as ArrowSchemaRef;
-use iceberg::spec::SchemaRef;
+use arrow_select::take::take_record_batch;
+use futures::StreamExt;
+use iceberg::arrow::schema_to_arrow_schema;
+use iceberg::spec::{DataFile, SchemaRef, Struct};
+use iceberg::table::Table;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::schema::types::SchemaDescriptor;
+use roaring::RoaringTreemap;
+use tokio::runtime::Handle;
 
+use super::layout::{Layout, PartitionKey};
 use super::metrics::{self, Counts};
 use super::properties;
 use super::sink::Sink;
 use super::{Output, WrittenFile};
 use crate::error::{Error, ErrorKind, Result};
+use crate::live::rows::{RowsFile, Wanted};
 use crate::settings::WriteOptions;
 
 /// Rows are handed to Parquet in slices of about this many bytes in memory, and sizes are looked at in between: a
 /// batch of few but huge values would else be encoded in one go.
 const SLICE_BYTES: usize = 8 << 20;
 
+/// Files that are open at the same time.
+const MOST_OPEN_FILES: usize = 16;
+/// Row groups held by all open files together, by their size.
+const HELD_ROW_GROUPS: u64 = 4;
+
 /// Encodes the rows of one writer.
 pub(crate) struct Encoder {
     schema: ArrowSchemaRef,
     table_schema: SchemaRef,
     parquet_schema: SchemaDescriptor,
+    layout: Layout,
     options: WriteOptions,
     output: Output,
     identifier: uuid::Uuid,
     /// By number of the file; `None` while it is open.
     files: Vec<Option<WrittenFile>>,
-    open: Option<OpenFile>,
+    /// The one written to most recently is last.
+    open: Vec<OpenFile>,
 }
 
 /// Where a row stands: the number of its file in the writer, and its position in it.
@@ -42,6 +61,8 @@ pub(crate) struct Place {
 
 struct OpenFile {
     number: u32,
+    partition_key: PartitionKey,
+    partition: Struct,
     address: String,
     writer: ArrowWriter<Sink>,
     counts: Counts,
@@ -52,10 +73,12 @@ impl Encoder {
     pub(crate) fn new(
         schema: ArrowSchemaRef,
         table_schema: &SchemaRef,
+        layout: Layout,
         options: &WriteOptions,
         output: Output,
     ) -> Result<Self> {
         Ok(Self {
+            layout,
             parquet_schema: properties::parquet_schema(&schema, table_schema)?,
             schema,
             table_schema: Arc::clone(table_schema),
@@ -63,15 +86,80 @@ impl Encoder {
             output,
             identifier: uuid::Uuid::now_v7(),
             files: Vec::new(),
-            open: None,
+            open: Vec::new(),
         })
     }
 
-    /// Encodes the rows, and says where each one went.
+    /// An encoder of a table as it will have `schema`.
+    pub(crate) fn of(
+        table: &Table,
+        schema: &SchemaRef,
+        runtime: &Handle,
+        options: &WriteOptions,
+        prefix: &str,
+    ) -> Result<Self> {
+        let arrow = schema_to_arrow_schema(schema)
+            .map_err(|error| Error::from_iceberg(ErrorKind::Unexpected, error))?;
+        let arrow = Arc::new(arrow);
+        let layout = Layout::of(table, schema, &arrow)?;
+        Self::new(arrow, schema, layout, options, Output::new(table, runtime, prefix))
+    }
+
+    /// Encodes the rows of a data file except those that are gone.
+    pub(crate) fn copy(
+        &mut self,
+        table: &Table,
+        runtime: &Handle,
+        file: &DataFile,
+        gone: &RoaringTreemap,
+    ) -> Result<()> {
+        let opened = runtime.block_on(RowsFile::open_live(table.file_io(), file))?;
+        let mut batches = runtime.block_on(opened.read(&self.schema, Wanted::Except(gone)))?;
+        while let Some(batch) = runtime.block_on(batches.next()) {
+            self.write(&batch?, None)?;
+        }
+        Ok(())
+    }
+
+    /// Encodes the rows; `places` then says where each one went, in the order of the batch.
     pub(crate) fn write(
         &mut self,
         batch: &RecordBatch,
         mut places: Option<&mut Vec<Place>>,
+    ) -> Result<()> {
+        if let Some(places) = places.as_deref_mut() {
+            places.clear();
+            places.resize(batch.num_rows(), Place { file: 0, position: 0 });
+        }
+        for part in self.layout.arrange(batch)? {
+            let rows = part.rows.map(UInt32Array::from);
+            let arranged = match &rows {
+                None => batch.clone(),
+                Some(rows) => take_record_batch(batch, rows)
+                    .map_err(|error| Error::new(ErrorKind::Unexpected).because(error))?,
+            };
+            let mut number = 0;
+            self.write_part(&part.key, &part.partition, &arranged, &mut |place| {
+                let row = match &rows {
+                    None => number,
+                    Some(rows) => rows.values().get(number).map_or(number, |row| *row as usize),
+                };
+                number += 1;
+                if let Some(to) = places.as_deref_mut().and_then(|places| places.get_mut(row)) {
+                    *to = place;
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Encodes rows of one partition in slices, and tells the place of each.
+    fn write_part(
+        &mut self,
+        key: &PartitionKey,
+        partition: &Struct,
+        batch: &RecordBatch,
+        placed: &mut dyn FnMut(Place),
     ) -> Result<()> {
         let rows = batch.num_rows();
         let bytes: usize = batch.columns().iter().map(sliced_bytes).sum();
@@ -81,33 +169,63 @@ impl Encoder {
         while offset < rows {
             let length = rows_a_slice.min(rows - offset);
             let slice = batch.slice(offset, length);
-            let first = self.write_slice(&slice)?;
-            if let Some(places) = places.as_deref_mut() {
-                let positions = first.position..first.position + length as u64;
-                places.extend(positions.map(|position| Place { file: first.file, position }));
-            }
+            let first = self.write_slice(key, partition, &slice)?;
+            let positions = first.position..first.position + length as u64;
+            positions.for_each(|position| placed(Place { file: first.file, position }));
             offset += length;
         }
         Ok(())
     }
 
-    /// Encodes rows and says where the first one went.
-    fn write_slice(&mut self, batch: &RecordBatch) -> Result<Place> {
-        if self.open.is_none() {
-            self.open = Some(self.start(batch)?);
-            self.files.push(None);
-        }
-        let file = self.open.as_mut().expect("it was opened right above");
+    /// Encodes rows of one partition and says where the first one went.
+    fn write_slice(
+        &mut self,
+        key: &PartitionKey,
+        partition: &Struct,
+        batch: &RecordBatch,
+    ) -> Result<Place> {
+        let mut file = match self.open.iter().position(|file| file.partition_key == *key) {
+            Some(index) => self.open.remove(index),
+            None => {
+                if self.open.len() >= MOST_OPEN_FILES {
+                    let oldest = self.open.remove(0);
+                    self.close(oldest)?;
+                }
+                let file = self.start(batch, key, partition)?;
+                self.files.push(None);
+                file
+            }
+        };
         let first = Place { file: file.number, position: file.rows };
-        let is_full =
-            file.write(batch, &self.options).map_err(|error| error.with("file", &file.address))?;
-        if is_full {
-            self.close()?;
+        let written = file.write(batch, &self.options);
+        let address = file.address.clone();
+        self.open.push(file);
+        let is_full = written.map_err(|error| error.with("file", &address))?;
+        if is_full && let Some(file) = self.open.pop() {
+            self.close(file)?;
         }
+        self.bound_memory()?;
         Ok(first)
     }
 
-    fn start(&self, sample: &RecordBatch) -> Result<OpenFile> {
+    /// Ends the largest row group when all open files together hold too much.
+    fn bound_memory(&mut self) -> Result<()> {
+        let held: u64 = self.open.iter().map(OpenFile::held).sum();
+        if self.open.len() > 1
+            && held >= self.options.row_group_bytes.saturating_mul(HELD_ROW_GROUPS)
+            && let Some(largest) = self.open.iter_mut().max_by_key(|file| file.held())
+        {
+            largest.writer.flush().map_err(Error::from_parquet)?;
+        }
+        Ok(())
+    }
+
+    fn start(
+        &self,
+        sample: &RecordBatch,
+        partition_key: &PartitionKey,
+        partition: &Struct,
+    ) -> Result<OpenFile> {
         let number = u32::try_from(self.files.len()).map_err(|error| {
             Error::new(ErrorKind::Unexpected).with("reason", "too many files").because(error)
         })?;
@@ -123,7 +241,15 @@ impl Encoder {
             .with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(sink, Arc::clone(&self.schema), options)
             .map_err(Error::from_parquet)?;
-        Ok(OpenFile { number, address, writer, counts: Counts::new(&self.table_schema), rows: 0 })
+        Ok(OpenFile {
+            number,
+            partition_key: partition_key.clone(),
+            partition: partition.clone(),
+            address,
+            writer,
+            counts: Counts::new(&self.table_schema),
+            rows: 0,
+        })
     }
 
     /// The file of this number, once it is closed.
@@ -131,11 +257,15 @@ impl Encoder {
         self.files.get(number as usize).and_then(Option::as_ref)
     }
 
-    /// Ends the open file, so that its rows can be read.
-    pub(crate) fn close(&mut self) -> Result<()> {
-        let Some(mut file) = self.open.take() else {
-            return Ok(());
-        };
+    /// Ends the open files, so that their rows can be read.
+    pub(crate) fn close_all(&mut self) -> Result<()> {
+        while let Some(file) = self.open.pop() {
+            self.close(file)?;
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, mut file: OpenFile) -> Result<()> {
         let footer = file.writer.finish().map_err(Error::from_parquet);
         let closed = footer.and_then(|footer| {
             let bytes = file.writer.bytes_written() as u64;
@@ -144,16 +274,20 @@ impl Encoder {
                 &self.table_schema,
                 &footer,
                 &file.counts,
-                &file.address,
-                file.rows,
-                bytes,
+                &metrics::Entry {
+                    address: &file.address,
+                    rows: file.rows,
+                    bytes,
+                    spec_id: self.layout.spec_id,
+                    partition: &file.partition,
+                },
             )?;
             Ok(WrittenFile {
                 path: file.address.clone(),
                 rows: file.rows,
                 bytes,
                 data_file,
-                spec_id: 0,
+                spec_id: self.layout.spec_id,
             })
         });
         match closed {
@@ -173,7 +307,7 @@ impl Encoder {
 
     /// Ends the last file and gives out all of them.
     pub(crate) fn finish(mut self) -> Result<Vec<WrittenFile>> {
-        match self.close() {
+        match self.close_all() {
             Ok(()) => Ok(self.files.into_iter().flatten().collect()),
             Err(error) => {
                 self.discard();
@@ -184,7 +318,7 @@ impl Encoder {
 
     /// Deletes everything written so far. What cannot be deleted is left to the sweep of orphans.
     pub(crate) fn discard(mut self) {
-        if let Some(file) = self.open.take() {
+        for file in std::mem::take(&mut self.open) {
             let address = file.address;
             drop(file.writer);
             self.delete(&address);
@@ -202,13 +336,17 @@ impl Encoder {
 }
 
 impl OpenFile {
+    /// Bytes of the open row group.
+    fn held(&self) -> u64 {
+        self.writer.memory_size().max(self.writer.in_progress_size()) as u64
+    }
+
     /// Encodes rows and says whether the file has reached its size.
     fn write(&mut self, batch: &RecordBatch, options: &WriteOptions) -> Result<bool> {
         self.counts.add(batch);
         self.rows += batch.num_rows() as u64;
         self.writer.write(batch).map_err(Error::from_parquet)?;
-        let held = self.writer.memory_size().max(self.writer.in_progress_size()) as u64;
-        if held >= options.row_group_bytes
+        if self.held() >= options.row_group_bytes
             || self.writer.in_progress_rows() >= options.row_group_rows
         {
             self.writer.flush().map_err(Error::from_parquet)?;

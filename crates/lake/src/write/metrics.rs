@@ -55,21 +55,28 @@ impl Counts {
     }
 }
 
+/// What else the entry of a file says.
+pub(crate) struct Entry<'a> {
+    pub(crate) address: &'a str,
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+    pub(crate) spec_id: i32,
+    pub(crate) partition: &'a Struct,
+}
+
 /// The entry of a finished file.
 pub(crate) fn data_file(
     schema: &SchemaRef,
     footer: &ParquetMetaData,
     counts: &Counts,
-    address: &str,
-    rows: u64,
-    bytes: u64,
+    entry: &Entry<'_>,
 ) -> Result<DataFile> {
     let mut value_counts = HashMap::new();
     let mut null_counts = HashMap::new();
     let mut nan_counts = HashMap::new();
     for ((field, nulls), nans) in counts.fields.iter().zip(&counts.nulls).zip(&counts.nans) {
         if let Type::Primitive(primitive) = field.field_type.as_ref() {
-            value_counts.insert(field.id, rows);
+            value_counts.insert(field.id, entry.rows);
             null_counts.insert(field.id, *nulls);
             if matches!(primitive, PrimitiveType::Float | PrimitiveType::Double) {
                 nan_counts.insert(field.id, *nans);
@@ -110,11 +117,12 @@ pub(crate) fn data_file(
     }
     DataFileBuilder::default()
         .content(DataContentType::Data)
-        .file_path(address.to_owned())
+        .file_path(entry.address.to_owned())
         .file_format(DataFileFormat::Parquet)
-        .partition(Struct::empty())
-        .record_count(rows)
-        .file_size_in_bytes(bytes)
+        .partition(entry.partition.clone())
+        .partition_spec_id(entry.spec_id)
+        .record_count(entry.rows)
+        .file_size_in_bytes(entry.bytes)
         .column_sizes(column_sizes)
         .value_counts(value_counts)
         .null_value_counts(null_counts)

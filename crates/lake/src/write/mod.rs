@@ -6,6 +6,7 @@
 
 pub(crate) mod align;
 pub(crate) mod encode;
+pub(crate) mod layout;
 pub(crate) mod metrics;
 mod properties;
 pub(crate) mod sink;
@@ -23,6 +24,7 @@ use iceberg::table::Table;
 use tokio::runtime::Handle;
 
 use self::encode::Encoder;
+use self::layout::Layout;
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::WriteOptions;
 use crate::table::LakeTable;
@@ -55,7 +57,9 @@ impl DataWriter {
     pub(crate) fn start(table: &LakeTable, options: &WriteOptions, prefix: &str) -> Result<Self> {
         let schema = table.arrow_schema();
         let output = Output::of(table, prefix);
-        let encoder = Encoder::new(Arc::clone(&schema), table.iceberg_schema(), options, output)?;
+        let layout = Layout::of(table.inner(), table.iceberg_schema(), &schema)?;
+        let encoder =
+            Encoder::new(Arc::clone(&schema), table.iceberg_schema(), layout, options, output)?;
         let (batches, queue) = sync_channel(options.queued_batches);
         let is_aborted = Arc::new(AtomicBool::new(false));
         let abort = Arc::clone(&is_aborted);

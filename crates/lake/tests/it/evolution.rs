@@ -123,3 +123,63 @@ async fn a_change_of_meaning_is_refused_with_both_types() {
     let text = error.to_string();
     assert!(text.contains("int") && text.contains("string") && text.contains("id"), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renamed_column_keeps_its_values_and_its_files() {
+    let place = Place::new();
+    let lake = place.open().await;
+    let columns = vec![
+        LakeColumn::required("id", LakeType::Int),
+        LakeColumn::optional("old", LakeType::String),
+    ];
+    let table = lake.create(&definition("t", columns)).await.unwrap();
+    let rows: Vec<ArrayRef> =
+        vec![Arc::new(Int32Array::from(vec![1])), Arc::new(StringArray::from(vec!["kept"]))];
+    let rows = RecordBatch::try_new(table.arrow_schema(), rows).unwrap();
+    let files = write(&table, vec![rows]).await;
+    let table = lake.commit(&table, Commit::new(Operation::Append, files)).await.unwrap().table;
+    let renamed = |name: &str, was: &str| LakeColumn {
+        was: Some(was.to_owned()),
+        ..LakeColumn::optional(name, LakeType::String)
+    };
+    let id = || LakeColumn::required("id", LakeType::Int);
+    let wanted = LakeSchema { columns: vec![id(), renamed("new", "old")] };
+    let change = lake.evolve(&table, &wanted).await.unwrap();
+    assert_eq!(change.steps(), ["Rename column old to new"]);
+    let before = table.current_snapshot().unwrap();
+    let table = lake.commit_schema(&table, &change).await.unwrap();
+    assert_eq!(table.current_snapshot().unwrap(), before, "no file is written");
+    let found = read(&lake, &table).await;
+    assert_eq!(found.column_by_name("new").unwrap().as_string::<i32>().value(0), "kept");
+    let found = crate::readers::Readers::start().read(&table);
+    for reader in ["pyiceberg", "duckdb"] {
+        assert_eq!(found[reader][0][1], "kept", "{reader}");
+    }
+    // It says so for ever, and it is done once.
+    assert!(lake.evolve(&table, &wanted).await.unwrap().is_empty());
+    // The source has a column of the old name again: another one.
+    let again = LakeSchema {
+        columns: vec![id(), renamed("new", "old"), LakeColumn::optional("old", LakeType::Int)],
+    };
+    let change = lake.evolve(&table, &again).await.unwrap();
+    assert_eq!(change.steps(), ["Add column old int"]);
+    let table = lake.commit_schema(&table, &change).await.unwrap();
+    assert!(lake.evolve(&table, &again).await.unwrap().is_empty());
+    // Both are there, and nobody wants the one it is said to have been.
+    let error = lake.evolve(&table, &wanted).await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::SchemaConflict, "{error}");
+    assert!(error.to_string().contains("old"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renamed_column_and_a_new_one_of_its_name_come_in_one_step() {
+    let place = Place::new();
+    let lake = place.open().await;
+    let columns = vec![LakeColumn::optional("a", LakeType::Int)];
+    let table = lake.create(&definition("t", columns)).await.unwrap();
+    let moved =
+        LakeColumn { was: Some("a".to_owned()), ..LakeColumn::optional("b", LakeType::Int) };
+    let wanted = LakeSchema { columns: vec![moved, LakeColumn::optional("a", LakeType::String)] };
+    let change = lake.evolve(&table, &wanted).await.unwrap();
+    assert_eq!(change.steps(), ["Rename column a to b", "Add column a string"]);
+}

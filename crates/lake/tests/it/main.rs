@@ -5,9 +5,12 @@
     reason = "a failing unwrap is a failing test"
 )]
 
+mod branches;
 mod commits;
+mod compaction;
 mod evolution;
 mod failures;
+mod layout;
 mod leftovers;
 mod merge;
 mod model;

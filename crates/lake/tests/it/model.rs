@@ -9,13 +9,14 @@ use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, StructArray};
 use arrow_schema::DataType;
 use ol_lake::{
-    Commit, Lake, LakeColumn, LakeSchema, LakeTable, LakeType, MergeOptions, MergeWriter, OnDelete,
+    Commit, CompactOptions, Lake, LakeColumn, LakeSchema, LakeTable, LakeType, MergeOptions,
+    MergeWriter, OnDelete, Operation, POSITION_KEY, PartitionField, PartitionTransform, SortField,
     WriteOptions,
 };
 use serde_json::{Value, json};
 
 use crate::readers::Readers;
-use crate::support::{Place, definition, name, read};
+use crate::support::{Place, definition, name, read, write};
 
 /// Key of the model: column `id` and column `kind`.
 type Key = (i64, &'static str);
@@ -30,8 +31,8 @@ struct Row {
     odd: BTreeMap<String, String>,
 }
 
-/// Numbers without a pattern (SplitMix64).
-struct Dice(u64);
+/// Numbers without a pattern (SplitMix64), and how many rows the merge under way has patched.
+struct Dice(u64, u64);
 
 impl Dice {
     fn roll(&mut self, below: u64) -> u64 {
@@ -247,6 +248,7 @@ fn change(
                 let index = |name: &&str| table.arrow_schema().index_of(name).unwrap();
                 kept.push(names.iter().map(index).collect::<Box<[usize]>>());
             }
+            dice.1 += rows.len() as u64;
             writer.patch(batch(table, &rows), kept).unwrap();
         }
         15..19 => {
@@ -262,14 +264,52 @@ fn change(
     }
 }
 
+/// Another process compacts the table, or adds rows of keys no merge touches.
+async fn interfere(
+    lake: &Lake,
+    table: &LakeTable,
+    dice: &mut Dice,
+    model: &mut BTreeMap<Key, Row>,
+    has_extra: bool,
+) {
+    if dice.roll(2) == 0 {
+        let options = CompactOptions {
+            small_file_bytes: 4 << 10,
+            least_files: 2,
+            delete_share: 0.0,
+            ..CompactOptions::default()
+        };
+        lake.compact(table, &options).await.unwrap();
+        return;
+    }
+    // A merge that completed rows from the table must not follow rows it has not seen.
+    let id = 1000 + i64::try_from(dice.roll(1 << 20)).unwrap();
+    let rows = vec![((id, "a"), dice.row(has_extra))];
+    if !model.contains_key(&rows[0].0) && dice.1 == 0 {
+        let files = write(table, vec![batch(table, &rows)]).await;
+        lake.commit(table, Commit::new(Operation::Append, files)).await.unwrap();
+        model.extend(rows);
+    }
+}
+
 async fn sequence(seed: u64, readers: &mut Readers) {
     eprintln!("seed {seed}");
-    let mut dice = Dice(seed);
+    let mut dice = Dice(seed, 0);
     let place = Place::new();
     let lake = place.open().await;
-    let mut table = lake.create(&definition("t", columns(false, false))).await.unwrap();
+    let mut wanted = definition("t", columns(false, false));
+    if seed % 2 == 1 {
+        // Rows move from one partition to another when they change.
+        let by = |transform, column: &str| PartitionField { transform, column: column.to_owned() };
+        wanted.partition_by = vec![
+            by(PartitionTransform::Identity, "kind"),
+            by(PartitionTransform::Bucket(2), "amount"),
+        ];
+        wanted.sort_by = vec![SortField { column: "note".to_owned(), descending: true }];
+    }
+    let mut table = lake.create(&wanted).await.unwrap();
     let mut model: BTreeMap<Key, Row> = BTreeMap::new();
-    let write = WriteOptions {
+    let settings = WriteOptions {
         target_file_bytes: 4 << 10,
         row_group_rows: 16,
         rewrite_below_bytes: [0, 2 << 10, 1 << 20][usize::try_from(seed % 3).unwrap()],
@@ -295,10 +335,11 @@ async fn sequence(seed: u64, readers: &mut Readers) {
             view = table.after(&evolved).unwrap();
             change_of_schema = Some(evolved);
         }
-        let (writing, settings, by) = (view.clone(), write.clone(), options.clone());
+        let (writing, write, by) = (view.clone(), settings.clone(), options.clone());
         let (merge, changed, rolled) = tokio::task::spawn_blocking(move || {
-            let mut writer = writing.merge_writer(&settings, by, "test").unwrap();
+            let mut writer = writing.merge_writer(&write, by, "test").unwrap();
             let (mut dice, mut model) = (dice, model);
+            dice.1 = 0;
             for _ in 0..dice.roll(6) {
                 change(&mut dice, &writing, &mut writer, &mut model);
             }
@@ -307,9 +348,28 @@ async fn sequence(seed: u64, readers: &mut Readers) {
         .await
         .unwrap();
         (model, dice) = (changed, rolled);
+        // Somebody else comes first, so that the merge has to be looked for again on another base.
+        if change_of_schema.is_none() && dice.roll(3) == 0 {
+            interfere(&lake, &table, &mut dice, &mut model, has_extra).await;
+        }
         let mut commit = Commit::merge(merge);
         commit.schema_change = change_of_schema;
+        commit.state.insert(POSITION_KEY.to_owned(), format!("{step:04}"));
         table = lake.commit(&table, commit).await.unwrap().table;
+        if dice.roll(4) == 0 {
+            let options = CompactOptions {
+                write: settings.clone(),
+                small_file_bytes: 4 << 10,
+                least_files: 2,
+                delete_share: 0.2,
+                ..CompactOptions::default()
+            };
+            if let Some(compacted) = lake.compact(&table, &options).await.unwrap() {
+                table = compacted.table;
+                assert_eq!(table.current_snapshot().unwrap().operation, "replace");
+            }
+        }
+        assert_eq!(table.state()[POSITION_KEY], format!("{step:04}"));
         assert_eq!(
             scanned(&lake, &table).await,
             expected(&model, has_extra),

@@ -56,6 +56,8 @@ pub(crate) fn definition(table: &str, columns: Vec<LakeColumn>) -> TableDefiniti
         name: name(table),
         schema: LakeSchema { columns },
         comment: None,
+        partition_by: Vec::new(),
+        sort_by: Vec::new(),
         properties: BTreeMap::new(),
     }
 }

@@ -1,0 +1,173 @@
+//! Branches: rows that are gathered over several commits, or several runs, before anybody sees them.
+//!
+//! Commits with [`Commit::branch`](crate::Commit::branch) go to the branch; publishing it makes its newest snapshot
+//! that of the table in one step of the catalog. Files of a branch belong to the table, so no sweep takes them.
+
+use std::collections::HashSet;
+
+use iceberg::spec::{MAIN_BRANCH, SnapshotReference, SnapshotRetention, TableMetadata};
+use iceberg::table::Table;
+use iceberg::{TableRequirement, TableUpdate};
+
+use super::produce::Staged;
+use super::{FIRST_PAUSE, LONGEST_PAUSE, Outcome, TRIES, check_expected, jittered};
+use crate::error::{Error, ErrorKind, Result};
+use crate::guard::ReplaceGuard;
+use crate::lake::Lake;
+use crate::table::{LakeTable, SnapshotInfo, state_at};
+
+impl Lake {
+    /// Makes the newest snapshot of the branch that of the table, and removes the branch.
+    ///
+    /// `expected` is about the state of the table before, as in [`Commit::expected`](crate::Commit::expected), and
+    /// `guard` about the rows of the table before and those of the branch. What others committed to the table since the
+    /// branch was made is not looked at: the branch is the whole table.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] without such a branch, [`ErrorKind::StateMoved`], [`ErrorKind::ReplaceShrinks`], and
+    /// those of [`Lake::commit`].
+    pub async fn publish_branch(
+        &self,
+        table: &LakeTable,
+        branch: &str,
+        expected: Option<(String, Option<String>)>,
+        guard: ReplaceGuard,
+    ) -> Result<LakeTable> {
+        let mut published = None;
+        let publish = |base: &Table| -> Result<Option<Staged>> {
+            let metadata = base.metadata();
+            let Some(snapshot) = metadata.snapshot_for_ref(branch) else {
+                // The answer to an earlier try may have been lost.
+                if published.is_some() && published == metadata.current_snapshot_id() {
+                    return Ok(None);
+                }
+                return Err(Error::new(ErrorKind::NotFound).with("branch", branch));
+            };
+            let current = metadata.current_snapshot();
+            let state = state_at(metadata, metadata.current_snapshot_id());
+            check_expected(&state, expected.as_ref())?;
+            let before = current.map_or(0, |snapshot| SnapshotInfo::of(snapshot).records);
+            guard.check(before, SnapshotInfo::of(snapshot).records)?;
+            published = Some(snapshot.snapshot_id());
+            let retention = SnapshotRetention::branch(None, None, None);
+            Ok(Some(Staged {
+                updates: vec![
+                    TableUpdate::SetSnapshotRef {
+                        ref_name: MAIN_BRANCH.to_owned(),
+                        reference: SnapshotReference::new(snapshot.snapshot_id(), retention),
+                    },
+                    TableUpdate::RemoveSnapshotRef { ref_name: branch.to_owned() },
+                ],
+                requirements: vec![
+                    TableRequirement::UuidMatch { uuid: metadata.uuid() },
+                    is_at(MAIN_BRANCH, metadata.current_snapshot_id()),
+                    is_at(branch, Some(snapshot.snapshot_id())),
+                ],
+                written: Vec::new(),
+            }))
+        };
+        Box::pin(self.change_refs(table, publish))
+            .await
+            .map_err(|error| error.with("table", table.name()))
+    }
+
+    /// Removes a branch and the snapshots that only it has; their files become orphans. Nothing happens without it.
+    ///
+    /// # Errors
+    /// Those of [`Lake::commit`].
+    pub async fn drop_branch(&self, table: &LakeTable, branch: &str) -> Result<LakeTable> {
+        let remove = |base: &Table| -> Result<Option<Staged>> {
+            let metadata = base.metadata();
+            if branch == MAIN_BRANCH {
+                return Err(Error::new(ErrorKind::Unexpected)
+                    .with("reason", "the table itself is not dropped as a branch"));
+            }
+            let Some(snapshot) = metadata.snapshot_for_ref(branch) else { return Ok(None) };
+            let mut gone = ancestors(metadata, snapshot.snapshot_id());
+            // Snapshots of the table stay, whether or not they still are its ancestors.
+            for kept in metadata.history() {
+                gone.remove(&kept.snapshot_id);
+            }
+            for kept in other_heads(metadata, branch)? {
+                gone = gone.difference(&ancestors(metadata, kept)).copied().collect();
+            }
+            Ok(Some(Staged {
+                updates: vec![
+                    TableUpdate::RemoveSnapshotRef { ref_name: branch.to_owned() },
+                    TableUpdate::RemoveSnapshots { snapshot_ids: gone.into_iter().collect() },
+                ],
+                requirements: vec![
+                    TableRequirement::UuidMatch { uuid: metadata.uuid() },
+                    is_at(branch, Some(snapshot.snapshot_id())),
+                ],
+                written: Vec::new(),
+            }))
+        };
+        Box::pin(self.change_refs(table, remove))
+            .await
+            .map_err(|error| error.with("table", table.name()))
+    }
+
+    /// Makes a change of references on whatever is there. `None` says that nothing is left to do.
+    async fn change_refs(
+        &self,
+        table: &LakeTable,
+        mut change: impl FnMut(&Table) -> Result<Option<Staged>> + Send,
+    ) -> Result<LakeTable> {
+        let mut base = table.inner().clone();
+        let mut pause = FIRST_PAUSE;
+        let mut unknown = None;
+        for attempt in 0..TRIES {
+            if attempt > 0 {
+                self.clock().sleep(jittered(pause)).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                base = match self.load_inner(table.name()).await {
+                    Ok(Some(loaded)) => loaded,
+                    Ok(None) => return Err(Error::new(ErrorKind::NotFound)),
+                    Err(error) if unknown.is_some() && error.is_transient() => continue,
+                    Err(error) => return Err(error),
+                };
+            }
+            let Some(staged) = change(&base)? else { return self.wrap(base, table.name()) };
+            match self.publish(&base, staged).await {
+                Ok(Outcome::Done(changed)) => return self.wrap(changed, table.name()),
+                Ok(Outcome::Lost) => {
+                    tracing::info!(table = %table.name(), attempt, "another commit came first");
+                }
+                Ok(Outcome::Unknown(error)) => unknown = Some(error),
+                Err(error) if unknown.is_some() && error.is_transient() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(match unknown {
+            Some(error) => error,
+            None => Error::new(ErrorKind::CommitConflict).with("tries", TRIES),
+        })
+    }
+}
+
+fn is_at(name: &str, snapshot_id: Option<i64>) -> TableRequirement {
+    TableRequirement::RefSnapshotIdMatch { r#ref: name.to_owned(), snapshot_id }
+}
+
+/// The newest snapshots of all other branches and tags. The crate has no list of them, the file has.
+fn other_heads(metadata: &TableMetadata, branch: &str) -> Result<Vec<i64>> {
+    let unexpected = |error: serde_json::Error| Error::new(ErrorKind::Unexpected).because(error);
+    let whole = serde_json::to_value(metadata).map_err(unexpected)?;
+    let references = whole.get("refs").and_then(serde_json::Value::as_object);
+    let others = references.into_iter().flatten().filter(|(name, _reference)| *name != branch);
+    Ok(others.filter_map(|(_name, reference)| reference.get("snapshot-id")?.as_i64()).collect())
+}
+
+/// A snapshot and all before it.
+fn ancestors(metadata: &TableMetadata, from: i64) -> HashSet<i64> {
+    let mut found = HashSet::new();
+    let mut next = Some(from);
+    while let Some(snapshot) = next.and_then(|id| metadata.snapshot_by_id(id)) {
+        if !found.insert(snapshot.snapshot_id()) {
+            break;
+        }
+        next = snapshot.parent_snapshot_id();
+    }
+    found
+}
