@@ -31,8 +31,14 @@ fn values_are_hashed_or_nulled_before_anything_is_written() {
     let planned = table.case.finish(table.command("plan")).expect_code(0).json();
     let columns = planned["tables"][0]["columns"].as_array().unwrap();
     let of = |name: &str| columns.iter().find(|column| column["column"] == name).unwrap();
-    assert_eq!((of("email")["fidelity"].as_str(), of("email")["lake_type"].as_str()), (Some("hashed"), Some("string")));
-    assert_eq!((of("born")["fidelity"].as_str(), of("born")["lake_type"].as_str()), (Some("nulled"), Some("date")));
+    assert_eq!(
+        (of("email")["fidelity"].as_str(), of("email")["lake_type"].as_str()),
+        (Some("hashed"), Some("string"))
+    );
+    assert_eq!(
+        (of("born")["fidelity"].as_str(), of("born")["lake_type"].as_str()),
+        (Some("nulled"), Some("date"))
+    );
     let finished = table.case.finish(table.command("run")).expect_code(0);
     for said in [&finished.stdout, &finished.stderr] {
         assert!(!said.contains(SECRET) && !said.contains(SALT), "{said}");

@@ -55,7 +55,10 @@ fn loads_of_dlt_sort_as_they_were_made() {
     table.run();
     let latest = "SELECT note FROM lake WHERE id = 7 ORDER BY _dlt_load_id DESC LIMIT 1";
     assert_eq!(table.lines(latest), "second");
-    assert_eq!(table.lines("SELECT count(DISTINCT _dlt_id), count(DISTINCT _dlt_load_id) FROM lake"), "51\t2");
+    assert_eq!(
+        table.lines("SELECT count(DISTINCT _dlt_id), count(DISTINCT _dlt_load_id) FROM lake"),
+        "51\t2"
+    );
     let seconds = "SELECT bool_and(abs(CAST(_dlt_load_id AS DOUBLE) - epoch(_ol_extracted_at)) < 0.001) FROM lake";
     assert_eq!(table.lines(seconds), "True");
 }
@@ -63,7 +66,8 @@ fn loads_of_dlt_sort_as_they_were_made() {
 #[test]
 fn a_source_column_of_such_a_name_is_refused() {
     let script = "CREATE TABLE t (id int PRIMARY KEY, _dlt_id text)";
-    let table = Followed::new("likedltclash", "full", "full_refresh_overwrite", script).metadata("dlt");
+    let table =
+        Followed::new("likedltclash", "full", "full_refresh_overwrite", script).metadata("dlt");
     let refused = table.run_with(&[], 2);
     assert!(refused["advice"].as_str().unwrap().contains("_dlt_id"), "{refused:#}");
 }

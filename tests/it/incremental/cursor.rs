@@ -7,7 +7,8 @@ use super::{Followed, say};
 use crate::common::expect_told;
 
 /// A table whose cursor is a clock, with an index that runs can use.
-const CLOCK: &str = "CREATE TABLE t (id int PRIMARY KEY, at timestamptz DEFAULT clock_timestamp(), note text);
+const CLOCK: &str =
+    "CREATE TABLE t (id int PRIMARY KEY, at timestamptz DEFAULT clock_timestamp(), note text);
      CREATE INDEX ON t (at); INSERT INTO t (id) SELECT generate_series(1, 3);";
 /// The same with a sequence.
 const SEQUENCE: &str = "CREATE SEQUENCE s; CREATE TABLE t (id int PRIMARY KEY, at bigint DEFAULT nextval('s'), note text);
@@ -62,7 +63,10 @@ fn overlap(deployment: &'static str, script: &str, lower_commits_first: bool) {
     table.sql("INSERT INTO t (id) VALUES (111)");
     assert_eq!(table.run(), 1);
     assert_eq!(table.run(), 0);
-    assert_eq!(table.lines("SELECT id FROM lake ORDER BY id"), table.sql("SELECT id FROM t ORDER BY id"));
+    assert_eq!(
+        table.lines("SELECT id FROM lake ORDER BY id"),
+        table.sql("SELECT id FROM t ORDER BY id")
+    );
 }
 
 #[test]
@@ -92,7 +96,10 @@ fn a_transaction_that_took_its_value_long_before_it_wrote_is_not_skipped() {
     say(&mut reader, "INSERT INTO t (id, at) VALUES (200, now()); COMMIT;");
     assert_eq!(table.run(), 1, "the row with the value of long ago");
     assert_eq!(table.run(), 0);
-    assert_eq!(table.lines("SELECT id FROM lake ORDER BY id"), table.sql("SELECT id FROM t ORDER BY id"));
+    assert_eq!(
+        table.lines("SELECT id FROM lake ORDER BY id"),
+        table.sql("SELECT id FROM t ORDER BY id")
+    );
 }
 
 #[test]
@@ -114,7 +121,10 @@ fn a_transaction_that_is_prepared_in_between_is_not_skipped() {
     }
     say(&mut session, "COMMIT PREPARED 'late';");
     assert_eq!(table.run(), 1);
-    assert_eq!(table.lines("SELECT id FROM lake ORDER BY id"), table.sql("SELECT id FROM t ORDER BY id"));
+    assert_eq!(
+        table.lines("SELECT id FROM lake ORDER BY id"),
+        table.sql("SELECT id FROM t ORDER BY id")
+    );
 }
 
 #[test]
@@ -122,7 +132,9 @@ fn ties_nulls_and_microseconds_are_kept() {
     let table = exact("cursorties", CLOCK);
     table.run();
     settle(&table, 10);
-    table.sql("INSERT INTO t VALUES (20, '2100-01-01 00:00:00.000001+00'), (21, NULL), (22, 'infinity')");
+    table.sql(
+        "INSERT INTO t VALUES (20, '2100-01-01 00:00:00.000001+00'), (21, NULL), (22, 'infinity')",
+    );
     assert_eq!(table.run(), 3);
     table.sql("INSERT INTO t VALUES (23, NULL), (24, now()), (25, now()); UPDATE t SET note = 'again' WHERE id = 21;");
     assert_eq!(table.run(), 4, "a value of the future or without end is no watermark");
@@ -159,7 +171,11 @@ fn every_usable_type_follows_and_the_others_are_refused_with_advice() {
         ("timestamptz", "'2020-02-28 00:00:00.000001+05'", "'2020-02-28 00:00:00.000002+05'"),
         ("text", "'01H \\ it''s'", "'01J'"),
         ("varchar(40)", "'01H'", "'01J'"),
-        ("uuid", "'018f0000-0000-7000-8000-000000000000'", "'018f0000-0000-7000-8000-000000000001'"),
+        (
+            "uuid",
+            "'018f0000-0000-7000-8000-000000000000'",
+            "'018f0000-0000-7000-8000-000000000001'",
+        ),
         ("positive", "2", "3"),
     ];
     for (index, (name, first, second)) in types.into_iter().enumerate() {
@@ -181,9 +197,15 @@ fn every_usable_type_follows_and_the_others_are_refused_with_advice() {
         let from = status["tables"][0]["follows"]["searched_from"].as_str().unwrap().to_owned();
         let kind = if name == "positive" { "bigint" } else { name };
         let quoted = from.replace('\'', "''");
-        assert_eq!(table.sql(&format!("SELECT E'{}'::{kind} = {second}", quoted.replace('\\', "\\\\"))), "t", "{name}");
+        assert_eq!(
+            table.sql(&format!("SELECT E'{}'::{kind} = {second}", quoted.replace('\\', "\\\\"))),
+            "t",
+            "{name}"
+        );
     }
-    for (name, why) in [("jsonb", "jsonb"), ("boolean", "boolean"), ("double precision", "double precision")] {
+    for (name, why) in
+        [("jsonb", "jsonb"), ("boolean", "boolean"), ("double precision", "double precision")]
+    {
         let deployment: &'static str = format!("cursorrefused{}", name.len()).leak();
         let table = exact(deployment, &format!("CREATE TABLE t (id int PRIMARY KEY, at {name})"));
         let refused = table.case.finish(table.command("run")).expect_code(2);

@@ -36,7 +36,8 @@ fn a_table_that_has_a_position_refuses_another_beginning() {
 fn what_is_no_value_no_table_or_no_cursor_is_refused() {
     let table = table("handoverwrong");
     table.run_with(&["--from", "t=yesterday evening"], 2);
-    let refused = table.case.finish(table.command("run").args(["--from", "public.u=1"])).expect_code(3);
+    let refused =
+        table.case.finish(table.command("run").args(["--from", "public.u=1"])).expect_code(3);
     expect_told(&refused, &["--from", "public.u"]);
     table.case.finish(table.command("run").args(["--from", "public.t"])).expect_code(3);
     let xmin = Followed::new("handoverxmin", "xmin", "incremental_append", TABLE);

@@ -51,14 +51,20 @@ fn ids_that_wrap_around_lose_nothing() {
     set_next_id(server, &table, 0, u32::MAX - 200);
     assert_eq!(table.run(), 3, "frozen rows are read at first");
     let mut running = table.session();
-    say(&mut running, "BEGIN; INSERT INTO t VALUES (50, 'before the wrap'); SAVEPOINT s; INSERT INTO t VALUES (51, 's');");
+    say(
+        &mut running,
+        "BEGIN; INSERT INTO t VALUES (50, 'before the wrap'); SAVEPOINT s; INSERT INTO t VALUES (51, 's');",
+    );
     table.sql("UPDATE t SET note = 'A' WHERE id = 1");
     assert_eq!(table.run(), 1);
     // Over the edge: three hundred transactions more.
     let mut busy = String::from("CREATE TABLE other (n int);");
     (0..300).for_each(|n| busy.push_str(&format!("INSERT INTO other VALUES ({n});")));
     table.sql(&busy);
-    assert_eq!(table.sql("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::numeric > 4294967296"), "t");
+    assert_eq!(
+        table.sql("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::numeric > 4294967296"),
+        "t"
+    );
     table.sql("UPDATE t SET note = 'B' WHERE id = 2; INSERT INTO t VALUES (4, 'after the wrap');");
     let sent = table.run();
     assert!((2..=3).contains(&sent), "{sent} rows");
@@ -108,11 +114,17 @@ fn a_standby_that_lists_no_running_transaction_loses_none() {
         table.case.finish(step).expect_code(0).json()["tables"][0]["rows"].as_u64().unwrap()
     };
     let mut running = table.session();
-    say(&mut running, "BEGIN; INSERT INTO t VALUES (10, 'running'); SAVEPOINT s; INSERT INTO t VALUES (11, 'in s');");
+    say(
+        &mut running,
+        "BEGIN; INSERT INTO t VALUES (10, 'running'); SAVEPOINT s; INSERT INTO t VALUES (11, 'in s');",
+    );
     table.sql("INSERT INTO t VALUES (4, 'beside')");
     replayed(&table);
     let seen = table.case.database.on(&standby).psql("SELECT pg_current_snapshot()::text");
-    assert!(seen.ends_with(':'), "the premise does not hold: the standby lists transactions: {seen}");
+    assert!(
+        seen.ends_with(':'),
+        "the premise does not hold: the standby lists transactions: {seen}"
+    );
     assert_eq!(run(&table), 4);
     table.sql("INSERT INTO t VALUES (5, 'beside')");
     replayed(&table);
@@ -129,7 +141,10 @@ fn a_standby_that_lists_no_running_transaction_loses_none() {
     table.sql("INSERT INTO t VALUES (7, 'further ahead')");
     assert_eq!(table.run(), 1);
     let url = table.case.database.on(&standby).url();
-    let late = table.case.finish(table.command("run").env(&table.case.source_variable(), url)).expect_code(1);
+    let late = table
+        .case
+        .finish(table.command("run").env(&table.case.source_variable(), url))
+        .expect_code(1);
     expect_told(&late, &["behind", "caught up"]);
 }
 

@@ -62,7 +62,8 @@ fn marks(deployment: &'static str, method: &'static str, sync_mode: &'static str
         table.case.finish(table.command("verify")).expect_code(0);
     }
     // One of them came back.
-    let marked = table.lines("SELECT count(*), count(note) FROM lake WHERE _ol_deleted_at IS NOT NULL");
+    let marked =
+        table.lines("SELECT count(*), count(note) FROM lake WHERE _ol_deleted_at IS NOT NULL");
     assert_eq!(marked, format!("{0}\t{0}", deleted - 1), "a marked row keeps what it had");
     let order = "SELECT bool_and(_ol_deleted_at = _ol_extracted_at) FROM lake WHERE _ol_deleted_at IS NOT NULL";
     assert_eq!(table.lines(order), "True");

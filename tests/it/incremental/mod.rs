@@ -32,7 +32,12 @@ pub(crate) type Rows = Vec<Vec<Option<String>>>;
 
 impl Followed {
     /// A table `t`, made by a script, that is followed by a method.
-    pub(crate) fn new(deployment: &'static str, method: &'static str, sync_mode: &'static str, script: &str) -> Self {
+    pub(crate) fn new(
+        deployment: &'static str,
+        method: &'static str,
+        sync_mode: &'static str,
+        script: &str,
+    ) -> Self {
         Self::on(PostgresServer::shared(), deployment, method, sync_mode, script)
     }
 
@@ -141,7 +146,12 @@ impl Followed {
     #[track_caller]
     pub(crate) fn lake(&self, query: &str) -> Rows {
         let finished = Readers::program("rows.py")
-            .args(["--catalog", self.case.lake.catalog(), "--namespace", self.case.lake.namespace()])
+            .args([
+                "--catalog",
+                self.case.lake.catalog(),
+                "--namespace",
+                self.case.lake.namespace(),
+            ])
             .args(["--table", &self.raw_table(), "--query", query])
             .run()
             .expect_code(0);

@@ -9,14 +9,14 @@ use crate::common::PATIENCE;
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, note text);
      INSERT INTO t SELECT n, md5(n::text) FROM generate_series(1, 2000) n;";
 /// A log holds each version of a row once.
-const TWICE: &str = "SELECT id, note, _ol_op FROM lake GROUP BY id, note, _ol_op HAVING count(*) > 1";
+const TWICE: &str =
+    "SELECT id, note, _ol_op FROM lake GROUP BY id, note, _ol_op HAVING count(*) > 1";
 /// The latest state that a log tells of.
 const LATEST: &str = "SELECT id, note FROM (SELECT DISTINCT ON (id) id, note, _ol_op FROM lake
      ORDER BY id, _ol_position DESC) WHERE _ol_op <> 'd' ORDER BY id";
 
 fn table(deployment: &'static str, sync_mode: &'static str) -> Followed {
-    Followed::new(deployment, "xmin", sync_mode, TABLE)
-        .set("OL_INCREMENTAL__SWEEP_HOURS", "0")
+    Followed::new(deployment, "xmin", sync_mode, TABLE).set("OL_INCREMENTAL__SWEEP_HOURS", "0")
 }
 
 #[track_caller]

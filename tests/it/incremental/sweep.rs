@@ -23,7 +23,9 @@ fn deletes_become_rows_of_a_log_once() {
     let done = table.run_with(&[], 0);
     assert_eq!((&done["rows"], &done["deletes"]), (&2.into(), &11.into()), "{done:#}");
     assert_eq!(table.lines(LIVE), table.sql("SELECT part, id FROM t ORDER BY part, id"));
-    let deleted = table.lines("SELECT count(*), count(note), count(_ol_committed_at) FROM lake WHERE _ol_op = 'd'");
+    let deleted = table.lines(
+        "SELECT count(*), count(note), count(_ol_committed_at) FROM lake WHERE _ol_op = 'd'",
+    );
     assert_eq!(deleted, "11\t0\t0");
     assert_eq!(table.run_with(&[], 0)["deletes"], 0);
     // One that returns is there again, and may go again.

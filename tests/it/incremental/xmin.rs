@@ -20,7 +20,8 @@ fn only_what_changed_is_sent_and_a_run_without_changes_writes_nothing() {
     assert_eq!(table.ids(), "1 2 3 2 4");
     let ops = table.lines("SELECT DISTINCT _ol_op, _ol_committed_at IS NULL FROM lake");
     assert_eq!(ops, "r\tTrue");
-    let latest = table.lines("SELECT note FROM lake WHERE id = 2 ORDER BY _ol_position DESC LIMIT 1");
+    let latest =
+        table.lines("SELECT note FROM lake WHERE id = 2 ORDER BY _ol_position DESC LIMIT 1");
     assert_eq!(latest, "B");
 }
 
@@ -54,7 +55,11 @@ fn in_flight(deployment: &'static str, savepoints: u32) {
     assert_eq!(table.run(), 4);
     assert_eq!(table.run(), 0);
     table.sql("INSERT INTO t VALUES (5, 'beside')");
-    assert_eq!(table.run(), 1, "what another transaction commits is sent once while one is running");
+    assert_eq!(
+        table.run(),
+        1,
+        "what another transaction commits is sent once while one is running"
+    );
     say(&mut running, "COMMIT;");
     table.sql("INSERT INTO t VALUES (6, 'after')");
     assert_eq!(table.run(), u64::from(savepoints) + 3);

@@ -242,9 +242,11 @@ impl Assembler {
         }
         let constants = self.constants.as_ref().expect("set above");
         let is_foreign = |origin: &Origin| matches!(origin, Origin::Foreign(_));
-        let foreign = self.origins.iter().any(is_foreign).then(|| {
-            self.foreign.batch(rows, varying.map(|varying| &varying.position))
-        });
+        let foreign = self
+            .origins
+            .iter()
+            .any(is_foreign)
+            .then(|| self.foreign.batch(rows, varying.map(|varying| &varying.position)));
         let mut arrays = Vec::with_capacity(self.origins.len());
         for (origin, field) in self.origins.iter().zip(self.schema.fields()) {
             arrays.push(match (origin, varying) {

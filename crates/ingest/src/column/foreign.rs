@@ -13,11 +13,11 @@
 
 use std::sync::Arc;
 
-use arrow_array::{
-    ArrayRef, Int64Array, ListArray, StringArray, StructArray,
-    TimestampMicrosecondArray, new_empty_array, new_null_array,
-};
 use arrow_array::cast::AsArray as _;
+use arrow_array::{
+    ArrayRef, Int64Array, ListArray, StringArray, StructArray, TimestampMicrosecondArray,
+    new_empty_array, new_null_array,
+};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{ArrowError, DataType};
 use ol_lake::schema::{LakeColumn, LakeType};
@@ -160,21 +160,29 @@ impl ForeignBatch {
         let rows = self.ids.len();
         let array: ArrayRef = match (column, data_type) {
             (Foreign::RawId, DataType::Utf8) => {
-                let text = |id: &u128| uuid::Builder::from_custom_bytes(id.to_be_bytes()).into_uuid().to_string();
+                let text = |id: &u128| {
+                    uuid::Builder::from_custom_bytes(id.to_be_bytes()).into_uuid().to_string()
+                };
                 Arc::new(StringArray::from_iter_values(self.ids.iter().map(text)))
             }
-            (Foreign::DltId, DataType::Utf8) => {
-                Arc::new(StringArray::from_iter_values(self.ids.iter().map(|id| format!("{id:032x}"))))
-            }
+            (Foreign::DltId, DataType::Utf8) => Arc::new(StringArray::from_iter_values(
+                self.ids.iter().map(|id| format!("{id:032x}")),
+            )),
             (Foreign::LoadId, DataType::Utf8) => {
-                let (seconds, rest) = (self.load.div_euclid(1_000_000), self.load.rem_euclid(1_000_000));
+                let (seconds, rest) =
+                    (self.load.div_euclid(1_000_000), self.load.rem_euclid(1_000_000));
                 let text = format!("{seconds}.{rest:06}");
                 Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, rows)))
             }
-            (Foreign::ExtractedAt, DataType::Int64) => Arc::new(Int64Array::from(self.milliseconds.clone())),
+            (Foreign::ExtractedAt, DataType::Int64) => {
+                Arc::new(Int64Array::from(self.milliseconds.clone()))
+            }
             (Foreign::ExtractedAt, DataType::Timestamp(..)) => {
                 let instants = self.milliseconds.iter().map(|at| at.saturating_mul(1000));
-                Arc::new(TimestampMicrosecondArray::from_iter_values(instants).with_data_type(data_type.clone()))
+                Arc::new(
+                    TimestampMicrosecondArray::from_iter_values(instants)
+                        .with_data_type(data_type.clone()),
+                )
             }
             (Foreign::GenerationId, DataType::Int64) => Arc::new(Int64Array::from(vec![0; rows])),
             (Foreign::Meta, DataType::Struct(_)) => nothing(data_type, rows)?,
@@ -191,7 +199,11 @@ fn nothing(data_type: &DataType, rows: usize) -> Result<ArrayRef, ArrowError> {
     Ok(match data_type {
         DataType::Struct(fields) => {
             let columns = fields.iter().map(|field| nothing(field.data_type(), rows));
-            Arc::new(StructArray::try_new(fields.clone(), columns.collect::<Result<_, _>>()?, None)?)
+            Arc::new(StructArray::try_new(
+                fields.clone(),
+                columns.collect::<Result<_, _>>()?,
+                None,
+            )?)
         }
         DataType::List(field) => Arc::new(ListArray::try_new(
             field.clone(),
@@ -250,8 +262,14 @@ mod tests {
             let columns = columns(set);
             let schema = crate::column::testing::arrow_schema(&columns);
             for field in schema.fields() {
-                let made = batch.column(Foreign::named(field.name()).unwrap(), field.data_type()).unwrap();
-                assert_eq!((made.data_type(), made.len()), (field.data_type(), 3), "{}", field.name());
+                let made =
+                    batch.column(Foreign::named(field.name()).unwrap(), field.data_type()).unwrap();
+                assert_eq!(
+                    (made.data_type(), made.len()),
+                    (field.data_type(), 3),
+                    "{}",
+                    field.name()
+                );
             }
         }
         let load = batch.column(Foreign::LoadId, &DataType::Utf8).unwrap();

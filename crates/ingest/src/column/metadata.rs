@@ -98,7 +98,13 @@ fn column(name: &str) -> LakeColumn {
         RUN_ID => (LakeType::String, "The run that read the row"),
         _ => (LakeType::StringMap, "Exact source text of values that their column cannot hold"),
     };
-    LakeColumn { name: name.to_owned(), lake_type, required: false, doc: Some(doc.to_owned()), was: None }
+    LakeColumn {
+        name: name.to_owned(),
+        lake_type,
+        required: false,
+        doc: Some(doc.to_owned()),
+        was: None,
+    }
 }
 
 #[cfg(test)]

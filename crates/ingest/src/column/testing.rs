@@ -36,7 +36,8 @@ fn arrow_type(lake: &LakeType) -> DataType {
             DataType::List(Arc::new(Field::new("element", arrow_type(element), true)))
         }
         LakeType::Struct(fields) => {
-            let field = |(name, lake): &(String, LakeType)| Field::new(name, arrow_type(lake), true);
+            let field =
+                |(name, lake): &(String, LakeType)| Field::new(name, arrow_type(lake), true);
             DataType::Struct(fields.iter().map(field).collect())
         }
         LakeType::StringMap => {

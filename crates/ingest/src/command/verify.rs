@@ -165,6 +165,6 @@ fn present(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         Some(mark) => {
             let there = BooleanArray::from_iter((0..mark.len()).map(|row| Some(mark.is_null(row))));
             filter_record_batch(batch, &there)
-        },
+        }
     }
 }

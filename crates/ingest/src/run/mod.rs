@@ -73,7 +73,9 @@ impl RunContext {
                     .with("flag", "--from")
                     .with("table", name)
                     .with("tables", count)
-                    .advise("Name one selected table in --from, by its raw table or as namespace.name."));
+                    .advise(
+                        "Name one selected table in --from, by its raw table or as namespace.name.",
+                    ));
             }
         }
         Ok(())

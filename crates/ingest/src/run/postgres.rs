@@ -7,7 +7,9 @@ use std::time::Duration;
 use c4model::platform::{ApplicationPostgres, RawLake};
 use c4model::{Sink, Source};
 use ol_chassis::progress::Unit as Counted;
-use ol_lake::{Lake, LakeTable, PartitionField, PartitionTransform, SortField, TableDefinition, TableName};
+use ol_lake::{
+    Lake, LakeTable, PartitionField, PartitionTransform, SortField, TableDefinition, TableName,
+};
 
 use super::{Reporter, RunContext};
 use crate::column::batch::RunColumns;
@@ -177,13 +179,10 @@ fn done_report(table: &Table, done: &TableDone, seconds: f64) -> TableReport {
         snapshot_id: Some(done.loaded.snapshot_id),
         position: Some(done.loaded.position.clone()),
         seconds,
-        advice: done
-            .loaded
-            .unchanged
-            .then(|| match done.totals.rows {
-                0 => "Unchanged: nothing is new at the source".to_owned(),
-                rows => format!("Unchanged: the lake already holds these {rows} rows"),
-            }),
+        advice: done.loaded.unchanged.then(|| match done.totals.rows {
+            0 => "Unchanged: nothing is new at the source".to_owned(),
+            rows => format!("Unchanged: the lake already holds these {rows} rows"),
+        }),
         ..TableReport::done(&table.raw_table, table.sync_mode)
     }
 }
@@ -366,15 +365,15 @@ impl UnitJob {
         let reading = |error: SourceError| error.into_error(Doing::Reading);
         let from = match from.zip(cursor) {
             None => None,
-            Some((value, cursor)) => Some(keeper.value(&cursor.check_sql(value)).await.map_err(
-                |error| {
+            Some((value, cursor)) => {
+                Some(keeper.value(&cursor.check_sql(value)).await.map_err(|error| {
                     let error = reading(error);
                     match error.is_transient() {
                         true => error,
                         false => error.advise("Give --from a value of the cursor's type."),
                     }
-                },
-            )?),
+                })?)
+            }
         };
         let parts = keeper.parts(&plan.relation).await.map_err(reading)?;
         let moment = keeper.moment.as_ref().ok_or_else(|| Error::new(Definite::Defect))?;
@@ -414,9 +413,10 @@ impl UnitJob {
         let now = self.extracted_at_microseconds / 1000;
         let hours = i64::try_from(self.context.config.incremental.sweep_hours).unwrap_or(i64::MAX);
         // All rows that are read anew say what is gone, too, as far as the state is concerned.
-        let is_due = step.filter(|step| step.goes_on()).and_then(|step| step.swept_at).is_none_or(
-            |last| now.saturating_sub(last) >= hours.saturating_mul(3_600_000),
-        );
+        let is_due = step
+            .filter(|step| step.goes_on())
+            .and_then(|step| step.swept_at)
+            .is_none_or(|last| now.saturating_sub(last) >= hours.saturating_mul(3_600_000));
         let has_rows = base.current_snapshot().is_some_and(|snapshot| snapshot.records > 0);
         (is_due && has_rows && !plan.key.is_empty()).then(|| Sweep {
             key: plan.key.clone(),

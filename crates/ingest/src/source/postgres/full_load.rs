@@ -230,10 +230,7 @@ async fn complete(
         completion.must_commit = load.sweep.is_some() || step.gains_bound();
     }
     let target = Arc::clone(&load.target);
-    target
-        .complete(parts, completion, keeper.position, load.guard)
-        .await
-        .map_err(SourceError::Lake)
+    target.complete(parts, completion, keeper.position, load.guard).await.map_err(SourceError::Lake)
 }
 
 /// A row without a whole key, or with a key that its column cannot hold, has no place in a merge.

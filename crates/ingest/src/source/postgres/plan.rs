@@ -212,9 +212,7 @@ fn mode(table: &Table, relation: &Relation, key: &[String]) -> Result<LoadMode, 
         SyncMode::FullRefreshUpdate
         | SyncMode::IncrementalDedupedHistory
         | SyncMode::IncrementalUpdate => Ok(merging(key, false)),
-        SyncMode::FullRefreshSoftDelete | SyncMode::IncrementalSoftDelete => {
-            Ok(merging(key, true))
-        }
+        SyncMode::FullRefreshSoftDelete | SyncMode::IncrementalSoftDelete => Ok(merging(key, true)),
     }
 }
 

@@ -241,8 +241,7 @@ pub struct Selection<'a> {
 
 impl Selection<'_> {
     /// Every row, in no order.
-    pub const ALL: Self =
-        Self { range: BlockRange::ALL, condition: None, mark: None, order: None };
+    pub const ALL: Self = Self { range: BlockRange::ALL, condition: None, mark: None, order: None };
 }
 
 /// The COPY statement that reads `readings` of a relation, within a range.
@@ -408,6 +407,10 @@ mod tests {
                 ..Selection::ALL
             },
         );
-        assert!(statement.contains("FROM \"s\".\"t\"\"x\" WHERE ctid >= '(3,0)'") && statement.contains("AND x)"), "{statement}");
+        assert!(
+            statement.contains("FROM \"s\".\"t\"\"x\" WHERE ctid >= '(3,0)'")
+                && statement.contains("AND x)"),
+            "{statement}"
+        );
     }
 }

@@ -349,7 +349,9 @@ fn array(types: &Types, row: &TypeRow, modifier: i32, dimensions: i16) -> Result
             Expression::ListOutput { output, composite }
         }
         // An array of a domain over an array: the whole as text.
-        Expression::ListOutput { .. } | Expression::Json { .. } | Expression::Null => return Ok(rendered(output)),
+        Expression::ListOutput { .. } | Expression::Json { .. } | Expression::Null => {
+            return Ok(rendered(output));
+        }
     };
     if matches!(element.wire, Wire::List(_)) {
         return Ok(rendered(output));

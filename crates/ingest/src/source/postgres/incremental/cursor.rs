@@ -147,7 +147,11 @@ mod tests {
              OR \"a\"\"t\" IS NULL)"
         );
         assert!(cursor(Kind::Date, "date").from_bound("2020-01-01", 90).contains(" - 1)"));
-        assert!(cursor(Kind::Integer, "int8").from_bound("7", 90).contains(">= '7'::pg_catalog.int8 OR"));
+        assert!(
+            cursor(Kind::Integer, "int8")
+                .from_bound("7", 90)
+                .contains(">= '7'::pg_catalog.int8 OR")
+        );
     }
 
     #[test]

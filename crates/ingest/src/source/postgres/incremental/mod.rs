@@ -90,7 +90,10 @@ impl Known {
             identity: text(state::SOURCE)?.parse().ok()?,
             position: text(keys::POSITION)?.parse().ok()?,
             horizon: Horizon::parse(text(state::SNAPSHOT)?, text(state::SEEN)?).ok()?,
-            parts: text(state::PARTS)?.split(',').map(|oid| oid.parse().ok()).collect::<Option<_>>()?,
+            parts: text(state::PARTS)?
+                .split(',')
+                .map(|oid| oid.parse().ok())
+                .collect::<Option<_>>()?,
             attributes: text(state::ATTRIBUTES)?.parse().ok()?,
             contract: text(keys::CONTRACT)?.to_owned(),
             mode: text(keys::MODE)?.to_owned(),

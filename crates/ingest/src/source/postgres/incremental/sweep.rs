@@ -285,7 +285,8 @@ impl LakeKeys<'_> {
                 let live = absent.live;
                 if !absent.keys.is_empty() {
                     // A key is taken from the first row that has it.
-                    self.collect(&[], gone, |_, _, hash| absent.keys.remove(&hash).is_some()).await?;
+                    self.collect(&[], gone, |_, _, hash| absent.keys.remove(&hash).is_some())
+                        .await?;
                 }
                 Ok(live)
             }
@@ -429,7 +430,13 @@ mod tests {
 
     #[test]
     fn places_sort_as_positions_do() {
-        let texts = ["", "0000000000000001", "0000000000000001.00000000", "0000000000000001.0000000A", "0000000000000002"];
+        let texts = [
+            "",
+            "0000000000000001",
+            "0000000000000001.00000000",
+            "0000000000000001.0000000A",
+            "0000000000000002",
+        ];
         for pair in texts.windows(2) {
             if let [before, after] = pair {
                 assert!(place(before) < place(after), "{before} {after}");

@@ -144,8 +144,10 @@ impl Horizon {
         let mut condition = format!("{id} >= {} AND {RAW} > {SPECIAL}", self.snapshot.xmin);
         if !self.seen.is_empty() {
             let seen: Vec<u64> = self.seen.iter().copied().collect();
-            condition
-                .push_str(&format!(" AND {id} <> ALL ('{{{}}}'::pg_catalog.int8[])", listed(&seen)));
+            condition.push_str(&format!(
+                " AND {id} <> ALL ('{{{}}}'::pg_catalog.int8[])",
+                listed(&seen)
+            ));
         }
         condition
     }

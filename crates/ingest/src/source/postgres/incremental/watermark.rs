@@ -135,8 +135,8 @@ impl Live {
     fn had_ended(&self, around: &Around) -> bool {
         let gone = self.virtual_ids.iter().all(|id| !around.before.virtual_ids.contains(id));
         let ended = self.ids.iter().all(|id| around.snapshot.had_ended(*id));
-        let renamed =
-            !self.virtual_ids.is_empty() && around.before.ids.iter().any(|id| !self.ids.contains(id));
+        let renamed = !self.virtual_ids.is_empty()
+            && around.before.ids.iter().any(|id| !self.ids.contains(id));
         gone && ended && !renamed
     }
 }
@@ -147,7 +147,10 @@ mod tests {
     use super::*;
 
     fn live(virtual_ids: &[&str], ids: &[u64]) -> Live {
-        Live { virtual_ids: virtual_ids.iter().map(ToString::to_string).collect(), ids: ids.to_vec() }
+        Live {
+            virtual_ids: virtual_ids.iter().map(ToString::to_string).collect(),
+            ids: ids.to_vec(),
+        }
     }
 
     fn around(before: Live, snapshot: &str, after: Live) -> Around {
@@ -191,7 +194,8 @@ mod tests {
     #[test]
     fn a_standby_neither_settles_nor_uses_a_bound() {
         let mut marks = Watermarks::new("at".into(), value("a"));
-        let standby = Around { in_recovery: true, ..around(live(&[], &[]), "5:5:", live(&[], &[])) };
+        let standby =
+            Around { in_recovery: true, ..around(live(&[], &[]), "5:5:", live(&[], &[])) };
         let before = marks.clone();
         marks.advance(&standby, value("b"));
         assert_eq!(marks, before);
