@@ -298,6 +298,7 @@ impl Target {
             }),
             schema_change: Some(self.change.clone()),
             table_properties: BTreeMap::new(),
+            branch: None,
         };
         let committed = self.lake.commit(&self.base, commit).await?;
         failpoints::hit(failpoints::COMMITTED);
