@@ -273,7 +273,7 @@ impl Target {
         failpoints::hit(failpoints::FILES_COMPLETE);
         let written = match &operation {
             Operation::Merge(merge) => merge.files(),
-            Operation::Append | Operation::Overwrite => &files,
+            Operation::Append | Operation::Overwrite | Operation::Rewrite(_) => &files,
         };
         let (count, bytes) = (written.len() as u64, written.iter().map(|file| file.bytes).sum());
         let threshold =
