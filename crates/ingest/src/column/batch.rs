@@ -347,6 +347,7 @@ mod tests {
             lake_type: LakeType::Int,
             required: false,
             doc: None,
+            was: None,
         };
         metadata.insert(0, id);
         let schema = crate::column::testing::arrow_schema(&metadata);

@@ -7,12 +7,14 @@ use std::time::Duration;
 use c4model::platform::{ApplicationPostgres, RawLake};
 use c4model::{Sink, Source};
 use ol_chassis::progress::Unit as Counted;
-use ol_lake::{Lake, LakeTable, TableDefinition, TableName};
+use ol_lake::{
+    Lake, LakeTable, PartitionField, PartitionTransform, SortField, TableDefinition, TableName,
+};
 
 use super::{Reporter, RunContext};
 use crate::column::batch::RunColumns;
 use crate::error::{Definite, Doing, Error, Result, Transient};
-use crate::inventory::{Table, Unit};
+use crate::inventory::{self, DateTransform, Table, Unit};
 use crate::load::{LoadMode, Loaded, ShrinkGuard, Target, TargetSettings, Totals, contract_digest};
 use crate::metrics;
 use crate::policy::policy;
@@ -139,6 +141,35 @@ fn mode(plan: &TablePlan, base: &LakeTable, step: Option<&Step>) -> LoadMode {
     }
 }
 
+/// How the inventory divides a table; it counts when the table is made.
+pub(super) fn partition_by(table: &Table) -> Vec<PartitionField> {
+    use inventory::PartitionTransform as Asked;
+    let transform = |asked| match asked {
+        Asked::Identity => PartitionTransform::Identity,
+        Asked::Date(DateTransform::Year) => PartitionTransform::Year,
+        Asked::Date(DateTransform::Month) => PartitionTransform::Month,
+        Asked::Date(DateTransform::Day) => PartitionTransform::Day,
+        Asked::Date(DateTransform::Hour) => PartitionTransform::Hour,
+        Asked::Bucket(buckets) => PartitionTransform::Bucket(buckets),
+        Asked::Truncate(width) => PartitionTransform::Truncate(width),
+    };
+    let terms = table.overrides.partition_by.iter();
+    terms
+        .map(|term| PartitionField {
+            transform: transform(term.transform),
+            column: term.column.clone(),
+        })
+        .collect()
+}
+
+/// How the inventory sorts the rows of a table.
+pub(super) fn sort_by(table: &Table) -> Vec<SortField> {
+    let terms = table.overrides.sort_by.iter();
+    terms
+        .map(|term| SortField { column: term.column.clone(), descending: term.descending })
+        .collect()
+}
+
 fn done_report(table: &Table, done: &TableDone, seconds: f64) -> TableReport {
     TableReport {
         rows: if done.loaded.unchanged { 0 } else { done.totals.rows },
@@ -260,8 +291,8 @@ impl UnitJob {
                     name,
                     schema: schema.clone(),
                     comment: plan.relation.comment.clone(),
-                    partition_by: Vec::new(),
-                    sort_by: Vec::new(),
+                    partition_by: partition_by(table),
+                    sort_by: sort_by(table),
                     properties: BTreeMap::from([
                         ("ol.source-table".to_owned(), plan.relation.display()),
                         (

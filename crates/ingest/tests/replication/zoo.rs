@@ -59,6 +59,7 @@ impl Animal {
                 lake_type: reading.contract.lake.clone(),
                 required: false,
                 doc: None,
+                was: None,
             })
             .collect();
         columns.extend(metadata::log());

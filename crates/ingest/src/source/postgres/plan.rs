@@ -282,15 +282,6 @@ fn method(
 
 /// What this version carries out, and what it says no to.
 fn mode(table: &Table, relation: &Relation, key: &[String]) -> Result<LoadMode, Error> {
-    let unsupported = |key, value: &dyn std::fmt::Display| {
-        Err(Error::new(Definite::ModeUnsupported).with(key, value))
-    };
-    if !table.overrides.partition_by.is_empty() {
-        return unsupported("overrides", &"partition_by");
-    }
-    if !table.overrides.sort_by.is_empty() {
-        return unsupported("overrides", &"sort_by");
-    }
     match table.sync_mode {
         SyncMode::FullRefreshOverwrite => Ok(LoadMode::Overwrite),
         SyncMode::FullRefreshAppend | SyncMode::IncrementalAppend => Ok(LoadMode::Append),

@@ -67,6 +67,7 @@ fn lake(mut metadata: Vec<LakeColumn>) -> SchemaRef {
             lake_type: reading.contract.lake.clone(),
             required: false,
             doc: None,
+            was: None,
         })
         .collect();
     columns.append(&mut metadata);
