@@ -37,6 +37,7 @@ fn reading(kind: &str, dimensions: i16) -> Reading {
 
 fn decoder(reading: &Reading) -> Option<TextDecoder> {
     let lake = LakeColumn {
+        was: None,
         name: "v".into(),
         lake_type: reading.contract.lake.clone(),
         required: false,
