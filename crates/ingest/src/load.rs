@@ -203,6 +203,8 @@ impl Target {
                 }
                 LoadMode::Append => ReplaceGuard::Off,
             },
+            expected: None,
+            branch: None,
             schema_change: Some(self.change.clone()),
             table_properties: BTreeMap::new(),
         };
