@@ -174,13 +174,6 @@ impl Followed {
         let rows = self.lake("SELECT id FROM lake ORDER BY _ol_extracted_at, _ol_position, id");
         rows.into_iter().map(|row| row[0].clone().unwrap()).collect::<Vec<_>>().join(" ")
     }
-
-    /// An entry of the summary of the table's current snapshot.
-    #[track_caller]
-    pub(crate) fn summary(&self, key: &str) -> String {
-        let state = self.case.state();
-        text(&state["tables"][self.raw_table()]["summary"], key).to_owned()
-    }
 }
 
 /// Runs a script in a session that must take it.
