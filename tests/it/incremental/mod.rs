@@ -11,7 +11,7 @@ mod xmin;
 use ol_testkit::{PostgresServer, Readers, Session, Unit};
 use serde_json::Value;
 
-use crate::common::{Case, entry, text};
+use crate::common::{Case, entry};
 
 /// One table of a source and its raw table.
 pub(crate) struct Followed {
