@@ -157,9 +157,14 @@ impl Preparation<'_> {
         }
         let is_followed =
             |state: &TableState| state.position.is_some() && state.incarnation.is_some();
-        if states.iter().any(is_followed) {
-            unbroken(before.as_ref(), &name)
-                .map_err(|error| read(error.into()).with("unit", &self.unit.id))?;
+        if states.iter().any(is_followed)
+            && let Err(error) = unbroken(before.as_ref(), &name)
+        {
+            // What was not sent will not be sent later, also when the publication is as it was again.
+            for table in candidates.iter().filter_map(|it| it.table.as_ref()) {
+                self.lake.set_properties(table, &state::gap(0)).await?;
+            }
+            return Err(read(error.into()).with("unit", &self.unit.id));
         }
         let wanted: Vec<Wanted> = candidates.iter().map(|it| it.wanted.clone()).collect();
         let assessment = assess(&states, slot);
@@ -246,14 +251,22 @@ impl Preparation<'_> {
                     it.index,
                     Error::new(Definite::ChangesMissed)
                         .with("table", it.plan.relation.display())
-                        .with("since", Position::Lsn(since)),
+                        .with("since", Position::Lsn(since))
+                        .with(
+                            "reason",
+                            "the slot has passed what the table failed at, or its publication was broken",
+                        ),
                 )),
                 // The history of a log, and the rows that only a soft delete kept, would be gone without a word.
                 Start::Copy if it.keeps_history() => failures.push((
                     it.index,
                     Error::new(Definite::ChangesMissed)
                         .with("table", it.plan.relation.display())
-                        .with("since", Position::Lsn(confirmed)),
+                        .with("since", Position::Lsn(confirmed))
+                        .with(
+                            "reason",
+                            "it was out of the publication for a time, or followed an earlier slot",
+                        ),
                 )),
                 Start::Copy if self.copying.contains(&it.index) || keeper.is_none() => {}
                 Start::Copy => {
