@@ -188,7 +188,7 @@ def main() -> None:
 
     cases = {
         **postgres_cases(release, repetitions),
-        **changes.cases(release / "ol-ingest", database_url(changes.DATABASE), repetitions),
+        **changes.cases(release / "ol-ingest", lambda: database_url(changes.DATABASE), repetitions),
         "cold_start": lambda: plain_case("cold_start", [str(release / "ol-ingest"), "--version"], 20),
         **webhook.cases(options.webhook, repetitions),
     }

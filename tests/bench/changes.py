@@ -130,10 +130,11 @@ def case(name: str, followed: Followed, repetitions: int, verified: bool) -> lis
     return entries
 
 
-def cases(program: pathlib.Path, url: str, repetitions: int) -> dict:
-    """Name and measurement of each case of change capture."""
+def cases(program: pathlib.Path, url, repetitions: int) -> dict:
+    """Name and measurement of each case of change capture; `url()` is the address of the database."""
     forms = {"postgres_cdc_append": "incremental_append", "postgres_cdc_merge": "incremental_update"}
-    return {
-        name: lambda name=name, mode=mode: case(name, Followed(program, url, mode), repetitions, mode != "incremental_append")
-        for name, mode in forms.items()
-    }
+
+    def measured(name: str, mode: str):
+        return lambda: case(name, Followed(program, url(), mode), repetitions, mode != "incremental_append")
+
+    return {name: measured(name, mode) for name, mode in forms.items()}
