@@ -66,7 +66,7 @@ impl Lake {
                 written: Vec::new(),
             }))
         };
-        Box::pin(self.change_refs(table, publish))
+        Box::pin(self.change_metadata(table, publish))
             .await
             .map_err(|error| error.with("table", table.name()))
     }
@@ -103,13 +103,13 @@ impl Lake {
                 written: Vec::new(),
             }))
         };
-        Box::pin(self.change_refs(table, remove))
+        Box::pin(self.change_metadata(table, remove))
             .await
             .map_err(|error| error.with("table", table.name()))
     }
 
-    /// Makes a change of references on whatever is there. `None` says that nothing is left to do.
-    async fn change_refs(
+    /// Makes a change of metadata alone, such as of references, on whatever is there. `None` says that nothing is left to do.
+    pub(super) async fn change_metadata(
         &self,
         table: &LakeTable,
         mut change: impl FnMut(&Table) -> Result<Option<Staged>> + Send,

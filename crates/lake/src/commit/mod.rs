@@ -207,28 +207,18 @@ impl Lake {
         table: &LakeTable,
         properties: &BTreeMap<String, String>,
     ) -> Result<LakeTable> {
-        let mut base = table.inner().clone();
-        let mut pause = FIRST_PAUSE;
-        for _attempt in 0..TRIES {
+        // Setting a property twice is setting it once, so a lost answer needs no look.
+        let set = |base: &Table| {
             let updates = properties.iter().map(|(key, value)| (key.clone(), value.clone()));
-            let staged = Staged {
+            Ok(Some(Staged {
                 updates: vec![TableUpdate::SetProperties { updates: updates.collect() }],
                 requirements: vec![TableRequirement::UuidMatch { uuid: base.metadata().uuid() }],
                 written: Vec::new(),
-            };
-            match Box::pin(self.publish(&base, staged)).await? {
-                Outcome::Done(changed) => return self.wrap(changed, table.name()),
-                // Setting a property twice is setting it once.
-                Outcome::Lost | Outcome::Unknown(_) => {
-                    self.clock().sleep(jittered(pause)).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                    base = self.load_inner(table.name()).await?.ok_or_else(|| {
-                        Error::new(ErrorKind::NotFound).with("table", table.name())
-                    })?;
-                }
-            }
-        }
-        Err(Error::new(ErrorKind::CommitConflict).with("table", table.name()).with("tries", TRIES))
+            }))
+        };
+        Box::pin(self.change_metadata(table, set))
+            .await
+            .map_err(|error| error.with("table", table.name()))
     }
 
     /// Deletes files that will not be committed. What cannot be deleted is left to the sweep of orphans.

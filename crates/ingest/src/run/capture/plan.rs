@@ -1,7 +1,7 @@
 //! How a table is followed: which of its columns, into what kind of lake table, found by which key.
 
 use ol_lake::LakeTable;
-use ol_lake::schema::{LakeColumn, LakeSchema};
+use ol_lake::schema::LakeSchema;
 
 use crate::column::{foreign, metadata};
 use crate::error::{Definite, Error, Result};
@@ -113,26 +113,11 @@ impl CapturePlan {
     /// The lake table's columns: the source's, then ours.
     #[must_use]
     pub fn lake_schema(&self) -> LakeSchema {
-        let comment = |name: &str| {
-            self.relation.columns.iter().find(|column| column.name == name)?.comment.clone()
-        };
-        let mut columns: Vec<LakeColumn> = self
-            .readings
-            .iter()
-            .map(|reading| LakeColumn {
-                name: reading.name.clone(),
-                lake_type: reading.contract.lake.clone(),
-                required: false,
-                doc: comment(&reading.name),
-                was: None,
-            })
-            .collect();
-        columns.extend(match self.shape {
+        let ours = match self.shape {
             Shape::Log => metadata::log(),
             Shape::Merge { soft } => metadata::merge(soft),
-        });
-        columns.extend(foreign::columns(self.metadata_columns));
-        LakeSchema { columns }
+        };
+        plan::lake_schema(&self.relation, &self.readings, ours, self.metadata_columns)
     }
 
     /// The same for a table that exists: where another loader gave its own column of time a type, it keeps it.

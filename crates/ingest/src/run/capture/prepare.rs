@@ -148,7 +148,7 @@ impl Preparation<'_> {
         let facts = control.slot(&name).await.map_err(read)?;
         let slot = facts.as_ref().map(|facts| SlotState {
             confirmed: facts.confirmed_flush_lsn.unwrap_or_default(),
-            is_lost: is_lost(facts),
+            is_lost: facts.lost().is_some(),
         });
         // What a table recorded for the unit counts, whatever became of the table.
         let mut states: Vec<_> = memories.iter().map(|memory| memory.state.clone()).collect();
@@ -461,18 +461,11 @@ fn unbroken(facts: Option<&PublicationFacts>, name: &str) -> Result<(), SlotErro
     if is_whole { Ok(()) } else { broken("it no longer publishes every kind of change") }
 }
 
-fn is_lost(facts: &SlotFacts) -> bool {
-    facts.invalidation.is_some()
-        || facts.wal_status.as_deref() == Some("lost")
-        || facts.restart_lsn.is_none()
-}
-
 fn stop(trouble: Trouble, slot: &str, facts: Option<&SlotFacts>) -> Error {
     match trouble {
         Trouble::Missing => Error::new(Definite::SlotMissing).with("slot", slot),
         Trouble::Lost => {
-            let reason = facts.and_then(|facts| facts.invalidation.clone());
-            let reason = reason.unwrap_or_else(|| "the server has removed its log".to_owned());
+            let reason = facts.and_then(SlotFacts::lost).unwrap_or_default();
             Error::new(Definite::SlotLost).with("slot", slot).with("reason", reason)
         }
         Trouble::Moved { confirmed, recorded } => Error::new(Definite::SlotMoved)

@@ -45,30 +45,14 @@ impl TablePlan {
     /// The lake table's columns: the source's, then ours.
     #[must_use]
     pub fn lake_schema(&self) -> LakeSchema {
-        let comment = |name: &str| {
-            self.relation.columns.iter().find(|column| column.name == name)?.comment.clone()
-        };
-        let mut columns: Vec<LakeColumn> = self
-            .readings
-            .iter()
-            .map(|reading| LakeColumn {
-                name: reading.name.clone(),
-                lake_type: reading.contract.lake.clone(),
-                // Never required: a value that does not fit is NULL, and NOT NULL can be dropped at the source.
-                required: false,
-                doc: comment(&reading.name),
-                was: None,
-            })
-            .collect();
-        columns.extend(match (&self.method, &self.mode) {
+        let ours = match (&self.method, &self.mode) {
             (_, LoadMode::Merge(merging)) => metadata::merge(merging.soft),
             (Method::Full, LoadMode::Overwrite | LoadMode::Append) => metadata::full_refresh(),
             (Method::Xmin | Method::Cursor(_), LoadMode::Overwrite | LoadMode::Append) => {
                 metadata::log()
             }
-        });
-        columns.extend(foreign::columns(self.metadata_columns));
-        LakeSchema { columns }
+        };
+        lake_schema(&self.relation, &self.readings, ours, self.metadata_columns)
     }
 
     /// The same for a table that exists: where another loader gave its own column of time a type, it keeps it.
@@ -76,6 +60,27 @@ impl TablePlan {
     pub fn lake_schema_of(&self, table: &LakeTable) -> LakeSchema {
         foreign::as_in(self.lake_schema(), table)
     }
+}
+
+/// The columns of a lake table: the source's, then `ours`, then those of another loader.
+#[must_use]
+pub fn lake_schema(
+    relation: &Relation,
+    readings: &[Reading],
+    ours: Vec<LakeColumn>,
+    set: MetadataColumns,
+) -> LakeSchema {
+    let comment =
+        |name: &str| relation.columns.iter().find(|column| column.name == name)?.comment.clone();
+    let of_source = readings.iter().map(|reading| LakeColumn {
+        name: reading.name.clone(),
+        lake_type: reading.contract.lake.clone(),
+        // Never required: a value that does not fit is NULL, and NOT NULL can be dropped at the source.
+        required: false,
+        doc: comment(&reading.name),
+        was: None,
+    });
+    LakeSchema { columns: of_source.chain(ours).chain(foreign::columns(set)).collect() }
 }
 
 /// Gives masked columns their salt, if there are any; without it nothing of them can be decoded.

@@ -279,17 +279,21 @@ impl SlotFacts {
             let reason = format!("its database is {other}, not {database}");
             return Err(SlotError::Foreign { slot: slot(), reason });
         }
-        if let Some(reason) = &self.invalidation {
-            return Err(SlotError::Lost { slot: slot(), reason: reason.clone() });
-        }
-        if self.wal_status.as_deref() == Some("lost") || self.restart_lsn.is_none() {
-            let reason = "the server has removed log that it needs".to_owned();
+        if let Some(reason) = self.lost() {
             return Err(SlotError::Lost { slot: slot(), reason });
         }
         if self.active_pid.is_some() {
             return Err(SlotError::InUse { slot: slot(), process: self.active_pid });
         }
         Ok(())
+    }
+
+    /// Why nothing can be streamed from the slot ever again, if so.
+    #[must_use]
+    pub fn lost(&self) -> Option<String> {
+        let is_removed = self.wal_status.as_deref() == Some("lost") || self.restart_lsn.is_none();
+        let removed = || is_removed.then(|| "the server has removed log that it needs".to_owned());
+        self.invalidation.clone().or_else(removed)
     }
 
     /// Whether the slot is where we left it. We acknowledge only what is durable (invariant I3), so it can be behind
