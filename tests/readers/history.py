@@ -31,8 +31,15 @@ class History:
         self.steps, self.faults = [], []
         self.position = self.first_copy = None
         self.is_replaced = False
+        # Chunks of a copy may have been read up to here, behind the place that the table is followed from.
+        self.copied_until = table.properties.get("ol.copied-until", "")
         for snapshot in ancestors(table):
             self.take(table, snapshot)
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether changes are still to be replayed over chunks that were read later."""
+        return self.position is not None and self.position < self.copied_until
 
     @property
     def begins(self) -> str:

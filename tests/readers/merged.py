@@ -39,7 +39,8 @@ def check(lake, reader, raw_table, finding, history, journal, placing, soft: boo
     finding.rows = len(found)
     live = [(values, position) for values, position, deleted_at in found if deleted_at is None]
     marked = [values for values, _, deleted_at in found if deleted_at is not None]
-    late = [position for _, position, _ in found if position > history.position]
+    end = max(history.position, history.copied_until)
+    late = [position for _, position, _ in found if position > end]
     if late:
         finding.faults.append(f"{len(late)} rows lie behind the table's position, the first at {late[0]}")
     best, best_state = None, None

@@ -54,6 +54,8 @@ pub struct Stream {
     pub record_seconds: f64,
     /// Log of the source that failed tables may hold back, in bytes.
     pub hold_bytes: u64,
+    /// The size of a chunk of a table that is copied, in bytes.
+    pub chunk_bytes: u64,
 }
 
 /// How tables are followed by queries (replication methods `xmin` and `cursor`).
@@ -129,8 +131,13 @@ impl Config {
         if self.incremental.lookback_seconds > 100 * 366 * 86_400 {
             return refuse("incremental.lookback_seconds", "must be at most a hundred years");
         }
-        if self.ingest.range_bytes == 0 {
-            return refuse("ingest.range_bytes", "must be at least 1");
+        for (key, value) in [
+            ("ingest.range_bytes", self.ingest.range_bytes),
+            ("stream.chunk_bytes", self.stream.chunk_bytes),
+        ] {
+            if value == 0 {
+                return refuse(key, "must be at least 1");
+            }
         }
         for (key, value) in [
             ("ingest.units", self.ingest.units),

@@ -40,6 +40,16 @@ pub const SCHEMA_CHANGED: &str = "capture.schema-changed";
 /// A failed table says from where it lacks changes; it no longer holds the others.
 pub const GAP_RECORDED: &str = "capture.gap-recorded";
 
+/// The files of a chunk are complete; it is not committed.
+pub const CHUNK_COMPLETE: &str = "copy.chunk-complete";
+/// A chunk is on its branch.
+pub const CHUNK_COMMITTED: &str = "copy.chunk-committed";
+/// All chunks are on the branch; nobody sees them.
+pub const COPY_GATHERED: &str = "copy.gathered";
+
+/// The names that only a copy in chunks comes to.
+pub const CHUNKS: &[&str] = &[CHUNK_COMPLETE, CHUNK_COMMITTED, COPY_GATHERED];
+
 /// Every name of change capture.
 pub const CAPTURE: &[&str] = &[
     SLOT_CREATED,

@@ -17,7 +17,7 @@ use arrow_array::{
 };
 use ol_lake::{
     Commit, Lake, LakeColumn, LakeSchema, LakeSettings, LakeTable, LakeType, MergeOptions,
-    OnDelete, Operation, TableDefinition, TableName, WriteOptions,
+    OnDelete, Operation, Orphans, TableDefinition, TableName, WriteOptions,
 };
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -57,6 +57,7 @@ async fn main() -> Outcome<()> {
                 key: vec!["id".to_owned()],
                 on_delete: OnDelete::Remove,
                 sidecar: None,
+                orphans: Orphans::Refuse,
             };
             let mut writer = writing.merge_writer(&WriteOptions::default(), options, "bench")?;
             let keys: Vec<i64> = (0..touched).map(|n| n * 100 / percent + round % 2).collect();

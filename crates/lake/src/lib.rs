@@ -34,7 +34,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use guard::ReplaceGuard;
 pub use lake::Lake;
 pub use maintain::Orphan;
-pub use merge::{Merge, MergeOptions, MergeWriter, OnDelete};
+pub use merge::{Merge, MergeOptions, MergeWriter, OnDelete, Orphans};
 pub use read::RowStream;
 pub use schema::evolve::SchemaChange;
 pub use schema::{

@@ -8,6 +8,7 @@ mod adding;
 mod ambiguous;
 mod catch_up;
 mod checker;
+mod chunks;
 mod common;
 mod copies;
 mod identity;

@@ -339,6 +339,7 @@ impl UnitJob {
             step,
             order,
             sweep,
+            chunks: None,
         })
     }
 

@@ -40,6 +40,8 @@ pub struct TableState {
     pub recorded: Option<(Incarnation, u64)>,
     /// The commit record of the first change it may lack.
     pub gap: Option<u64>,
+    /// A copy of it that is not complete: the slot it is for, and the place from which changes are needed.
+    pub copy: Option<(Incarnation, u64)>,
     /// Whether the server publishes its changes, and has done so without a break.
     pub is_published: bool,
 }
@@ -58,6 +60,11 @@ pub struct SlotState {
 pub enum Start {
     /// It is copied under a new snapshot first.
     Copy,
+    /// Part of a copy is in the lake; the rest is copied under a new snapshot.
+    Resume {
+        /// The place from which it needs changes.
+        since: u64,
+    },
     /// It takes changes behind this position.
     Follow(Position),
     /// It lacks changes that the server no longer has.
@@ -104,8 +111,15 @@ pub enum Assessment {
 /// Decides. See the module above for why.
 #[must_use]
 pub fn assess(tables: &[TableState], slot: Option<SlotState>) -> Assessment {
-    let following = || tables.iter().filter(|table| table.position.is_some());
-    let Some(incarnation) = following().filter_map(|table| table.incarnation.clone()).max() else {
+    let following = tables.iter().filter(|table| table.position.is_some());
+    let followed = following.filter_map(|table| table.incarnation.as_ref()).max();
+    // Before any table is followed, copies are worth their slot for as long as it has what they need.
+    let resumable = |table: &TableState, slot: SlotState| {
+        let copy = table.copy.as_ref().filter(|_| table.position.is_none() && table.is_published);
+        copy.filter(|(_, since)| !slot.is_lost && slot.confirmed <= *since).cloned()
+    };
+    let copied = || tables.iter().filter_map(|table| resumable(table, slot?)).max();
+    let Some(incarnation) = followed.cloned().or_else(|| copied().map(|(slot, _)| slot)) else {
         return Assessment::Begin;
     };
     let own = |table: &TableState| {
@@ -125,7 +139,12 @@ pub fn assess(tables: &[TableState], slot: Option<SlotState>) -> Assessment {
         return Assessment::Stop(Trouble::Moved { confirmed: slot.confirmed, recorded });
     }
     let start = |table: &TableState| {
-        let Some(position) = table.position else { return Start::Copy };
+        let Some(position) = table.position else {
+            return match resumable(table, slot) {
+                Some((of, since)) if of == incarnation => Start::Resume { since },
+                Some(_) | None => Start::Copy,
+            };
+        };
         if table.incarnation.as_ref() != Some(&incarnation) || !table.is_published {
             return Start::Copy;
         }
@@ -139,7 +158,7 @@ pub fn assess(tables: &[TableState], slot: Option<SlotState>) -> Assessment {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
     use super::*;
 
     fn slot(began: u64) -> Incarnation {
@@ -152,8 +171,14 @@ mod tests {
             incarnation: Some(slot(10)),
             recorded: None,
             gap: None,
+            copy: None,
             is_published: true,
         }
+    }
+
+    fn copying(since: u64) -> TableState {
+        let copy = Some((slot(10), since));
+        TableState { position: None, incarnation: None, copy, ..table(0) }
     }
 
     fn at(confirmed: u64) -> Option<SlotState> {
@@ -214,6 +239,26 @@ mod tests {
         // What a table of an earlier slot recorded says nothing about this one.
         let moved = Trouble::Moved { confirmed: 60, recorded: 40 };
         assert_eq!(assess(&tables, at(60)), Assessment::Stop(moved));
+    }
+
+    #[test]
+    fn a_copy_goes_on_while_the_slot_has_what_it_needs() {
+        let resume = |since| Start::Resume { since };
+        // Nothing is followed yet: the slot of a first copy.
+        assert_eq!(starts(&[copying(10), copying(10)], 10), [resume(10), resume(10)]);
+        assert_eq!(assess(&[copying(10)], at(11)), Assessment::Begin);
+        assert_eq!(assess(&[copying(10)], None), Assessment::Begin);
+        let lost = Some(SlotState { confirmed: 10, is_lost: true });
+        assert_eq!(assess(&[copying(10)], lost), Assessment::Begin);
+        let unpublished = TableState { is_published: false, ..copying(10) };
+        assert_eq!(assess(std::slice::from_ref(&unpublished), at(10)), Assessment::Begin);
+        // Beside tables that are followed.
+        let follow = Start::Follow(Position::Lsn(40));
+        let tables = [table(40), copying(30), copying(20), unpublished];
+        let wanted = [follow, resume(30), Start::Copy, Start::Copy];
+        assert_eq!(starts(&tables, 25), wanted);
+        let earlier = TableState { copy: Some((slot(5), 30)), ..copying(30) };
+        assert_eq!(starts(&[table(40), earlier], 20)[1], Start::Copy);
     }
 
     #[test]

@@ -36,6 +36,14 @@
 //! it behind the failure is thrown away: committed, it would move the position over the place that failed. A table that
 //! was not followed for a while (not in the publication) has such a gap from the start.
 //!
+//! **Copies in chunks.** The chunks of one copy may be read under several snapshots, the later ones by later processes. The
+//! table needs every change since the first of these snapshots (`since`), so it holds the acknowledgement there until it is
+//! whole, and takes up the copy only if the slot has not passed that place. It is then *replayed*: a change between
+//! `since` and the snapshot of its chunk is already in the row, and taking it again does no harm, because the change
+//! after it, and at last the latest one, is taken again, too. What a change leaves unsaid (unchanged TOAST) may be
+//! missing then only where the row was deleted before its chunk was read; such a change is passed over, and the
+//! deletion follows. The latest of these snapshots is the end of the replay.
+//!
 //! [`assess`] decides where each table begins, [`Progress`] what may be acknowledged; `simulation.rs` drives both
 //! through crashes.
 

@@ -11,6 +11,8 @@ use super::*;
 use crate::position::Position;
 
 const TABLES: usize = 4;
+/// Of each copy.
+const CHUNKS: usize = 3;
 
 struct Random(u64);
 
@@ -46,6 +48,8 @@ struct LakeTable {
     copied_at: u64,
     /// The changes behind the copy.
     rows: Vec<Position>,
+    /// A copy that is not complete: its slot, and where each of its chunks was read.
+    copy: Option<(Incarnation, Vec<u64>)>,
 }
 
 struct World {
@@ -145,6 +149,7 @@ impl World {
                 incarnation: table.incarnation.clone(),
                 recorded: table.recorded.clone(),
                 gap: table.gap,
+                copy: table.copy.clone().and_then(|(slot, chunks)| Some((slot, *chunks.first()?))),
                 is_published,
             })
             .collect()
@@ -196,6 +201,13 @@ impl World {
                     }
                     self.published[index] = true;
                     progress.hold(index, self.end);
+                    self.lake[index].copy = Some((incarnation.clone(), Vec::new()));
+                    copying.insert(index, self.end);
+                    self.grow();
+                }
+                Start::Resume { since } => {
+                    self.count("resume");
+                    progress.hold(index, *since);
                     copying.insert(index, self.end);
                     self.grow();
                 }
@@ -214,7 +226,7 @@ impl World {
         incarnation: &Incarnation,
         progress: &mut Progress,
         follows: &mut [bool; TABLES],
-        mut copying: BTreeMap<usize, u64>,
+        copying: BTreeMap<usize, u64>,
     ) -> Result<(), Death> {
         let from = progress.position();
         let mut next = self.log.iter().position(|t| t.commit >= from).unwrap_or(self.log.len());
@@ -272,15 +284,10 @@ impl World {
                     self.check();
                 }
                 _ => {
-                    if let Some((index, at)) = copying.pop_first() {
-                        self.count("copy");
-                        self.lake[index] = LakeTable {
-                            position: Some(Position::Lsn(at)),
-                            incarnation: Some(incarnation.clone()),
-                            copied_at: at,
-                            ..self.lake[index].forgotten()
-                        };
-                        self.die_sometimes()?;
+                    let next = copying.first_key_value().map(|(index, at)| (*index, *at));
+                    if let Some((index, at)) = next
+                        && self.gather(index, at, incarnation)?
+                    {
                         // What it needs is sent again: the session ends, the next one has the table.
                         return Ok(());
                     }
@@ -291,6 +298,28 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Commits a chunk that was read at a place; whether the copy is complete with it.
+    fn gather(&mut self, index: usize, at: u64, incarnation: &Incarnation) -> Result<bool, Death> {
+        let table = &mut self.lake[index];
+        let (_, chunks) = table.copy.get_or_insert_with(|| (incarnation.clone(), Vec::new()));
+        if chunks.len() < CHUNKS {
+            chunks.push(at);
+            self.count("chunk");
+            self.die_sometimes()?;
+            return Ok(false);
+        }
+        let since = chunks[0];
+        *table = LakeTable {
+            position: Some(Position::Lsn(since)),
+            incarnation: Some(incarnation.clone()),
+            copied_at: since,
+            ..table.forgotten()
+        };
+        self.count("copy");
+        self.die_sometimes()?;
+        Ok(true)
     }
 
     fn commit(
@@ -397,7 +426,18 @@ fn lives_and_deaths_lose_and_double_nothing() {
         }
     }
     eprintln!("{steps:?}");
-    for step in ["begin", "commit", "copy", "death", "failure", "gap", "recreated", "stop"] {
+    for step in [
+        "begin",
+        "chunk",
+        "commit",
+        "copy",
+        "death",
+        "failure",
+        "gap",
+        "recreated",
+        "resume",
+        "stop",
+    ] {
         assert!(steps.get(step).is_some_and(|count| *count > 5), "{step} was hardly tried");
     }
 }

@@ -3,7 +3,7 @@
 //! Commits with [`Commit::branch`](crate::Commit::branch) go to the branch; publishing it makes its newest snapshot
 //! that of the table in one step of the catalog. Files of a branch belong to the table, so no sweep takes them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use iceberg::spec::{MAIN_BRANCH, SnapshotReference, SnapshotRetention, TableMetadata};
 use iceberg::table::Table;
@@ -17,7 +17,7 @@ use crate::lake::Lake;
 use crate::table::{LakeTable, SnapshotInfo, state_at};
 
 impl Lake {
-    /// Makes the newest snapshot of the branch that of the table, and removes the branch.
+    /// Makes the newest snapshot of the branch that of the table, sets `properties`, and removes the branch.
     ///
     /// `expected` is about the state of the table before, as in [`Commit::expected`](crate::Commit::expected), and
     /// `guard` about the rows of the table before and those of the branch. What others committed to the table since the
@@ -32,6 +32,7 @@ impl Lake {
         branch: &str,
         expected: Option<(String, Option<String>)>,
         guard: ReplaceGuard,
+        properties: &BTreeMap<String, String>,
     ) -> Result<LakeTable> {
         let mut published = None;
         let publish = |base: &Table| -> Result<Option<Staged>> {
@@ -50,8 +51,10 @@ impl Lake {
             guard.check(before, SnapshotInfo::of(snapshot).records)?;
             published = Some(snapshot.snapshot_id());
             let retention = SnapshotRetention::branch(None, None, None);
+            let updates = properties.clone().into_iter().collect();
             Ok(Some(Staged {
                 updates: vec![
+                    TableUpdate::SetProperties { updates },
                     TableUpdate::SetSnapshotRef {
                         ref_name: MAIN_BRANCH.to_owned(),
                         reference: SnapshotReference::new(snapshot.snapshot_id(), retention),

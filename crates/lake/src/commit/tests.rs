@@ -11,7 +11,7 @@ use crate::catalog::{Catalog, Inserted};
 use crate::table::TableName;
 use crate::{
     CompactOptions, LakeColumn, LakeSchema, LakeSettings, LakeType, MergeOptions, OnDelete,
-    TableDefinition, WriteOptions,
+    Orphans, TableDefinition, WriteOptions,
 };
 
 #[test]
@@ -75,7 +75,12 @@ async fn merged(table: &LakeTable, upserted: std::ops::Range<i64>) -> Merge {
     let table = table.clone();
     tokio::task::spawn_blocking(move || {
         let key = vec!["id".to_owned()];
-        let options = MergeOptions { key, on_delete: OnDelete::Remove, sidecar: None };
+        let options = MergeOptions {
+            key,
+            on_delete: OnDelete::Remove,
+            sidecar: None,
+            orphans: Orphans::Refuse,
+        };
         let mut writer = table.merge_writer(&WriteOptions::default(), options, "test").unwrap();
         let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(upserted));
         writer.upsert(RecordBatch::try_from_iter([("id", ids)]).unwrap()).unwrap();
@@ -126,7 +131,10 @@ async fn a_lost_answer_neither_loses_nor_doubles_anything() {
         let table = forgetful().commit(&table, commit).await.unwrap().table;
         assert_eq!(rows(&table), (15, 1));
         let lake = forgetful();
-        let table = lake.publish_branch(&table, "copy", None, ReplaceGuard::Off).await.unwrap();
+        let table = lake
+            .publish_branch(&table, "copy", None, ReplaceGuard::Off, &BTreeMap::new())
+            .await
+            .unwrap();
         assert_eq!(rows(&table), (3, 1));
         let name = TableName::new("n", "t");
         let loaded = steady.load(&name).await.unwrap().unwrap();

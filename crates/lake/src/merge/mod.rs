@@ -68,6 +68,18 @@ pub struct MergeOptions {
     /// A column of type map that holds, by name of column, what does not fit into the columns. When columns are kept
     /// ([`MergeWriter::patch`]), so are their entries.
     pub sidecar: Option<String>,
+    /// What a change of a row that is not there does ([`MergeWriter::patch`]).
+    pub orphans: Orphans,
+}
+
+/// What becomes of a change that keeps values of a row the table does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Orphans {
+    /// It is an error: the values are lost.
+    #[default]
+    Refuse,
+    /// It is passed over, for changes that are replayed over rows from a later time: the row was deleted in between.
+    Drop,
 }
 
 /// What a delete does.

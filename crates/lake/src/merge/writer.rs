@@ -13,7 +13,7 @@ use roaring::RoaringTreemap;
 
 use super::key::{KeyColumns, KeyHash, KeyHasher, KeyMap, KeyRanges, Taken};
 use super::patch::{Layer, Pending, Source};
-use super::{Inner, Merge, MergeOptions, OnDelete, PENDING_BYTES, PENDING_ROWS};
+use super::{Inner, Merge, MergeOptions, OnDelete, Orphans, PENDING_BYTES, PENDING_ROWS};
 use crate::error::{Error, ErrorKind, Result};
 use crate::live::{Live, deletes};
 use crate::settings::WriteOptions;
@@ -73,6 +73,7 @@ pub struct MergeWriter {
     prefix: String,
     on_delete: OnDelete,
     sidecar: Option<usize>,
+    orphans: Orphans,
     pub(super) columns: KeyColumns,
     pub(super) hasher: KeyHasher,
     ranges: KeyRanges,
@@ -119,6 +120,7 @@ impl MergeWriter {
             prefix: prefix.to_owned(),
             on_delete: options.on_delete,
             sidecar,
+            orphans: options.orphans,
             index: KeyMap::default(),
             superseded: BTreeMap::new(),
             live: None,
@@ -155,7 +157,7 @@ impl MergeWriter {
     /// rows hold there does not matter. The sidecar's entries of these columns are kept, too.
     ///
     /// # Errors
-    /// [`ErrorKind::PatchWithoutRow`] when there is no such row; it may come from a later call.
+    /// [`ErrorKind::PatchWithoutRow`] when there is no such row, under [`Orphans::Refuse`]; it may come from a later call.
     /// [`ErrorKind::RowsMismatch`] as in [`MergeWriter::upsert`], or when a column of the key is to be kept.
     pub fn patch(&mut self, rows: RecordBatch, kept: Vec<Box<[usize]>>) -> Result<()> {
         if kept.len() != rows.num_rows() {
@@ -199,7 +201,7 @@ impl MergeWriter {
             }
             layers.push(Arc::clone(&last));
         }
-        self.wait(columns, &keys, &hashes, &layers, true)
+        self.wait(columns, &keys, &hashes, &layers, self.orphans == Orphans::Refuse)
     }
 
     /// Takes rows away, or marks them, by their keys. A key that has no row is passed over.

@@ -1,5 +1,7 @@
 //! Branches: what is gathered on one is invisible until it is published, and then it is the whole table.
 
+use std::collections::BTreeMap;
+
 use ol_lake::{Commit, ErrorKind, Lake, LakeTable, Operation, POSITION_KEY, ReplaceGuard};
 
 use crate::readers::Readers;
@@ -44,19 +46,23 @@ async fn rows_of_a_branch_are_seen_when_it_is_published() {
     );
 
     let off = ReplaceGuard::Off;
+    let none = BTreeMap::new();
+    let set = BTreeMap::from([("ol.copied".to_owned(), "whole".to_owned())]);
     let expected =
         |value: Option<&str>| Some((POSITION_KEY.to_owned(), value.map(ToOwned::to_owned)));
-    let error = lake.publish_branch(&table, "copy", expected(Some("9")), off).await.unwrap_err();
+    let error =
+        lake.publish_branch(&table, "copy", expected(Some("9")), off, &none).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::StateMoved);
     let guard = ReplaceGuard::Threshold { keep_ratio: 3.0, allow: false };
-    let error = lake.publish_branch(&table, "copy", None, guard).await.unwrap_err();
+    let error = lake.publish_branch(&table, "copy", None, guard, &none).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::ReplaceShrinks { before: 12, after: 25 });
-    let table = lake.publish_branch(&table, "copy", expected(None), off).await.unwrap();
+    let table = lake.publish_branch(&table, "copy", expected(None), off, &set).await.unwrap();
     assert_eq!(identifiers(&lake, &name("t")).await, (100..125).collect::<Vec<_>>());
     assert_eq!(table.state()[POSITION_KEY], "0002");
+    assert_eq!(table.properties()["ol.copied"], "whole");
     assert_eq!(table.branch_state("copy"), None);
     assert_eq!(table.current_snapshot().unwrap().records, 25);
-    let error = lake.publish_branch(&table, "copy", None, off).await.unwrap_err();
+    let error = lake.publish_branch(&table, "copy", None, off, &none).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::NotFound);
     let table = commit_rows(&lake, &table, Operation::Append, 0..5).await.table;
     assert_eq!(table.current_snapshot().unwrap().records, 30);
@@ -74,7 +80,10 @@ async fn a_stale_table_publishes_what_is_there_now() {
     let stale = stage(&lake, &stale, Operation::Append, 0..5, "1").await;
     commit_rows(&lake, &stale, Operation::Append, 50..60).await;
     stage(&lake, &stale, Operation::Append, 5..7, "2").await;
-    let table = lake.publish_branch(&stale, "copy", None, ReplaceGuard::Off).await.unwrap();
+    let table = lake
+        .publish_branch(&stale, "copy", None, ReplaceGuard::Off, &BTreeMap::new())
+        .await
+        .unwrap();
     assert_eq!(identifiers(&lake, &name("t")).await, (0..7).collect::<Vec<_>>());
     assert_eq!(table.state()[POSITION_KEY], "2");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use ol_lake::{
     Commit, CompactOptions, ErrorKind, Lake, LakeTable, Merge, MergeOptions, OnDelete, Operation,
-    POSITION_KEY, WriteOptions,
+    Orphans, POSITION_KEY, WriteOptions,
 };
 
 use crate::readers::Readers;
@@ -24,7 +24,12 @@ async fn delete(table: &LakeTable, ids: impl IntoIterator<Item = i64>) -> Merge 
     tokio::task::spawn_blocking(move || {
         let write = WriteOptions { rewrite_below_bytes: 0, ..WriteOptions::default() };
         let key = vec!["id".to_owned()];
-        let options = MergeOptions { key, on_delete: OnDelete::Remove, sidecar: None };
+        let options = MergeOptions {
+            key,
+            on_delete: OnDelete::Remove,
+            sidecar: None,
+            orphans: Orphans::Refuse,
+        };
         let mut writer = table.merge_writer(&write, options, "test").unwrap();
         writer.delete(ids).unwrap();
         writer.finish().unwrap()

@@ -7,7 +7,8 @@ use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use ol_lake::{
     Commit, CompactOptions, ErrorKind, LakeColumn, LakeTable, LakeType, MergeOptions, OnDelete,
-    Operation, PartitionField, PartitionTransform, SortField, TableDefinition, WriteOptions,
+    Operation, Orphans, PartitionField, PartitionTransform, SortField, TableDefinition,
+    WriteOptions,
 };
 
 use crate::readers::Readers;
@@ -60,7 +61,12 @@ async fn rows_are_written_by_partition_and_merged_there() {
     let writing = table.clone();
     let merge = tokio::task::spawn_blocking(move || {
         let key = vec!["id".to_owned()];
-        let options = MergeOptions { key, on_delete: OnDelete::Remove, sidecar: None };
+        let options = MergeOptions {
+            key,
+            on_delete: OnDelete::Remove,
+            sidecar: None,
+            orphans: Orphans::Refuse,
+        };
         let write = WriteOptions { rewrite_below_bytes: 0, ..WriteOptions::default() };
         let mut writer = writing.merge_writer(&write, options, "test").unwrap();
         // Most rows move to another day.

@@ -7,7 +7,7 @@ use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use ol_lake::{
     Commit, Committed, ErrorKind, Lake, LakeColumn, LakeTable, LakeType, Merge, MergeOptions,
-    MergeWriter, OnDelete, Operation, POSITION_KEY, Result, WriteOptions,
+    MergeWriter, OnDelete, Operation, Orphans, POSITION_KEY, Result, WriteOptions,
 };
 
 use crate::support::{
@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 fn by_id(on_delete: OnDelete) -> MergeOptions {
-    MergeOptions { key: vec!["id".to_owned()], on_delete, sidecar: None }
+    MergeOptions { key: vec!["id".to_owned()], on_delete, sidecar: None, orphans: Orphans::Refuse }
 }
 
 /// Data files are never rewritten, so that delete files are seen.
@@ -239,6 +239,27 @@ async fn a_patch_without_a_row_and_a_null_key_are_definite() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replayed_patch_without_a_row_is_passed_over() {
+    let place = Place::new();
+    let lake = place.open().await;
+    let table = lake.create(&definition("t", two_columns())).await.unwrap();
+    let table = commit_rows(&lake, &table, Operation::Append, 0..3).await.table;
+    let options = MergeOptions { orphans: Orphans::Drop, ..by_id(OnDelete::Remove) };
+    let changes = |table: &LakeTable, writer: &mut MergeWriter| {
+        let kept = || vec![Box::from([1]), Box::from([1])];
+        writer.patch(notes(table, &[(9, None), (1, None)]), kept())?;
+        writer.patch(notes(table, &[(9, None), (8, None)]), kept())?;
+        writer.upsert(notes(table, &[(8, Some("came back"))]))
+    };
+    let merge = merge_with(&table, deleting(), options, changes).await.unwrap();
+    let table = commit(&lake, &table, merge).await.table;
+    let mut found = identifiers(&lake, &name("t")).await;
+    found.sort_unstable();
+    assert_eq!(found, [0, 1, 2, 8]);
+    assert_eq!(table.current_snapshot().unwrap().records, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_a_table_cannot_have_are_refused() {
     let place = Place::new();
     let lake = place.open().await;
@@ -249,7 +270,12 @@ async fn keys_a_table_cannot_have_are_refused() {
     let table = lake.create(&definition("t", columns)).await.unwrap();
     for key in [vec![], vec!["tags"], vec!["id", "nowhere"]] {
         let key = key.into_iter().map(ToOwned::to_owned).collect();
-        let options = MergeOptions { key, on_delete: OnDelete::Remove, sidecar: None };
+        let options = MergeOptions {
+            key,
+            on_delete: OnDelete::Remove,
+            sidecar: None,
+            orphans: Orphans::Refuse,
+        };
         let error = table.merge_writer(&deleting(), options, "test").unwrap_err();
         assert_eq!(error.kind(), &ErrorKind::RowsMismatch, "{error}");
     }

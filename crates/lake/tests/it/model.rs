@@ -10,8 +10,8 @@ use arrow_array::{Array, ArrayRef, Int32Array, Int64Array, RecordBatch, StringAr
 use arrow_schema::DataType;
 use ol_lake::{
     Commit, CompactOptions, Lake, LakeColumn, LakeSchema, LakeTable, LakeType, MergeOptions,
-    MergeWriter, OnDelete, Operation, POSITION_KEY, PartitionField, PartitionTransform, SortField,
-    WriteOptions,
+    MergeWriter, OnDelete, Operation, Orphans, POSITION_KEY, PartitionField, PartitionTransform,
+    SortField, WriteOptions,
 };
 use serde_json::{Value, json};
 
@@ -319,6 +319,7 @@ async fn sequence(seed: u64, readers: &mut Readers) {
         key: vec!["id".to_owned(), "kind".to_owned()],
         on_delete: OnDelete::Remove,
         sidecar: Some("_ol_odd".to_owned()),
+        orphans: Orphans::Refuse,
     };
     let (mut is_wide, mut has_extra) = (false, false);
     for step in 0..24 {

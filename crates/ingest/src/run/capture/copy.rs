@@ -3,26 +3,34 @@
 //! A copy goes the way of a full load: parallel readers under one snapshot, one commit a table, in which the table
 //! also begins to follow the slot. Until that commit the slot is held at the snapshot's place, so everything that
 //! happens meanwhile is sent again afterwards; then the session is begun anew, with the table in it.
+//!
+//! A large table is copied in chunks ([`crate::load::chunks`]), so that a process that dies has not read for nothing.
+//! The slot is held where the first of them was read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ol_lake::Lake;
+use ol_lake::{Lake, LakeTable};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 
+use super::partial::{self, Form, Partial};
+use super::plan::{CapturePlan, Shape};
 use super::prepare::Copy;
 use super::shape;
-use super::state;
+use super::state::{self, Stamp};
 use crate::error::{Doing, Error, Result};
-use crate::inventory::Unit;
 use crate::load::{
-    Claim, LoadMode, Loaded, ShrinkGuard, Target, TargetSettings, Totals, contract_digest,
+    Claim, LoadMode, Loaded, Merging, ShrinkGuard, Target, TargetSettings, Totals, chunks,
+    contract_digest,
 };
+use crate::position::Position;
 use crate::run::UnitJob;
-use crate::source::postgres::full_load::{TableLoad, load_tables};
+use crate::source::postgres::chunks::{self as source_chunks, Cut};
+use crate::source::postgres::full_load::{Chunks, TableLoad, load_tables};
+use crate::source::postgres::incremental::sweep::{self, Sweep};
 use crate::source::postgres::settings::Settings;
 use crate::source::postgres::snapshot::Keeper;
 
@@ -32,9 +40,7 @@ pub type Copied = (usize, Result<(Totals, Loaded)>);
 /// Copies that are under way.
 pub struct Copying {
     /// The tables that are not done, and the place each holds the slot at.
-    pub tables: Vec<usize>,
-    /// Where the snapshot is.
-    pub began: u64,
+    pub tables: BTreeMap<usize, u64>,
     /// Set when the tables that have been copied should be followed: all of them, or some for a while.
     pub regroup: Arc<AtomicBool>,
     ended: UnboundedReceiver<Copied>,
@@ -53,31 +59,32 @@ impl Copying {
         lake: &Arc<Lake>,
         job: &Arc<UnitJob>,
         settings: Settings,
-        keeper: Keeper,
+        mut keeper: Keeper,
         copies: Vec<Copy>,
         failures: &mut Vec<(usize, Error)>,
     ) -> Self {
         let mut loads = Vec::new();
         let mut indexes = Vec::new();
+        let mut tables = BTreeMap::new();
         let mut labels = Vec::new();
         for copy in copies {
             let index = copy.index;
             let label = job.unit.tables.get(index).map(|table| table.raw_table.clone());
             let estimate = copy.plan.relation.row_estimate;
-            match load(lake, &job.unit, copy).await {
+            match load(lake, job, copy, &mut keeper).await {
                 Ok(load) => {
+                    let since = load.chunks.as_ref().map_or(keeper.position, |chunks| chunks.since);
                     loads.push(load);
                     indexes.push(index);
+                    tables.insert(index, since.lsn());
                     labels.push((label.unwrap_or_default(), estimate));
                 }
                 Err(error) => failures.push((index, error)),
             }
         }
         let (sender, ended) = unbounded_channel();
-        let began = keeper.position.lsn();
         let loading = Arc::new(job.loading(settings, labels));
         let loads = Arc::new(loads);
-        let tables = indexes.clone();
         let regroup = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&regroup);
         let mut regrouped = Instant::now();
@@ -99,7 +106,7 @@ impl Copying {
             }
             flag.store(true, Ordering::Release);
         });
-        Self { tables, began, regroup, ended, task }
+        Self { tables, regroup, ended, task }
     }
 
     /// The copies that have ended by now.
@@ -107,7 +114,7 @@ impl Copying {
         self.regroup.store(false, Ordering::Release);
         let mut copied = Vec::new();
         while let Ok(one) = self.ended.try_recv() {
-            self.tables.retain(|index| *index != one.0);
+            self.tables.remove(&one.0);
             copied.push(one);
         }
         copied
@@ -116,7 +123,7 @@ impl Copying {
     /// Waits for the next copy to end; `None` when all have.
     pub async fn next(&mut self) -> Option<Copied> {
         let one = self.ended.recv().await?;
-        self.tables.retain(|index| *index != one.0);
+        self.tables.remove(&one.0);
         Some(one)
     }
 
@@ -138,14 +145,71 @@ impl Copying {
     }
 }
 
-async fn load(lake: &Arc<Lake>, unit: &Unit, copy: Copy) -> Result<TableLoad> {
+/// What is to be read of a table, and how its rows go in.
+///
+/// Rows that a copy cannot bring back stay: in a log, the copy is appended behind them, with a deletion for each key that
+/// is gone; rows marked as deleted keep their mark.
+async fn load(
+    lake: &Arc<Lake>,
+    job: &UnitJob,
+    copy: Copy,
+    keeper: &mut Keeper,
+) -> Result<TableLoad> {
     let Copy { index, plan, stamp, table } = copy;
     let plan = plan.salted().await?;
     let change = lake.evolve(&table, &plan.lake_schema_of(&table)).await?;
+    let declared = job.unit.tables.get(index);
+    let excluded = declared.map(|it| it.excluded_columns.clone()).unwrap_or_default();
+    let form = Form::of(&plan, &excluded);
+    let has_rows = table.current_snapshot().is_some_and(|snapshot| snapshot.records > 0);
+    let (mode, kind) = match plan.shape {
+        Shape::Log if has_rows => (LoadMode::Append, Some(sweep::Kind::Log)),
+        Shape::Merge { soft: true } if has_rows => {
+            let merging = Merging { key: plan.key.clone(), soft: true, replaces: false };
+            (LoadMode::Merge(merging), Some(sweep::Kind::Marked))
+        }
+        Shape::Log | Shape::Merge { .. } => (LoadMode::Overwrite, None),
+    };
+    let sweep = kind.filter(|_| !plan.key.is_empty()).map(|kind| Sweep {
+        key: plan.key.clone(),
+        kind,
+        most_keys: job.context.config.incremental.sweep_keys,
+    });
+    let chunk_bytes = job.context.config.stream.chunk_bytes;
+    let partial = match mode {
+        LoadMode::Overwrite => partial(&table, &plan, &stamp, form, keeper, chunk_bytes).await?,
+        LoadMode::Append | LoadMode::Merge(_) => None,
+    };
+    // What another copy has gathered is thrown away; what this one has is gone on with.
+    let table = match &partial {
+        Some(partial) if Partial::of(&table).as_ref() == Some(partial) => table,
+        _ => chunks::forget(lake, &table).await?,
+    };
+    let (table, change, chunks) = match partial {
+        None => (table, change, None),
+        Some(partial) => {
+            let table = lake.commit_schema(&table, &change).await?;
+            let table = lake.set_properties(&table, &partial.remembered()).await?;
+            let change = lake.evolve(&table, &plan.lake_schema_of(&table)).await?;
+            let gathered = chunks::gathered(&table);
+            let missing = (0..partial.cut.chunks()).filter(|chunk| !gathered.contains(chunk));
+            let missing: Vec<usize> = missing.collect();
+            let (of, done) = (partial.cut.chunks(), gathered.len());
+            let name = plan.relation.display();
+            tracing::info!(
+                table = name,
+                chunks = of,
+                gathered = done,
+                "a table is copied in chunks"
+            );
+            let since = Position::Lsn(partial.since);
+            (table, change, Some(Chunks { cut: partial.cut, missing, since }))
+        }
+    };
     let contract = contract_digest(plan.readings.iter().map(|r| (r.name.as_str(), &r.contract)));
-    let excluded = unit.tables.get(index).map(|it| it.excluded_columns.clone()).unwrap_or_default();
     let mut properties = shape::remembered(&shape::columns_of(&plan.relation, &excluded));
     properties.extend(state::no_gap());
+    properties.extend(partial::complete(keeper.position.lsn()));
     let claim = Claim {
         state: BTreeMap::from([
             (state::SLOT.to_owned(), stamp.incarnation.to_string()),
@@ -155,7 +219,7 @@ async fn load(lake: &Arc<Lake>, unit: &Unit, copy: Copy) -> Result<TableLoad> {
         properties,
     };
     let settings = TargetSettings {
-        mode: LoadMode::Overwrite,
+        mode,
         mode_word: stamp.mode,
         contract,
         run_id: stamp.run_id,
@@ -169,8 +233,41 @@ async fn load(lake: &Arc<Lake>, unit: &Unit, copy: Copy) -> Result<TableLoad> {
         readings: plan.readings,
         step: None,
         order: None,
-        sweep: None,
+        sweep,
+        chunks,
         target: Arc::new(target),
         guard: ShrinkGuard { keep_ratio: 0.0, allow: true },
     })
+}
+
+/// The copy in chunks that is to be gone on with or begun, where the table can be copied so.
+///
+/// In a merged table the chunks must be those of the key that rows are merged by: see [`crate::sync`].
+async fn partial(
+    table: &LakeTable,
+    plan: &CapturePlan,
+    stamp: &Stamp,
+    form: Form,
+    keeper: &mut Keeper,
+    chunk_bytes: u64,
+) -> Result<Option<Partial>> {
+    if let Some(known) = Partial::of(table).filter(|known| known.fits(stamp, &form)) {
+        return Ok(Some(known));
+    }
+    let is_key = plan.shape == Shape::Log || plan.key == plan.relation.primary_key;
+    let Some(column) = source_chunks::column(&plan.relation, chunk_bytes).filter(|_| is_key) else {
+        return Ok(None);
+    };
+    let known = keeper.statistics(&plan.relation, column).await;
+    let known = known.map_err(|error| error.into_error(Doing::Reading))?;
+    let cut = known.and_then(|known| Cut::new(&plan.relation, column, &known, chunk_bytes));
+    if cut.is_none() {
+        let table = plan.relation.display();
+        tracing::info!(
+            table,
+            column,
+            "a large table is copied in one piece, for want of statistics or of order"
+        );
+    }
+    Ok(cut.map(|cut| Partial::new(stamp, keeper.position.lsn(), form, cut)))
 }

@@ -14,6 +14,7 @@
 
 pub mod adopt;
 pub mod copy;
+pub mod partial;
 pub mod plan;
 pub mod prepare;
 pub mod session;
@@ -172,7 +173,7 @@ impl Run<'_> {
             }
             self.harvest();
             let active: Vec<usize> =
-                self.copying.iter().flat_map(|running| running.tables.clone()).collect();
+                self.copying.iter().flat_map(|running| running.tables.keys().copied()).collect();
             let mut prepared = self.preparation(settings, &active).prepare(control).await?;
             for (index, error) in std::mem::take(&mut prepared.failures) {
                 self.failed(index, error);
@@ -276,11 +277,10 @@ impl Run<'_> {
         let job = &self.capture.job;
         let stream_settings = &job.context.config.stream;
         let mut progress = Progress::new(prepared.confirmed, prepared.recorded);
-        for (index, since) in &self.held {
+        self.held.extend(prepared.holds);
+        let copied = copying.iter().flat_map(|running| &running.tables);
+        for (index, since) in self.held.iter().chain(copied) {
             progress.hold(*index, *since);
-        }
-        for index in copying.iter().flat_map(|running| &running.tables) {
-            progress.hold(*index, copying.map_or(0, |running| running.began));
         }
         let goal = match (self.capture.until, copying.is_some()) {
             (Until::CaughtUp, false) => prepared.goal,
@@ -309,7 +309,7 @@ impl Run<'_> {
             regroup,
             watch,
             ends: BTreeMap::new(),
-            held: BTreeMap::new(),
+            held: std::mem::take(&mut self.held),
         };
         let (settings, shutdown) = (settings.clone(), job.context.shutdown.clone());
         let (name, confirmed) = (prepared.name, prepared.confirmed);
@@ -337,7 +337,7 @@ impl Run<'_> {
             known.position = end.position.or(known.position);
             known.failure = end.failure.or(known.failure.take());
         }
-        self.held.extend(session.held);
+        self.held = session.held;
         Ok((ended?, session.watch.into_control()))
     }
 
@@ -345,6 +345,7 @@ impl Run<'_> {
         for (index, result) in copied {
             match result {
                 Ok((totals, loaded)) => {
+                    self.held.remove(&index);
                     let end = self.ends.entry(index).or_default();
                     end.tally = end.tally
                         + Tally {

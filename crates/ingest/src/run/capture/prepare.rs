@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ol_lake::{Lake, LakeTable, TableDefinition, TableName};
 
+use super::partial::Partial;
 use super::plan::{CapturePlan, Shape};
 use super::session::{Followed, Goal};
 use super::shape;
@@ -41,6 +42,8 @@ pub struct Prepared {
     pub followed: Vec<Followed>,
     /// The tables to copy, with their plans and what their commits carry.
     pub copies: Vec<Copy>,
+    /// Tables whose copies wait to be gone on with, and the place each needs changes from.
+    pub holds: BTreeMap<usize, u64>,
     /// The snapshot to copy them under.
     pub keeper: Option<Keeper>,
     /// Tables that cannot be followed, and why.
@@ -131,7 +134,7 @@ impl Preparation<'_> {
             }
         }
         let before = control.publication(&name).await.map_err(read)?;
-        let memories: Vec<Memory> = candidates
+        let mut memories: Vec<Memory> = candidates
             .iter()
             .map(|it| {
                 let relation = &it.plan.relation;
@@ -139,6 +142,11 @@ impl Preparation<'_> {
                 state::memory(it.table.as_ref(), before.as_ref(), namespace, table)
             })
             .collect();
+        for (memory, it) in memories.iter_mut().zip(&candidates) {
+            let copy = it.table.as_ref().and_then(Partial::of);
+            // Chunks of another server are of no use; whether the server is the right one is asked of what is followed.
+            memory.state.copy.take_if(|_| copy.is_none_or(|copy| copy.source != source));
+        }
         let followed = memories.iter().filter(|memory| memory.state.incarnation.is_some());
         for recorded in followed.filter_map(|memory| memory.source.as_ref()) {
             identity
@@ -209,7 +217,7 @@ impl Preparation<'_> {
             Assessment::GoOn { incarnation, recorded, starts } => {
                 let confirmed = slot.map_or(0, |slot| slot.confirmed);
                 let is_copied = |(start, it): (&Start, &Candidate)| {
-                    *start == Start::Copy
+                    matches!(start, Start::Copy | Start::Resume { .. })
                         && !self.copying.contains(&it.index)
                         && !it.keeps_history()
                 };
@@ -239,7 +247,7 @@ impl Preparation<'_> {
             published: entry(it),
         };
         self.leave_gaps(&failures, confirmed).await?;
-        let (mut followed, mut copies) = (Vec::new(), Vec::new());
+        let (mut followed, mut copies, mut holds) = (Vec::new(), Vec::new(), BTreeMap::new());
         for (it, start) in candidates.into_iter().zip(starts) {
             let stamp = stamp(&it);
             match start {
@@ -268,8 +276,12 @@ impl Preparation<'_> {
                             "it was out of the publication for a time, or followed an earlier slot",
                         ),
                 )),
-                Start::Copy if self.copying.contains(&it.index) || keeper.is_none() => {}
-                Start::Copy => {
+                Start::Copy | Start::Resume { .. } if self.copying.contains(&it.index) => {}
+                Start::Resume { since } if keeper.is_none() => {
+                    holds.insert(it.index, since);
+                }
+                Start::Copy if keeper.is_none() => {}
+                Start::Copy | Start::Resume { .. } => {
                     let index = it.index;
                     match self.copy(it, stamp).await {
                         Ok(copy) => copies.push(copy),
@@ -295,6 +307,7 @@ impl Preparation<'_> {
             recorded,
             followed,
             copies,
+            holds,
             keeper,
             failures,
             goal,
@@ -457,8 +470,7 @@ fn unbroken(facts: Option<&PublicationFacts>, name: &str) -> Result<(), SlotErro
         })
     };
     let Some(facts) = facts else { return broken("it was dropped") };
-    let is_whole = facts.inserts && facts.updates && facts.deletes && facts.truncates;
-    if is_whole { Ok(()) } else { broken("it no longer publishes every kind of change") }
+    if facts.is_whole() { Ok(()) } else { broken("it no longer publishes every kind of change") }
 }
 
 fn stop(trouble: Trouble, slot: &str, facts: Option<&SlotFacts>) -> Error {

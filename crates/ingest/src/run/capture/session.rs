@@ -342,6 +342,18 @@ impl Session {
         if at.position <= followed.position {
             return Ok(());
         }
+        if followed.writer.ends_replay(lsn) {
+            let is_dirty = followed.writer.is_dirty();
+            followed.writer.end_replay();
+            if is_dirty {
+                let upto = match ordinal.checked_sub(1) {
+                    Some(ordinal) => Position::Change { lsn, ordinal },
+                    None => Position::Lsn(self.progress.position()),
+                };
+                self.commit(reading, upto)?;
+            }
+        }
+        let Some(Some(followed)) = self.tables.get_mut(place) else { return Ok(()) };
         match take(&mut followed.writer, at) {
             Ok(()) => {
                 self.progress.taken(lsn);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use ol_lake::{Commit, Lake, LakeTable, Operation};
 
+use super::partial::{self, Partial};
 use crate::position::Position;
 use crate::source::postgres::replication::publication::PublicationFacts;
 use crate::sync::{Incarnation, TableState};
@@ -48,15 +49,23 @@ pub fn memory(
         tables.find(|table| table.namespace == namespace && table.name == name)
     });
     let entry = published.map(|table| entry_text(table.entry));
+    let position = state.get(ol_lake::POSITION_KEY).and_then(|text| text.parse().ok());
+    let copy = table.filter(|_| position.is_none()).and_then(Partial::of);
+    let whole = publication.is_some_and(PublicationFacts::is_whole);
+    let published_as = match &copy {
+        Some(copy) => whole.then_some(copy.published.as_str()),
+        None => state.get(PUBLISHED).map(String::as_str),
+    };
     Memory {
         state: TableState {
-            position: state.get(ol_lake::POSITION_KEY).and_then(|text| text.parse().ok()),
+            position,
             incarnation: state.get(SLOT).and_then(|text| text.parse().ok()),
             recorded: property(RECORDED_SLOT)
                 .and_then(|text| text.parse().ok())
                 .zip(property(RECORDED).and_then(|text| lsn(text))),
             gap: property(GAP).and_then(|text| lsn(text)),
-            is_published: entry.is_some() && entry.as_ref() == state.get(PUBLISHED),
+            is_published: entry.is_some() && entry.as_deref() == published_as,
+            copy: copy.as_ref().map(|copy| (copy.slot.clone(), copy.since)),
         },
         source: state.get(SOURCE).cloned(),
     }
@@ -133,6 +142,7 @@ pub fn recorded(slot: &Incarnation, lsn: u64) -> BTreeMap<String, String> {
 /// The lake's.
 pub async fn forget(lake: &Lake, table: &LakeTable) -> Result<LakeTable, ol_lake::Error> {
     let mut properties = no_gap();
+    properties.insert(partial::COPY.to_owned(), String::new());
     let known = memory(Some(table), None, "", "").state;
     let own = known.incarnation.zip(known.position.map(Position::lsn));
     if let Some((slot, lsn)) = own.max(known.recorded) {

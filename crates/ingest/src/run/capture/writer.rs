@@ -15,11 +15,12 @@ use arrow_array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray}
 use arrow_schema::Schema;
 use ol_lake::schema::evolve::SchemaChange;
 use ol_lake::{
-    Commit, DataWriter, Lake, LakeTable, MergeOptions, MergeWriter, OnDelete, Operation,
+    Commit, DataWriter, Lake, LakeTable, MergeOptions, MergeWriter, OnDelete, Operation, Orphans,
     WriteOptions,
 };
 use xxhash_rust::xxh3::Xxh3;
 
+use super::partial;
 use super::plan::{CapturePlan, Shape};
 use super::state::{self, Stamp};
 use crate::column::batch::{Assembler, RowMeta, RunColumns};
@@ -110,13 +111,29 @@ pub struct TableWriter {
     decoders: Option<Decoders>,
     sink: Option<Sink>,
     pending: Tally,
+    /// Where the replay over a copy in chunks ends.
+    replayed_until: Option<u64>,
 }
 
 impl TableWriter {
     /// A writer of a table as it is.
     #[must_use]
     pub fn new(plan: CapturePlan, table: LakeTable, writing: Writing) -> Self {
-        Self { plan, table, writing, decoders: None, sink: None, pending: Tally::default() }
+        let replayed_until = Some(partial::replayed_until(&table));
+        let pending = Tally::default();
+        Self { plan, table, writing, decoders: None, sink: None, pending, replayed_until }
+    }
+
+    /// Whether a change of the transaction at `lsn` is the first that is not replayed over a copy; what was gathered is to
+    /// be committed before it.
+    #[must_use]
+    pub fn ends_replay(&self, lsn: u64) -> bool {
+        self.replayed_until.is_some_and(|until| lsn >= until)
+    }
+
+    /// From here on, nothing is replayed.
+    pub fn end_replay(&mut self) {
+        self.replayed_until = None;
     }
 
     /// The plan it follows.
@@ -397,6 +414,10 @@ impl TableWriter {
                             true => OnDelete::Mark { column: metadata::DELETED_AT.to_owned() },
                         },
                         sidecar: Some(metadata::ODD.to_owned()),
+                        orphans: match self.replayed_until {
+                            Some(_) => Orphans::Drop,
+                            None => Orphans::Refuse,
+                        },
                     };
                     Sink::Merge(Box::new(self.table.merge_writer(write, options, &run.run_id)?))
                 }

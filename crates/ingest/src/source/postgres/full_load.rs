@@ -22,6 +22,7 @@ use arrow_array::{Array as _, RecordBatch};
 use ol_chassis::shutdown::Shutdown;
 
 use super::catalog::Relation;
+use super::chunks::Cut;
 use super::error::SourceError;
 use super::incremental::visibility::Recent;
 use super::incremental::{Step, sweep};
@@ -32,6 +33,7 @@ use super::types::Reading;
 use super::wire::WireError;
 use crate::column::batch::{Assembler, RunColumns};
 use crate::failpoints;
+use crate::load::chunks::Gatherer;
 use crate::load::{Completion, Loaded, PartWriter, ShrinkGuard, Target, Totals};
 use crate::position::Position;
 
@@ -54,6 +56,18 @@ pub struct TableLoad {
     pub order: Option<String>,
     /// How rows that are gone are found, when it is time to.
     pub sweep: Option<sweep::Sweep>,
+    /// The chunks that are committed one by one, when the table is copied so.
+    pub chunks: Option<Chunks>,
+}
+
+/// A copy in chunks: see [`crate::load::chunks`].
+pub struct Chunks {
+    /// Where the table is cut.
+    pub cut: Cut,
+    /// The chunks that the lake lacks.
+    pub missing: Vec<usize>,
+    /// Where the table is when all are there: the position of the first of them.
+    pub since: Position,
 }
 
 /// What the loads of a unit share.
@@ -86,13 +100,16 @@ pub struct TableResult {
     pub result: Result<Loaded, SourceError>,
 }
 
-struct Chunk {
+/// What one reader reads at a time.
+#[derive(Clone, Copy)]
+struct Piece {
     table: usize,
     range: BlockRange,
+    chunk: Option<usize>,
 }
 
 struct Finished {
-    table: usize,
+    piece: Piece,
     begun: Instant,
     result: Result<Part, SourceError>,
 }
@@ -115,6 +132,58 @@ struct Gathering {
     recent: Recent,
     highest: Option<String>,
     failure: Option<SourceError>,
+    gatherer: Option<Gatherer>,
+}
+
+impl Gathering {
+    fn new(load: &TableLoad, missing: usize) -> Self {
+        let gatherer = load.chunks.as_ref().map(|_| Gatherer::new(Arc::clone(&load.target)));
+        Self {
+            missing,
+            begun: None,
+            parts: Vec::new(),
+            totals: Totals::default(),
+            recent: Recent::default(),
+            highest: None,
+            failure: None,
+            gatherer,
+        }
+    }
+
+    /// Takes in what was read of a piece; a chunk is committed right away, whatever became of the others.
+    async fn take(&mut self, finished: Finished, position: Position) {
+        self.missing -= 1;
+        self.begun = Some(self.begun.map_or(finished.begun, |begun| begun.min(finished.begun)));
+        let taken = match (finished.result, &mut self.gatherer, finished.piece.chunk) {
+            (Ok(part), Some(gatherer), Some(chunk)) => {
+                let added = gatherer.add(chunk, part.writer, position).await;
+                added.map(|()| self.totals = self.totals.merge(part.totals)).map_err(Into::into)
+            }
+            (Ok(part), _, _) => {
+                self.parts.push(part.writer);
+                self.totals = self.totals.merge(part.totals);
+                self.recent.merge(&part.recent);
+                self.highest = part.highest.or(self.highest.take());
+                Ok(())
+            }
+            (Err(error), _, _) => Err(error),
+        };
+        if let Err(error) = taken {
+            self.failure.get_or_insert(error);
+        }
+    }
+}
+
+/// The pieces of a table.
+fn pieces(table: usize, load: &TableLoad, version: i32, loading: &Loading) -> Vec<Piece> {
+    if let Some(chunks) = &load.chunks {
+        let piece = |chunk: &usize| Piece { table, range: BlockRange::ALL, chunk: Some(*chunk) };
+        return chunks.missing.iter().map(piece).collect();
+    }
+    let streams = u64::try_from(loading.streams).unwrap_or(1);
+    let streams = if load.order.is_some() { 1 } else { streams };
+    let ranges = BlockRange::split(&load.relation, version, streams, loading.range_bytes);
+    ranges.into_iter().map(|range| Piece { table, range, chunk: None }).collect()
 }
 
 /// Loads the tables; calls `done` for each as soon as it is committed or has failed.
@@ -124,31 +193,24 @@ pub async fn load_tables(
     tables: Arc<Vec<TableLoad>>,
     mut done: impl FnMut(TableResult),
 ) {
-    let mut chunks = Vec::new();
+    let mut queue = Vec::new();
     let mut gathering = Vec::with_capacity(tables.len());
+    let mut whole = Vec::new();
     for (table, load) in tables.iter().enumerate() {
-        let streams = u64::try_from(loading.streams).unwrap_or(1);
-        let streams = if load.order.is_some() { 1 } else { streams };
-        let ranges =
-            BlockRange::split(&load.relation, keeper.version, streams, loading.range_bytes);
-        gathering.push(Gathering {
-            missing: ranges.len(),
-            begun: None,
-            parts: Vec::new(),
-            totals: Totals::default(),
-            recent: Recent::default(),
-            highest: None,
-            failure: None,
-        });
-        chunks.extend(ranges.into_iter().map(|range| Chunk { table, range }));
+        let pieces = pieces(table, load, keeper.version, &loading);
+        gathering.push(Gathering::new(load, pieces.len()));
+        if pieces.is_empty() {
+            whole.push(table);
+        }
+        queue.extend(pieces);
     }
     // The largest first, so that the last reader to end does not end long after the others. The sort is stable:
     // ranges of one table stay in order.
-    chunks.sort_by_key(|chunk| {
-        std::cmp::Reverse(tables.get(chunk.table).map_or(0, |load| load.relation.bytes))
+    queue.sort_by_key(|piece| {
+        std::cmp::Reverse(tables.get(piece.table).map_or(0, |load| load.relation.bytes))
     });
-    let readers = loading.streams.clamp(1, chunks.len().max(1));
-    let queue = Arc::new(Mutex::new(VecDeque::from(chunks)));
+    let readers = loading.streams.clamp(1, queue.len().max(1));
+    let queue = Arc::new(Mutex::new(VecDeque::from(queue)));
     let (sender, mut receiver) = tokio::sync::mpsc::channel(FINISHED_PARTS);
     for _ in 0..readers {
         let (queue, sender) = (Arc::clone(&queue), sender.clone());
@@ -156,54 +218,65 @@ pub async fn load_tables(
         let (snapshot, position) = (keeper.snapshot.clone(), keeper.position);
         tokio::task::spawn_blocking(move || {
             let mut worker = Worker { loading, snapshot, position, reader: None };
-            while let Some(chunk) = next(&queue) {
-                let Some(load) = tables.get(chunk.table) else { continue };
+            while let Some(piece) = next(&queue) {
+                let Some(load) = tables.get(piece.table) else { continue };
                 let begun = Instant::now();
-                let result = worker.read(chunk.table, load, chunk.range);
-                if sender.blocking_send(Finished { table: chunk.table, begun, result }).is_err() {
+                let result = worker.read(piece, load);
+                if sender.blocking_send(Finished { piece, begun, result }).is_err() {
                     return;
                 }
             }
         });
     }
     drop(sender);
-    while let Some(finished) = receiver.recv().await {
-        let Some(state) = gathering.get_mut(finished.table) else { continue };
-        state.missing -= 1;
-        state.begun = Some(state.begun.map_or(finished.begun, |begun| begun.min(finished.begun)));
-        match finished.result {
-            Ok(part) => {
-                state.parts.push(part.writer);
-                state.totals = state.totals.merge(part.totals);
-                state.recent.merge(&part.recent);
-                state.highest = part.highest.or(state.highest.take());
-            }
-            Err(error) => {
-                state.failure.get_or_insert(error);
-            }
-        }
-        if state.missing > 0 {
+    // Of a table whose last commit alone is missing there is nothing to read.
+    for index in whole {
+        let (Some(load), Some(state)) = (tables.get(index), gathering.get_mut(index)) else {
             continue;
-        }
-        let Some(load) = tables.get(finished.table) else { continue };
-        let parts = std::mem::take(&mut state.parts);
-        let totals = state.totals;
-        let (recent, highest) = (std::mem::take(&mut state.recent), state.highest.take());
-        let result = match state.failure.take() {
-            Some(error) => {
-                // Dropping a part deletes its files, which waits for its encoder.
-                let target = Arc::clone(&load.target);
-                tokio::task::spawn_blocking(move || target.abandon(parts));
-                Err(error)
-            }
-            None => {
-                failpoints::hit(failpoints::TABLE_READ);
-                complete(keeper, &loading, load, parts, (totals, recent, highest)).await
-            }
         };
-        let seconds = state.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
-        done(TableResult { index: finished.table, totals, seconds, result });
+        done(end(index, load, state, keeper, &loading).await);
     }
+    while let Some(finished) = receiver.recv().await {
+        let index = finished.piece.table;
+        let (Some(load), Some(state)) = (tables.get(index), gathering.get_mut(index)) else {
+            continue;
+        };
+        state.take(finished, keeper.position).await;
+        if state.missing == 0 {
+            done(end(index, load, state, keeper, &loading).await);
+        }
+    }
+}
+
+/// All pieces of a table have come in.
+async fn end(
+    index: usize,
+    load: &TableLoad,
+    state: &mut Gathering,
+    keeper: &Keeper,
+    loading: &Arc<Loading>,
+) -> TableResult {
+    let parts = std::mem::take(&mut state.parts);
+    let totals = state.totals;
+    let (recent, highest) = (std::mem::take(&mut state.recent), state.highest.take());
+    let result = match (state.failure.take(), state.gatherer.take(), &load.chunks) {
+        (Some(error), _, _) => {
+            // Dropping a part deletes its files, which waits for its encoder.
+            let target = Arc::clone(&load.target);
+            tokio::task::spawn_blocking(move || target.abandon(parts));
+            Err(error)
+        }
+        (None, Some(gatherer), Some(chunks)) => {
+            let completion = Completion { totals, ..Completion::default() };
+            gatherer.publish(&completion, chunks.since).await.map_err(SourceError::Lake)
+        }
+        (None, _, _) => {
+            failpoints::hit(failpoints::TABLE_READ);
+            complete(keeper, loading, load, parts, (totals, recent, highest)).await
+        }
+    };
+    let seconds = state.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
+    TableResult { index, totals, seconds, result }
 }
 
 /// Finds what is gone, if it is time to, and commits.
@@ -243,8 +316,13 @@ fn check_key(batch: &RecordBatch, key: Option<&[String]>) -> Result<(), SourceEr
     }
 }
 
-fn next(queue: &Mutex<VecDeque<Chunk>>) -> Option<Chunk> {
+fn next(queue: &Mutex<VecDeque<Piece>>) -> Option<Piece> {
     queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front()
+}
+
+/// Says whether tables may be read in their own order, until the transaction ends.
+fn by_index(sequential: &str) -> String {
+    format!("SELECT pg_catalog.set_config('enable_seqscan', '{sequential}', true)")
 }
 
 /// One reader thread and its connection.
@@ -256,12 +334,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn read(
-        &mut self,
-        table: usize,
-        load: &TableLoad,
-        range: BlockRange,
-    ) -> Result<Part, SourceError> {
+    fn read(&mut self, piece: Piece, load: &TableLoad) -> Result<Part, SourceError> {
         if self.loading.shutdown.is_requested() {
             return Err(WireError::Stopped.into());
         }
@@ -277,7 +350,7 @@ impl Worker {
                 reader
             }
         };
-        let result = self.copy(&mut reader, table, load, range);
+        let result = self.copy(&mut reader, piece, load);
         match &result {
             Ok(_) => self.reader = Some(reader),
             // The server refused a statement and the transaction is lost; the connection is not.
@@ -293,10 +366,10 @@ impl Worker {
     fn copy(
         &self,
         reader: &mut Reader,
-        table: usize,
+        piece: Piece,
         load: &TableLoad,
-        range: BlockRange,
     ) -> Result<Part, SourceError> {
+        let Piece { table, range, chunk } = piece;
         if !reader.hold(&load.relation)? {
             return Err(SourceError::Rewritten);
         }
@@ -315,13 +388,20 @@ impl Worker {
         }
         let mut part = load.target.part();
         let progress = &self.loading.progress;
+        let chunk = load.chunks.as_ref().zip(chunk);
+        let chunk = chunk.map(|(chunks, chunk)| chunks.cut.condition(chunk));
+        let step = load.step.as_ref().and_then(|step| step.condition.as_deref());
         let selection = Selection {
             range,
-            condition: load.step.as_ref().and_then(|step| step.condition.as_deref()),
+            condition: chunk.as_deref().or(step),
             mark: load.step.as_ref().map(|step| step.mark.as_str()),
             order: load.order.as_deref(),
         };
         let statement = selected_statement(&load.relation, &load.readings, selection);
+        if chunk.is_some() {
+            // Read in the order of the table, each chunk would cost the server the whole of it.
+            reader.scalar(&by_index("off"))?;
+        }
         reader.copy_out(&statement, |body| {
             rows.consume(body, |batch, read| {
                 progress(table, read);
@@ -329,6 +409,9 @@ impl Worker {
                 part.write(batch).map_err(SourceError::Lake)
             })
         })?;
+        if chunk.is_some() {
+            reader.scalar(&by_index("on"))?;
+        }
         let recent = rows.take_marks();
         let (last, totals) = rows.finish()?;
         if let Some((batch, read)) = last {

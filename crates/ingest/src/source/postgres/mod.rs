@@ -1,6 +1,7 @@
 //! PostgreSQL, versions 12 to 18.
 
 pub mod catalog;
+pub mod chunks;
 pub mod contract_document;
 mod decode;
 pub mod discover;

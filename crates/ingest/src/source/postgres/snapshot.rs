@@ -23,6 +23,7 @@ use std::collections::BTreeSet;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use super::catalog::{self, Catalog, Relation, RelationKind};
+use super::chunks::ColumnStatistics;
 use super::error::SourceError;
 use super::incremental::probe::{self, Moment};
 use super::settings::{Address, Settings};
@@ -126,6 +127,30 @@ impl Keeper {
         .fetch_all(&mut self.connection)
         .await?;
         Ok(oids.into_iter().map(|oid| oid.0).collect())
+    }
+
+    /// What the planner knows of a column, if the role may see it.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn statistics(
+        &mut self,
+        relation: &Relation,
+        column: &str,
+    ) -> Result<Option<ColumnStatistics>, SourceError> {
+        let found: Option<(Option<f32>, Option<Vec<String>>)> = sqlx::query_as(
+            "SELECT s.correlation, s.histogram_bounds::pg_catalog.text::pg_catalog.text[] FROM pg_catalog.pg_stats s \
+             WHERE s.schemaname = $1 AND s.tablename = $2 AND s.attname = $3 AND NOT s.inherited",
+        )
+        .bind(&relation.namespace)
+        .bind(&relation.name)
+        .bind(column)
+        .fetch_optional(&mut self.connection)
+        .await?;
+        Ok(found.map(|(correlation, histogram)| ColumnStatistics {
+            correlation,
+            histogram: histogram.unwrap_or_default(),
+        }))
     }
 
     /// A value as the server prints it, if it takes it.

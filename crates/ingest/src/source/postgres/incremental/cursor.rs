@@ -3,7 +3,7 @@
 
 use crate::inventory::Table;
 use crate::source::postgres::catalog::{Relation, TypeKind, Types};
-use crate::source::postgres::types::quote;
+use crate::source::postgres::types::{literal, quote};
 
 /// Types whose values a transaction takes in order, by the name in `pg_type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,16 +118,6 @@ impl Cursor {
             self.type_name,
             relation.quoted()
         )
-    }
-}
-
-/// Text as an SQL literal, whatever `standard_conforming_strings` says.
-fn literal(text: &str) -> String {
-    let doubled = text.replace('\'', "''");
-    if text.contains('\\') {
-        format!("E'{}'", doubled.replace('\\', "\\\\"))
-    } else {
-        format!("'{doubled}'")
     }
 }
 

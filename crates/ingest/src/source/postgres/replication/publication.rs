@@ -93,6 +93,12 @@ pub struct PublishedTable {
 }
 
 impl PublicationFacts {
+    /// Whether it publishes every kind of change.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.inserts && self.updates && self.deletes && self.truncates
+    }
+
     /// Whether it publishes every change of the tables, whole.
     ///
     /// # Errors

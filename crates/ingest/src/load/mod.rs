@@ -9,15 +9,19 @@
 //! nothing else: no file, no snapshot, nothing to expire later. "The same content" means the same digest over the
 //! rows' bytes, the same number of rows, and the same contract (so a changed type or a changed decoder loads again).
 
+pub mod chunks;
+mod part;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_array::RecordBatch;
 use ol_lake::schema::evolve::SchemaChange;
 use ol_lake::{
-    Commit, DataWriter, Lake, LakeTable, MergeOptions, MergeWriter, OnDelete, Operation,
-    ReplaceGuard, WrittenFile,
+    Commit, Lake, LakeTable, MergeOptions, MergeWriter, OnDelete, Operation, Orphans, ReplaceGuard,
+    WrittenFile,
 };
+
+pub use self::part::PartWriter;
 
 use crate::column::{ColumnContract, metadata};
 use crate::failpoints;
@@ -99,6 +103,7 @@ impl Merging {
                 false => OnDelete::Remove,
             },
             sidecar: Some(metadata::ODD.to_owned()),
+            orphans: Orphans::Refuse,
         }
     }
 }
@@ -257,7 +262,7 @@ impl Target {
     /// Begins a part.
     #[must_use]
     pub fn part(self: &Arc<Self>) -> PartWriter {
-        PartWriter { target: Arc::clone(self), held: None, writer: None }
+        PartWriter::new(Arc::clone(self))
     }
 
     /// Commits all parts of the table in one snapshot, or finds that the lake has this content already.
@@ -330,19 +335,7 @@ impl Target {
         self: &Arc<Self>,
         parts: Vec<PartWriter>,
     ) -> Result<(Operation, Vec<WrittenFile>), ol_lake::Error> {
-        let mut files = Vec::new();
-        let mut rest = self.part();
-        for mut part in parts {
-            if let Some(batch) = part.held.take() {
-                rest.put(batch)?;
-            }
-            if let Some(writer) = part.writer.take() {
-                files.extend(writer.finish()?);
-            }
-        }
-        if let Some(writer) = rest.writer.take() {
-            files.extend(writer.finish()?);
-        }
+        let files = self.part().finish(parts)?;
         let operation = match &self.settings.mode {
             LoadMode::Overwrite => Operation::Overwrite,
             LoadMode::Append => Operation::Append,
@@ -442,57 +435,6 @@ impl Target {
             && (merges || snapshot.records == totals.rows)
             && completion.deletes == 0;
         same.then(|| already(snapshot.state.get(state::POSITION)))
-    }
-}
-
-/// Takes the batches of one part, on the reader's own thread. Dropping it deletes what it wrote.
-pub struct PartWriter {
-    target: Arc<Target>,
-    held: Option<RecordBatch>,
-    writer: Option<DataWriter>,
-}
-
-impl PartWriter {
-    /// Takes a batch; blocks while the encoder is behind.
-    ///
-    /// # Errors
-    /// The lake's.
-    pub fn write(&mut self, batch: RecordBatch) -> Result<(), ol_lake::Error> {
-        if self.writer.is_none() && self.held.is_none() {
-            self.held = Some(batch);
-            return Ok(());
-        }
-        if let Some(held) = self.held.take() {
-            self.put(held)?;
-            failpoints::hit(failpoints::FIRST_BATCH_WRITTEN);
-        }
-        self.put(batch)
-    }
-
-    /// Takes rows that say of their keys that they are gone: whole rows of a log, else what [`Target`] needs of them.
-    ///
-    /// # Errors
-    /// The lake's.
-    pub fn delete(&mut self, batch: RecordBatch) -> Result<(), ol_lake::Error> {
-        match &self.target.settings.mode {
-            LoadMode::Overwrite | LoadMode::Append => self.write(batch),
-            LoadMode::Merge(merging) => self.target.merge(merging, |writer| writer.delete(batch)),
-        }
-    }
-
-    fn put(&mut self, batch: RecordBatch) -> Result<(), ol_lake::Error> {
-        if let LoadMode::Merge(merging) = &self.target.settings.mode {
-            return self.target.merge(merging, |writer| writer.upsert(batch));
-        }
-        if self.writer.is_none() {
-            let target = &self.target;
-            self.writer =
-                Some(target.table.writer(target.lake.write_options(), &target.settings.run_id)?);
-        }
-        match &mut self.writer {
-            Some(writer) => writer.write(batch),
-            None => Ok(()),
-        }
     }
 }
 
