@@ -62,7 +62,8 @@ SIGTERM ends the stream at the next commit (exit 75); the next one goes on from 
 
 Example:
   ol-ingest stream --inventory inventory --unit mitxonline/app_postgres --until-caught-up
-  ol-ingest stream --inventory inventory --unit mitxonline/app_postgres --metrics-address 127.0.0.1:9464")]
+  ol-ingest stream --inventory inventory --unit mitxonline/app_postgres --metrics-address 127.0.0.1:9464
+  ol-ingest stream --inventory inventory --unit mitxonline/app_postgres --from-slot airbyte_slot --until-caught-up")]
     Stream(Stream),
     /// Compare source and lake, column by column
     #[command(after_help = "\
@@ -165,6 +166,10 @@ pub struct Stream {
     /// Stop when everything that the source has logged by now is in the lake
     #[arg(long)]
     pub until_caught_up: bool,
+    /// Begin where this replication slot is, that of another loader which has stopped: tables that are in the lake are not
+    /// copied
+    #[arg(long, value_name = "SLOT")]
+    pub from_slot: Option<String>,
 }
 
 /// The two sides of `TABLE=VALUE`.

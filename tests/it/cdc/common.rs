@@ -306,3 +306,24 @@ pub(super) fn expect_no_defect(finished: &Finished) {
     let said = told(finished);
     assert!(!said.contains("panicked at") && !said.contains("ingest-defect"), "{said}");
 }
+
+/// What DuckDB answers to a query of a lake table, which stands for `{}` in it: one value, as text.
+#[track_caller]
+pub(super) fn lake_answer(follow: &Follow, table: &str, query: &str) -> String {
+    let script = "import sys; sys.path.insert(0, sys.argv[1]); from lake import Lake; \
+                  lake = Lake(sys.argv[2], sys.argv[3]); table = lake.opened(sys.argv[4]); \
+                  query = sys.argv[5].replace('{}', 'iceberg_scan(?)', 1); \
+                  print(lake.connection().execute(query, [table.metadata_location]).fetchone()[0])";
+    let answer = Step::new(Readers::python())
+        .args(["-c", script])
+        .arg(ol_testkit::workspace_root().join("tests/readers"))
+        .args([
+            follow.case.lake.catalog(),
+            follow.case.lake.namespace(),
+            &follow.case.raw_table(table),
+            query,
+        ])
+        .run()
+        .expect_code(0);
+    answer.stdout.trim().to_owned()
+}

@@ -5,12 +5,14 @@
 //! the lake against the journal of the writer. `OL_SEED` repeats what a writer did.
 
 mod adding;
+mod again;
 mod ambiguous;
 mod catch_up;
 mod checker;
 mod chunks;
 mod common;
 mod copies;
+mod handover;
 mod identity;
 mod idle;
 mod kill;

@@ -4,7 +4,7 @@
 use ol_testkit::Unit;
 use ol_testkit::ledger::Landing;
 
-use super::common::{DEFINITE, DONE, Follow, followed, outcome, server};
+use super::common::{DEFINITE, DONE, Follow, followed, lake_answer, outcome, server};
 
 /// A table with two long values, and updates that touch neither, one or both.
 const TABLE: &str = "
@@ -83,20 +83,6 @@ fn wide_rows_under_many_updates_are_right() {
 
 /// Rows of the lake's table, under a condition, that have no value in `body`.
 fn lost_values(follow: &Follow, condition: &str) -> u64 {
-    let script = "import sys; sys.path.insert(0, sys.argv[1]); from lake import Lake; \
-                  lake = Lake(sys.argv[2], sys.argv[3]); table = lake.opened(sys.argv[4]); \
-                  query = 'SELECT count(*) FROM iceberg_scan(?) WHERE body IS NULL AND ' + sys.argv[5]; \
-                  print(lake.connection().execute(query, [table.metadata_location]).fetchone()[0])";
-    let answer = ol_testkit::Step::new(ol_testkit::Readers::python())
-        .args(["-c", script])
-        .arg(ol_testkit::workspace_root().join("tests/readers"))
-        .args([
-            follow.case.lake.catalog(),
-            follow.case.lake.namespace(),
-            &follow.case.raw_table("t"),
-            condition,
-        ])
-        .run()
-        .expect_code(0);
-    answer.stdout.trim().parse().unwrap()
+    let query = format!("SELECT count(*) FROM {{}} WHERE body IS NULL AND {condition}");
+    lake_answer(follow, "t", &query).parse().unwrap()
 }

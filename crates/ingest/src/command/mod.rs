@@ -69,6 +69,7 @@ async fn dispatch(cli: Cli, context: Context, pipes: Pipes) -> Result<Exit, Erro
                 pipes,
                 allow_shrink: globs(&arguments.allow_shrink)?,
                 from: arguments.from,
+                from_slot: None,
             };
             let report = run::run(&run_context, inventory, Until::CaughtUp).await?;
             let report = report.of(&selected);
@@ -92,6 +93,7 @@ async fn dispatch(cli: Cli, context: Context, pipes: Pipes) -> Result<Exit, Erro
                 pipes,
                 allow_shrink: globs(&[])?,
                 from: Vec::new(),
+                from_slot: arguments.from_slot,
             };
             let until = if arguments.until_caught_up { Until::CaughtUp } else { Until::Stopped };
             let report = run::run(&run_context, inventory, until).await?;

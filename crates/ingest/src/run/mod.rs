@@ -52,6 +52,8 @@ pub struct RunContext {
     pub allow_shrink: GlobSet,
     /// Where another loader stopped: a table's name, or its raw table, and a value of its cursor.
     pub from: Vec<(String, String)>,
+    /// The replication slot of another loader, to begin where it stopped.
+    pub from_slot: Option<String>,
 }
 
 impl RunContext {

@@ -339,6 +339,7 @@ impl UnitJob {
             step,
             order,
             sweep,
+            begins_anew: false,
             chunks: None,
         })
     }

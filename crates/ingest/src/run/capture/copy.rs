@@ -148,7 +148,7 @@ impl Copying {
 /// What is to be read of a table, and how its rows go in.
 ///
 /// Rows that a copy cannot bring back stay: in a log, the copy is appended behind them, with a deletion for each key that
-/// is gone; rows marked as deleted keep their mark.
+/// is gone, or, without a key, with a row that says that all was emptied; rows marked as deleted keep their mark.
 async fn load(
     lake: &Arc<Lake>,
     job: &UnitJob,
@@ -175,6 +175,7 @@ async fn load(
         kind,
         most_keys: job.context.config.incremental.sweep_keys,
     });
+    let begins_anew = kind == Some(sweep::Kind::Log) && plan.key.is_empty();
     let chunk_bytes = job.context.config.stream.chunk_bytes;
     let partial = match mode {
         LoadMode::Overwrite => partial(&table, &plan, &stamp, form, keeper, chunk_bytes).await?,
@@ -234,6 +235,7 @@ async fn load(
         step: None,
         order: None,
         sweep,
+        begins_anew,
         chunks,
         target: Arc::new(target),
         guard: ShrinkGuard { keep_ratio: 0.0, allow: true },

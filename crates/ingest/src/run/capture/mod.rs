@@ -14,6 +14,7 @@
 
 pub mod adopt;
 pub mod copy;
+pub mod handover;
 pub mod partial;
 pub mod plan;
 pub mod prepare;
@@ -263,6 +264,7 @@ impl Run<'_> {
                     run_id: job.run_id.clone(),
                 },
             },
+            from_slot: job.context.from_slot.as_deref(),
             shutdown: job.context.shutdown.clone(),
         }
     }

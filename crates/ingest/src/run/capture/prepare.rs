@@ -14,7 +14,7 @@ use super::writer::{TableWriter, Writing};
 use crate::error::{Definite, Doing, Error, Result, Transient};
 use crate::inventory::{Table, Unit};
 use crate::position::Position;
-use crate::source::postgres::catalog::Catalog;
+use crate::source::postgres::catalog::{Catalog, Relation};
 use crate::source::postgres::error::SourceError;
 use crate::source::postgres::replication::error::SlotError;
 use crate::source::postgres::replication::publication::{PublicationFacts, Wanted, default_name};
@@ -82,16 +82,18 @@ pub struct Preparation<'a> {
     pub run_id: &'a str,
     /// For the writers.
     pub writing: Writing,
+    /// The slot of another loader, to begin where it stopped.
+    pub from_slot: Option<&'a str>,
     /// The request to stop.
     pub shutdown: Shutdown,
 }
 
 /// A table on its way to a decision.
-struct Candidate {
-    index: usize,
-    plan: CapturePlan,
-    wanted: Wanted,
-    table: Option<LakeTable>,
+pub(super) struct Candidate {
+    pub(super) index: usize,
+    pub(super) plan: CapturePlan,
+    pub(super) wanted: Wanted,
+    pub(super) table: Option<LakeTable>,
 }
 
 impl Candidate {
@@ -104,7 +106,7 @@ impl Candidate {
     }
 }
 
-fn read(error: SourceError) -> Error {
+pub(super) fn read(error: SourceError) -> Error {
     error.into_error(Doing::Reading)
 }
 
@@ -134,6 +136,10 @@ impl Preparation<'_> {
             }
         }
         let before = control.publication(&name).await.map_err(read)?;
+        if let Some(theirs) = self.from_slot {
+            self.take_over(&mut control, theirs, &identity, before.as_ref(), &mut candidates)
+                .await?;
+        }
         let mut memories: Vec<Memory> = candidates
             .iter()
             .map(|it| {
@@ -194,13 +200,6 @@ impl Preparation<'_> {
             };
             return Err(read(error.into()));
         }
-        let entry = |candidate: &Candidate| {
-            let relation = &candidate.plan.relation;
-            let mut tables = after.iter().flat_map(|facts| &facts.tables);
-            let found =
-                tables.find(|it| it.namespace == relation.namespace && it.name == relation.name);
-            state::entry_text(found.and_then(|it| it.entry))
-        };
         let (incarnation, recorded, starts, confirmed, mut keeper) = match assessment {
             Assessment::Begin => {
                 server.check(true).map_err(|error| read(error.into()))?;
@@ -239,12 +238,9 @@ impl Preparation<'_> {
                 None,
             ),
         };
-        let stamp = |it: &Candidate| Stamp {
-            incarnation: incarnation.clone(),
-            source: source.clone(),
-            run_id: self.run_id.to_owned(),
-            mode: self.unit.tables.get(it.index).map_or("", |table| table.sync_mode.word()),
-            published: entry(it),
+        let stamp = |it: &Candidate| {
+            let published = entry_of(after.as_ref(), &it.plan.relation);
+            self.stamp(it.index, incarnation.clone(), source.clone(), published)
         };
         self.leave_gaps(&failures, confirmed).await?;
         let (mut followed, mut copies, mut holds) = (Vec::new(), Vec::new(), BTreeMap::new());
@@ -312,6 +308,23 @@ impl Preparation<'_> {
             failures,
             goal,
         })
+    }
+
+    /// What the commits of a table carry.
+    pub(super) fn stamp(
+        &self,
+        index: usize,
+        incarnation: Incarnation,
+        source: String,
+        published: String,
+    ) -> Stamp {
+        Stamp {
+            incarnation,
+            source,
+            run_id: self.run_id.to_owned(),
+            mode: self.unit.tables.get(index).map_or("", |table| table.sync_mode.word()),
+            published,
+        }
     }
 
     async fn candidate(
@@ -440,6 +453,13 @@ impl Preparation<'_> {
         .map_err(read)?;
         Ok((created.consistent_point, kept.map_err(read)?))
     }
+}
+
+/// The entry of a relation in the publication, as it is remembered.
+pub(super) fn entry_of(publication: Option<&PublicationFacts>, relation: &Relation) -> String {
+    let mut tables = publication.iter().flat_map(|facts| &facts.tables);
+    let found = tables.find(|it| it.namespace == relation.namespace && it.name == relation.name);
+    state::entry_text(found.and_then(|it| it.entry))
 }
 
 /// Whether the catalog has columns by which old rows show something else than in the lake: nobody would send these.

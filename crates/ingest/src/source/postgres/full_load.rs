@@ -56,6 +56,8 @@ pub struct TableLoad {
     pub order: Option<String>,
     /// How rows that are gone are found, when it is time to.
     pub sweep: Option<sweep::Sweep>,
+    /// Whether rows of a change log from before count no longer: a row that says so goes before those that are read.
+    pub begins_anew: bool,
     /// The chunks that are committed one by one, when the table is copied so.
     pub chunks: Option<Chunks>,
 }
@@ -293,6 +295,13 @@ async fn complete(
         let gone = sweep::find(keeper, loading, load, sweep, run).await?;
         completion.deletes = gone.deletes;
         parts.extend(gone.part);
+    }
+    if load.begins_anew {
+        // No record of the server's log begins at an odd place, so the row stands before those of the copy and behind
+        // everything else.
+        let position = Position::Lsn(keeper.position.lsn().saturating_sub(1));
+        let run = RunColumns { position: position.to_string(), ..loading.run.clone() };
+        parts.push(sweep::truncation(load, run).await?);
     }
     if let Some(step) = &load.step {
         let swept_at = match &load.sweep {

@@ -182,6 +182,28 @@ fn deletions(
     assembler.assemble_changes(columns, &[], &mut own).map_err(unfit)
 }
 
+/// The part with the row that says of a change log that everything before it is gone.
+///
+/// # Errors
+/// The lake's.
+pub async fn truncation(load: &TableLoad, run: RunColumns) -> Result<PartWriter, SourceError> {
+    let schema = load.target.table().arrow_schema();
+    let names: Vec<String> = load.readings.iter().map(|reading| reading.name.clone()).collect();
+    let null = |name: &String| Ok(new_null_array(schema.field_with_name(name)?.data_type(), 1));
+    let columns = names.iter().map(null).collect::<Result<Vec<_>, ArrowError>>().map_err(unfit)?;
+    let mut own = RowColumns::default();
+    let position = run.position.as_str();
+    own.push(RowMeta { op: Some(Op::Truncate), position, committed_at_microseconds: None });
+    let mut assembler = Assembler::new(schema, names, run.clone()).map_err(unfit)?;
+    let batch = assembler.assemble_changes(columns, &[], &mut own).map_err(unfit)?;
+    let mut part = load.target.part();
+    blocking(move || {
+        part.write(batch)?;
+        Ok(part)
+    })
+    .await
+}
+
 /// The hashes of a pass.
 #[derive(Debug, Clone, Copy)]
 struct Share {

@@ -185,6 +185,43 @@ impl Control {
         }
     }
 
+    /// Makes a slot that begins where another is; the place.
+    ///
+    /// # Errors
+    /// The server's: a slot of the name exists, none is free, or the log of the other was removed.
+    pub async fn copy_slot(&mut self, from: &str, to: &str) -> Result<u64, SourceError> {
+        let place: String = sqlx::query_scalar(
+            "SELECT c.lsn::text FROM pg_catalog.pg_copy_logical_replication_slot($1, $2, false, 'pgoutput') c",
+        )
+        .bind(from)
+        .bind(to)
+        .fetch_one(&mut self.connection)
+        .await?;
+        lsn(&place).ok_or_else(|| SourceError::Protocol("a position".into()))
+    }
+
+    /// Whether everything that is decoded from a slot sees a publication as it is now.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn is_published_before(
+        &mut self,
+        publication: &str,
+        slot: &str,
+    ) -> Result<bool, SourceError> {
+        Ok(sqlx::query_scalar(
+            "SELECT coalesce(bool_and(pg_catalog.age(x.xmin) > pg_catalog.age(s.catalog_xmin)), false)
+             FROM (SELECT p.xmin FROM pg_catalog.pg_publication p WHERE p.pubname = $1
+                   UNION ALL SELECT r.xmin FROM pg_catalog.pg_publication_rel r
+                   JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid WHERE p.pubname = $1) x,
+                  pg_catalog.pg_replication_slots s WHERE s.slot_name = $2",
+        )
+        .bind(publication)
+        .bind(slot)
+        .fetch_one(&mut self.connection)
+        .await?)
+    }
+
     /// The catalog as it is now.
     ///
     /// # Errors
