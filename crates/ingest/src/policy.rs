@@ -197,7 +197,8 @@ fn definite(kind: Definite) -> Policy {
         Definite::ChangesMissed => Policy::definite(
             "ingest-replication-slot",
             "Make sure that what stopped {table} is cured, then `ol-ingest reset` it: the next run \
-             copies it anew.",
+             copies it anew. The history of a log and rows marked as deleted stay; what happened in \
+             between is known from the copy alone.",
         ),
         Definite::ReplaceGuarded => Policy::definite(
             "ingest-replace-guard",

@@ -329,6 +329,16 @@ fn next(queue: &Mutex<VecDeque<Piece>>) -> Option<Piece> {
     queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front()
 }
 
+/// A column that the catalog had a moment ago: names, unlike rows, are not those of the snapshot.
+fn changed(error: SourceError) -> SourceError {
+    match error {
+        SourceError::Wire(WireError::Server(answer)) if answer.code == "42703" => {
+            SourceError::Rewritten
+        }
+        other => other,
+    }
+}
+
 /// Says whether tables may be read in their own order, until the transaction ends.
 fn by_index(sequential: &str) -> String {
     format!("SELECT pg_catalog.set_config('enable_seqscan', '{sequential}', true)")
@@ -359,7 +369,7 @@ impl Worker {
                 reader
             }
         };
-        let result = self.copy(&mut reader, piece, load);
+        let result = self.copy(&mut reader, piece, load).map_err(changed);
         match &result {
             Ok(_) => self.reader = Some(reader),
             // The server refused a statement and the transaction is lost; the connection is not.
