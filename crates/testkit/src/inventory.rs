@@ -50,13 +50,19 @@ pub struct Unit {
     deployment: String,
     replication_method: String,
     tables: Vec<(String, String, String)>,
+    overrides: Vec<String>,
 }
 
 impl Unit {
     /// A unit of this deployment, layer `app_postgres`, without tables.
     pub fn new(deployment: &str) -> Self {
         let replication_method = "full".to_owned();
-        Self { deployment: deployment.to_owned(), replication_method, tables: Vec::new() }
+        Self {
+            deployment: deployment.to_owned(),
+            replication_method,
+            tables: Vec::new(),
+            overrides: Vec::new(),
+        }
     }
 
     /// The same read by another method (`cdc`, `xmin`, `cursor`).
@@ -95,14 +101,28 @@ impl Unit {
         self
     }
 
+    /// Says what is declared of tables beyond the platform's schema, as YAML by table name.
+    #[must_use]
+    pub fn overriding(mut self, lines: &str) -> Self {
+        self.overrides.extend(lines.lines().map(str::to_owned));
+        self
+    }
+
     /// The unit file's text.
     pub fn yaml(&self) -> String {
         let mut yaml = format!(
             "version: 1\ndeployment: {0}\nlayer: app_postgres\nscope: all\nloader: ol_ingest\n\
              table_prefix: raw__{0}__app__postgres__\nol_ingest:\n  source_kind: postgres\n  replication_method: {1}\n  \
-             metadata_columns: native\ntables:\n",
+             metadata_columns: native\n",
             self.deployment, self.replication_method
         );
+        if !self.overrides.is_empty() {
+            yaml.push_str("  overrides:\n");
+        }
+        for line in &self.overrides {
+            writeln!(yaml, "    {line}").expect("a string takes text");
+        }
+        yaml.push_str("tables:\n");
         for (_, _, lines) in &self.tables {
             yaml.push_str(lines);
         }

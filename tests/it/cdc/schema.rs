@@ -4,7 +4,7 @@
 use ol_testkit::Unit;
 use ol_testkit::ledger::Landing;
 
-use super::common::{DEFINITE, DONE, FEW, Follow, followed, outcome, server};
+use super::common::{DEFINITE, DONE, FEW, Follow, followed, lake_answer, outcome, server};
 use crate::common::rows;
 
 #[test]
@@ -104,6 +104,42 @@ fn a_renamed_column_of_a_merged_table_is_right_or_blocked() {
         "ALTER TABLE t RENAME old_name TO new_name; UPDATE t SET new_name = 'c' WHERE id = 1",
     );
     expect_right_or_blocked(&follow);
+}
+
+/// The inventory says what a column was called: rows stay where they are, in a log, too, and so do values.
+#[test]
+fn a_column_whose_new_name_is_declared_is_renamed_in_the_lake() {
+    let database = server().create_database("cdcnamed");
+    database.psql(
+        "CREATE TABLE t (id int PRIMARY KEY, old_name text); INSERT INTO t VALUES (1, 'a'), (2, 'b');
+         CREATE TABLE log (id int PRIMARY KEY, old_name text); INSERT INTO log VALUES (1, 'a'), (2, 'b')",
+    );
+    let unit = Unit::new("cdcnamed")
+        .method("cdc")
+        .table("public", "t", "incremental_update")
+        .with("primary_key: [id]")
+        .table("public", "log", "incremental_append")
+        .overriding("t:\n  renamed_columns: {new_name: old_name}\nlog:\n  renamed_columns: {new_name: old_name}");
+    let follow = Follow::unit("cdcnamed", database, &unit);
+    // Declared before it is done, it changes nothing.
+    follow.tick(DONE);
+    for table in ["t", "log"] {
+        follow.case.database.psql(&format!(
+            "UPDATE {table} SET old_name = 'before' WHERE id = 1; ALTER TABLE {table} RENAME old_name TO new_name;
+             UPDATE {table} SET new_name = 'after' WHERE id = 1"
+        ));
+    }
+    let document = follow.tick(DONE).json();
+    for (table, rows) in [("t", 2), ("log", 2)] {
+        let entry = crate::common::entry(&document, &follow.case.raw_table(table));
+        assert_eq!(entry["rows"], rows, "{table} was copied again");
+    }
+    let merged = "SELECT string_agg(new_name, ' ' ORDER BY id) FROM {}";
+    assert_eq!(lake_answer(&follow, "t", merged), "after b");
+    let logged = "SELECT string_agg(new_name, ' ' ORDER BY _ol_position, id) FROM {}";
+    assert_eq!(lake_answer(&follow, "log", logged), "a b before after");
+    let old = "SELECT count(*) FROM (DESCRIBE SELECT * FROM {}) WHERE column_name = 'old_name'";
+    assert_eq!(lake_answer(&follow, "t", old), "0");
 }
 
 /// Rows that nobody touched show the default at the source, and no change says so.

@@ -321,10 +321,12 @@ fn table_overrides(notes: &mut Notes, path: &str, node: &Node) -> Option<TableOv
     let masked_columns = by_column(notes, &mut map, "masked_columns", |notes, path, node| {
         word(notes, path, node, Mask::NOUN, Mask::ALL, Mask::word)
     });
+    let renamed_columns =
+        by_column(notes, &mut map, "renamed_columns", |notes, path, node| notes.text(path, node));
     let partition_by = terms(notes, &mut map, "partition_by", partition_term);
     let sort_by = terms(notes, &mut map, "sort_by", sort_term);
     map.finish(notes, &[]);
-    Some(TableOverrides { columns, masked_columns, partition_by, sort_by })
+    Some(TableOverrides { columns, masked_columns, renamed_columns, partition_by, sort_by })
 }
 
 fn by_column<T>(

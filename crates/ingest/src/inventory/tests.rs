@@ -32,6 +32,7 @@ ol_ingest:
     users_user:
       columns: {tags: 'list<string>'}
       masked_columns: {email: sha256_salted}
+      renamed_columns: {full_name: name}
       partition_by: [day(created_on), 'bucket(16, id)']
       sort_by: [id, created_on desc]
 ";
@@ -69,6 +70,7 @@ fn reads_every_field() {
     let overrides = &users.overrides;
     assert_eq!(overrides.columns["tags"].as_str(), "list<string>");
     assert_eq!(overrides.masked_columns["email"], Mask::Sha256Salted);
+    assert_eq!(overrides.renamed_columns["full_name"], "name");
     let created = "created_on".to_owned();
     let day = PartitionTransform::Date(DateTransform::Day);
     assert_eq!(

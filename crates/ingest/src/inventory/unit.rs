@@ -226,6 +226,8 @@ pub struct TableOverrides {
     pub columns: BTreeMap<String, DeclaredType>,
     /// Masks, by source column.
     pub masked_columns: BTreeMap<String, Mask>,
+    /// The name that a column had before, by its present or coming one: the lake's column gets the new name, too.
+    pub renamed_columns: BTreeMap<String, String>,
     /// The partitioning of the lake table; empty for none.
     pub partition_by: Vec<PartitionTerm>,
     /// The order of rows within files; empty for the order they were read in.

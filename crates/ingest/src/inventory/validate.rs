@@ -176,6 +176,15 @@ fn excluded_columns(table: &Table, note: &mut impl FnMut(&str, Rule, String)) {
             note("excluded_columns", Rule::ExcludedColumn, message);
         }
     }
+    for (column, old) in &overrides.renamed_columns {
+        let again = overrides.renamed_columns.values().filter(|name| *name == old).count() > 1;
+        if column == old || again || overrides.renamed_columns.contains_key(old) {
+            let message = format!(
+                "the column \"{column}\" cannot have been \"{old}\" before; give each new name one old name of its own"
+            );
+            note("name", Rule::Override, message);
+        }
+    }
     for column in overrides.masked_columns.keys() {
         if table.primary_key.contains(column) || table.cursor_field.as_ref() == Some(column) {
             let message = format!(

@@ -15,6 +15,7 @@ use crate::column::metadata;
 use crate::error::{Definite, Error, Result};
 use crate::failpoints;
 use crate::inventory::Unit;
+use crate::source::postgres::catalog::Catalog;
 use crate::source::postgres::replication::message::RelationMessage;
 
 /// The keys of the rows that are not marked as deleted.
@@ -53,14 +54,18 @@ pub fn adopt(
     let table = unit.tables.get(followed.index).ok_or_else(|| {
         Refused::Failed(Error::new(Definite::Defect).with("reason", "a table without a unit"))
     })?;
-    let columns = shape::columns(message);
-    let is_new = columns != followed.columns;
-    let catalog = if is_new {
-        runtime.block_on(watch.refresh_catalog()).map_err(Refused::Failed)?
-    } else {
-        watch.catalog()
+    let form = |catalog: &Catalog| {
+        let message = shape::announced_anew(message, table, catalog);
+        (shape::columns(&message), message)
     };
+    let mut catalog = watch.catalog();
+    let (mut columns, mut message) = form(&catalog);
+    let is_new = columns != followed.columns;
     if is_new {
+        catalog = runtime.block_on(watch.refresh_catalog()).map_err(Refused::Failed)?;
+        (columns, message) = form(&catalog);
+        let known = std::mem::take(&mut followed.columns);
+        followed.columns = shape::under_new_names(known, table, &catalog);
         let name = (message.namespace.as_str(), message.name.as_str());
         match shape::judge(&followed.columns, &columns, &catalog, name) {
             Verdict::Follow => {}
@@ -82,7 +87,7 @@ pub fn adopt(
             }
         }
     }
-    let plan = CapturePlan::of_stream(unit, table, &catalog, message).map_err(Refused::Failed)?;
+    let plan = CapturePlan::of_stream(unit, table, &catalog, &message).map_err(Refused::Failed)?;
     let plan = runtime.block_on(plan.salted()).map_err(Refused::Failed)?;
     let evolved = runtime.block_on(writer::evolve(lake, followed.writer.table(), &plan));
     let (mut lake_table, change) = evolved.map_err(Refused::Failed)?;
@@ -95,5 +100,5 @@ pub fn adopt(
         lake_table = runtime.block_on(lake.set_properties(&lake_table, &properties))?;
     }
     followed.columns = columns;
-    followed.writer.announced(message, plan, lake_table)
+    followed.writer.announced(&message, plan, lake_table)
 }

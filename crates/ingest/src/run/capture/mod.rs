@@ -16,6 +16,7 @@ pub mod adopt;
 pub mod copy;
 pub mod handover;
 pub mod partial;
+pub mod phase;
 pub mod plan;
 pub mod prepare;
 pub mod session;

@@ -176,7 +176,8 @@ impl Preparation<'_> {
         {
             // What was not sent will not be sent later, also when the publication is as it was again.
             for table in candidates.iter().filter_map(|it| it.table.as_ref()) {
-                self.lake.set_properties(table, &state::gap(0)).await?;
+                let broken = state::gap(0, "its publication was broken");
+                self.lake.set_properties(table, &broken).await?;
             }
             return Err(read(error.into()).with("unit", &self.unit.id));
         }
@@ -343,7 +344,7 @@ impl Preparation<'_> {
         let name = TableName::new(self.namespace.clone(), &table.raw_table);
         let lake_table = self.lake.load(&name).await?;
         let lake_table = match lake_table {
-            Some(found) if is_outdated(&found, &plan, &table.excluded_columns, catalog) => {
+            Some(found) if is_outdated(&found, &plan, table, catalog) => {
                 tracing::warn!(table = %table.raw_table, "its columns changed what old rows show: it is copied again");
                 Some(super::forget(self.lake, &found).await?)
             }
@@ -392,14 +393,15 @@ impl Preparation<'_> {
 
     /// Tables that were followed and cannot be now: what they lack begins where the slot is.
     async fn leave_gaps(&self, failures: &[(usize, Error)], confirmed: u64) -> Result<()> {
-        for (index, _) in failures {
+        for (index, error) in failures {
             let Some(table) = self.unit.tables.get(*index) else { continue };
             let name = TableName::new(self.namespace.clone(), &table.raw_table);
             let Some(table) = self.lake.load(&name).await? else { continue };
             let is_followed = table.state().contains_key(state::SLOT);
             let has_gap = table.properties().get(state::GAP).is_some_and(|gap| !gap.is_empty());
             if is_followed && !has_gap {
-                self.lake.set_properties(&table, &state::gap(confirmed)).await?;
+                let gap = state::gap(confirmed, &ol_chassis::error::chain(error));
+                self.lake.set_properties(&table, &gap).await?;
             }
         }
         Ok(())
@@ -463,17 +465,13 @@ pub(super) fn entry_of(publication: Option<&PublicationFacts>, relation: &Relati
 }
 
 /// Whether the catalog has columns by which old rows show something else than in the lake: nobody would send these.
-fn is_outdated(
-    table: &LakeTable,
-    plan: &CapturePlan,
-    excluded: &[String],
-    catalog: &Catalog,
-) -> bool {
+fn is_outdated(table: &LakeTable, plan: &CapturePlan, declared: &Table, catalog: &Catalog) -> bool {
     let Some(remembered) = shape::recall(table.properties()) else { return false };
+    let remembered = shape::under_new_names(remembered, declared, catalog);
     let is_followed = table.state().get(ol_lake::POSITION_KEY).is_some_and(|it| !it.is_empty());
     let relation = &plan.relation;
     let name = (relation.namespace.as_str(), relation.name.as_str());
-    let now = shape::columns_of(relation, excluded);
+    let now = shape::columns_of(relation, &declared.excluded_columns);
     plan.shape == Shape::Merge { soft: false }
         && is_followed
         && shape::judge(&remembered, &now, catalog, name) != shape::Verdict::Follow

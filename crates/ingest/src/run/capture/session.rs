@@ -499,10 +499,10 @@ impl Session {
         match error {
             Some(error) => {
                 let since = since.min(self.progress.durable());
-                let properties = state::gap(since);
+                let cause = ol_chassis::error::chain(&error);
+                let properties = state::gap(since, &cause);
                 self.runtime.block_on(self.lake.set_properties(table, &properties))?;
                 failpoints::hit(failpoints::GAP_RECORDED);
-                let cause = ol_chassis::error::chain(&error);
                 let name = followed.writer.plan().relation.display();
                 tracing::error!(table = name, error = %cause, "a table is no longer followed");
                 self.progress.hold(followed.index, since);

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::inventory::Table;
 use crate::source::postgres::catalog::{Catalog, Relation};
 use crate::source::postgres::replication::message::RelationMessage;
 
@@ -57,6 +58,47 @@ pub fn columns_of(relation: &Relation, excluded: &[String]) -> Vec<StreamColumn>
         modifier: column.modifier,
     });
     columns.collect()
+}
+
+/// A form under the declared new names that the catalog has by now: a change of name that was announced changes no row.
+#[must_use]
+pub fn under_new_names(
+    mut columns: Vec<StreamColumn>,
+    table: &Table,
+    catalog: &Catalog,
+) -> Vec<StreamColumn> {
+    for column in &mut columns {
+        if let Some(new) = new_name(&column.name, table, catalog) {
+            new.clone_into(&mut column.name);
+        }
+    }
+    columns
+}
+
+/// The same for what the stream announces, which may be of before the change.
+#[must_use]
+pub fn announced_anew(
+    message: &RelationMessage,
+    table: &Table,
+    catalog: &Catalog,
+) -> RelationMessage {
+    let mut message = message.clone();
+    for column in &mut message.columns {
+        if let Some(new) = new_name(&column.name, table, catalog) {
+            new.clone_into(&mut column.name);
+        }
+    }
+    message
+}
+
+/// The declared new name of a column, once the catalog has it and no longer the old one.
+fn new_name<'a>(old: &str, table: &'a Table, catalog: &Catalog) -> Option<&'a str> {
+    let mut declared = table.overrides.renamed_columns.iter();
+    let (new, _) = declared.find(|(_, was)| *was == old)?;
+    let mut relations = catalog.relations.iter();
+    let relation = relations.find(|it| it.namespace == table.namespace && it.name == table.name)?;
+    let has = |name: &str| relation.columns.iter().any(|column| column.name == name);
+    (has(new) && !has(old)).then_some(new)
 }
 
 /// The property that remembers columns.

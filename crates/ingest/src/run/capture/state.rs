@@ -25,6 +25,9 @@ pub const RECORDED_SLOT: &str = "ol.recorded-slot";
 /// Property: the commit record of the first change that the table may lack; empty for none.
 pub const GAP: &str = "ol.gap";
 
+/// Property: why; empty for none.
+pub const GAP_REASON: &str = "ol.gap-reason";
+
 /// What one table remembers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Memory {
@@ -117,14 +120,17 @@ impl Stamp {
 
 /// The property that says from where a table may lack changes.
 #[must_use]
-pub fn gap(since: u64) -> BTreeMap<String, String> {
-    BTreeMap::from([(GAP.to_owned(), Position::Lsn(since).to_string())])
+pub fn gap(since: u64, why: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (GAP.to_owned(), Position::Lsn(since).to_string()),
+        (GAP_REASON.to_owned(), why.to_owned()),
+    ])
 }
 
 /// The property that says that a table lacks nothing.
 #[must_use]
 pub fn no_gap() -> BTreeMap<String, String> {
-    BTreeMap::from([(GAP.to_owned(), String::new())])
+    BTreeMap::from([(GAP.to_owned(), String::new()), (GAP_REASON.to_owned(), String::new())])
 }
 
 /// The properties that record a place for the unit.

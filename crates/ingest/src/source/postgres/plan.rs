@@ -78,7 +78,7 @@ pub fn lake_schema(
         // Never required: a value that does not fit is NULL, and NOT NULL can be dropped at the source.
         required: false,
         doc: comment(&reading.name),
-        was: None,
+        was: reading.was.clone(),
     });
     LakeSchema { columns: of_source.chain(ours).chain(foreign::columns(set)).collect() }
 }
@@ -169,8 +169,10 @@ pub fn readings(
         if table.excluded_columns.contains(&column.name) {
             continue;
         }
+        let was = table.overrides.renamed_columns.get(&column.name);
         if let Some(mask) = table.overrides.masked_columns.get(&column.name) {
-            readings.push(Reading::masked(column, types, *mask).map_err(refused(column))?);
+            let reading = Reading::masked(column, types, *mask).map_err(refused(column))?;
+            readings.push(Reading { was: was.cloned(), ..reading });
             continue;
         }
         let declared = match table.overrides.columns.get(&column.name) {
@@ -180,7 +182,7 @@ pub fn readings(
             })?),
         };
         let reading = Reading::decide(column, types, declared.as_ref());
-        readings.push(reading.map_err(refused(column))?);
+        readings.push(Reading { was: was.cloned(), ..reading.map_err(refused(column))? });
     }
     names(&readings, unit.metadata_columns)?;
     Ok(readings)

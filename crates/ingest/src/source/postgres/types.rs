@@ -107,6 +107,8 @@ pub(super) enum JsonElement {
 pub struct Reading {
     /// The column's name, as the source spells it.
     pub name: String,
+    /// The name that the lake may know it by.
+    pub was: Option<String>,
     /// The type contract.
     pub contract: ColumnContract,
     /// The binary form that arrives.
@@ -142,6 +144,7 @@ impl Reading {
         let (lake, fidelity, note) = resolved.source.contract();
         let mut reading = Self {
             name: column.name.clone(),
+            was: None,
             contract: ColumnContract { source: column.type_text.clone(), lake, fidelity, note },
             wire: resolved.wire,
             expression: resolved.expression,
@@ -179,6 +182,7 @@ impl Reading {
         };
         Ok(Self {
             name: column.name.clone(),
+            was: None,
             contract: ColumnContract { source: column.type_text.clone(), lake, fidelity, note },
             wire,
             expression,
