@@ -56,6 +56,8 @@ pub struct Stream {
     pub hold_bytes: u64,
     /// The size of a chunk of a table that is copied, in bytes.
     pub chunk_bytes: u64,
+    /// Log that the source may keep for a slot, in bytes; 0 for what follows from the server's limit.
+    pub cap_bytes: u64,
 }
 
 /// How tables are followed by queries (replication methods `xmin` and `cursor`).

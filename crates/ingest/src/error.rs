@@ -151,6 +151,10 @@ ol_chassis::kinds! {
         RecoveryConflict = "The replica gave up the snapshot to follow its primary",
         /// The server has not come to the position that the table has. Context: `reached`, `is_at`.
         SourceBehind = "The source is behind what the lake has",
+        /// The lake has not come to where the source was compared. Context: `is_at`, `compared_at`.
+        LakeBehind = "The lake has not come to the moment at which the source was compared",
+        /// Rows changed at every look. Context: `rows`.
+        RowsMoving = "Rows kept changing while they were compared",
         /// Another process follows the same changes. Context: `slot`.
         SlotInUse = "The replication slot is in use by another process",
         /// The source is out of memory, of disk, or of another resource.

@@ -21,6 +21,8 @@ pub const TABLE_SECONDS: &str = "ingest_table_load_seconds";
 pub const CHANGED_ROWS_TOTAL: &str = "ingest_changed_rows_total";
 /// Log that the source keeps for the replication slot, by `unit`.
 pub const SLOT_RETAINED_BYTES: &str = "ingest_slot_retained_bytes";
+/// The most log that the source may keep for the slot, by `unit`; absent where there is no cap.
+pub const SLOT_CAP_BYTES: &str = "ingest_slot_cap_bytes";
 
 /// Every name, for the test that compares them with METRICS.md.
 pub const ALL: &[&str] = &[
@@ -32,6 +34,7 @@ pub const ALL: &[&str] = &[
     TABLE_SECONDS,
     CHANGED_ROWS_TOTAL,
     SLOT_RETAINED_BYTES,
+    SLOT_CAP_BYTES,
 ];
 
 const _: () = {
@@ -39,6 +42,7 @@ const _: () = {
     assert!(is_well_named(ODD_VALUES_TOTAL) && is_well_named(COMMITTED_BYTES_TOTAL));
     assert!(is_well_named(ENDED_TABLES_TOTAL) && is_well_named(TABLE_SECONDS));
     assert!(is_well_named(CHANGED_ROWS_TOTAL) && is_well_named(SLOT_RETAINED_BYTES));
+    assert!(is_well_named(SLOT_CAP_BYTES));
 };
 
 /// A batch was read.
@@ -63,8 +67,11 @@ pub(crate) fn changes(unit: &str, rows: u64, deletes: u64) {
     clippy::cast_precision_loss,
     reason = "a gauge is a float; 2^53 bytes of log do not exist"
 )]
-pub(crate) fn slot(unit: &str, retained_bytes: u64) {
+pub(crate) fn slot(unit: &str, retained_bytes: u64, cap_bytes: Option<u64>) {
     metrics::gauge!(SLOT_RETAINED_BYTES, "unit" => unit.to_owned()).set(retained_bytes as f64);
+    if let Some(cap_bytes) = cap_bytes {
+        metrics::gauge!(SLOT_CAP_BYTES, "unit" => unit.to_owned()).set(cap_bytes as f64);
+    }
 }
 
 /// A table ended for good.

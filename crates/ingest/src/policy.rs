@@ -186,8 +186,9 @@ fn definite(kind: Definite) -> Policy {
         ),
         Definite::SlotTooFarBehind => Policy::definite(
             "ingest-replication-slot",
-            "Find out why the slot {slot} is not read and run the unit now; if it cannot run soon, drop \
-             the slot before the source's disk is full.",
+            "Find out why the slot {slot} is not read and cure it (a larger stream.cap_bytes lets copies begin meanwhile); if \
+             that cannot be soon, reset the tables of the unit and drop the slot before the source's disk is full: SELECT \
+             pg_drop_replication_slot('{slot}').",
         ),
         Definite::ToastUnknown => Policy::definite(
             "ingest-replication-slot",
@@ -298,6 +299,15 @@ fn transient(kind: Transient) -> Policy {
             "ingest-source-replaced",
             "Run again when the replica has caught up; if it does not, find out whether the server was restored to an \
              earlier state.",
+        ),
+        Transient::LakeBehind => Policy::transient(
+            "ingest-verification",
+            "Run `ol-ingest stream --until-caught-up` for the unit and verify again; or, where a stream runs, verify \
+             with a longer --wait.",
+        ),
+        Transient::RowsMoving => Policy::transient(
+            "ingest-verification",
+            "Verify again at a quieter time, or with more --rounds: all other rows agree.",
         ),
         Transient::SlotInUse => Policy::transient(
             "ingest-replication-slot",

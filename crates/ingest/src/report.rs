@@ -8,6 +8,7 @@
 //! in the report with the reason.
 
 pub mod documents;
+pub mod verification;
 
 use ol_chassis::text::Align::{Left, Right};
 use ol_chassis::{Exit, text};

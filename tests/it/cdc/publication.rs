@@ -1,10 +1,13 @@
 //! A publication that is gone, or that leaves something out: the changes that the server did not send are not taken for
 //! changes that were not there.
 
+use std::time::{Duration, Instant};
+
+use ol_testkit::Running;
 use ol_testkit::ledger::{Landing, Ledger};
 
-use super::common::{DEFINITE, DONE, FEW, Follow, followed};
-use crate::common::expect_told;
+use super::common::{DEFINITE, DONE, FEW, Follow, STOPPED, followed, new_ledger, server};
+use crate::common::{PATIENCE, expect_told};
 
 fn started(deployment: &'static str) -> (Follow, Ledger) {
     let (follow, mut ledger) = followed(deployment, Landing::Log, FEW);
@@ -81,4 +84,57 @@ fn a_publication_of_some_rows_is_named() {
     );
     let back = format!("ALTER PUBLICATION \"{{}}\" SET TABLE {ALL}");
     expect_no_silent_gap(&follow, &mut ledger, &away, &back);
+}
+
+/// Waits until a stream says that the publication is another.
+#[track_caller]
+fn wait_until_noticed(stream: &Running) {
+    let noticed = "the publication was altered";
+    let started = Instant::now();
+    while started.elapsed() < PATIENCE && !stream.told().contains(noticed) {
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let said = stream.told();
+    assert!(said.contains(noticed), "nobody looked: {said}");
+}
+
+#[test]
+fn a_stream_ends_when_its_publication_leaves_deletes_out() {
+    let (follow, mut ledger) = started("cdcpubalter");
+    let mut stream = follow.stream().start();
+    follow.wait_until_caught_up(&mut stream);
+    let publication = follow.slot_name();
+    follow
+        .case
+        .database
+        .psql(&format!("ALTER PUBLICATION \"{publication}\" SET (publish = 'insert, update')"));
+    ledger.run(15);
+    let ended = follow.case.told_no_secret(stream.wait()).expect_code(DEFINITE);
+    expect_told(&ended, &["publication", &publication]);
+}
+
+#[test]
+fn a_table_that_was_out_of_the_publication_is_copied_again_by_the_stream_that_runs() {
+    let (database, mut ledger) = new_ledger(server(), "cdcpubout", "a table out for a while");
+    let follow = Follow::ledger("cdcpubout", database, Landing::Merged, FEW).judged_by(&[&ledger]);
+    follow.tick(DONE);
+    let mut stream = follow.stream().start();
+    follow.wait_until_caught_up(&mut stream);
+    let publication = follow.slot_name();
+    let altered = |how: &str| {
+        let how = format!("ALTER PUBLICATION \"{publication}\" {how} TABLE ledger.moving");
+        follow.case.database.psql(&how);
+    };
+    altered("DROP");
+    ledger.run(15);
+    altered("ADD");
+    ledger.run(5);
+    wait_until_noticed(&stream);
+    ledger.run(5);
+    // The copy has to come to its end before the slot is acknowledged.
+    follow.wait_until_caught_up(&mut stream);
+    stream.signal("TERM");
+    stream.wait().expect_code(STOPPED);
+    follow.tick(DONE);
+    follow.expect_complete("after the table was copied again");
 }

@@ -7,13 +7,18 @@ use ol_lake::{LakeTable, TableName};
 
 use crate::cli::Selection;
 use crate::config::Config;
-use crate::error::Error;
+use crate::error::{Doing, Error};
 use crate::inventory::{Table, Unit};
 use crate::load::state;
-use crate::report::documents::{Follows, StatusReport, TableStatus};
+use crate::report::documents::{Follows, SlotStatus, StatusReport, TableStatus};
+use crate::run::capture::cap::Cap;
 use crate::run::capture::forget;
 use crate::run::open_lake;
+use crate::source::postgres::error::SourceError;
 use crate::source::postgres::incremental::Known;
+use crate::source::postgres::replication::publication::default_name;
+use crate::source::postgres::replication::slot::Control;
+use crate::source::postgres::settings::SourceAddress;
 
 /// Where each selected table stands.
 pub(super) async fn status(selection: &Selection, config: &Config) -> Result<StatusReport, Error> {
@@ -28,7 +33,42 @@ pub(super) async fn status(selection: &Selection, config: &Config) -> Result<Sta
             tables.push(row(unit, table, found.as_ref()));
         }
     }
-    Ok(StatusReport { tables })
+    let mut slots = Vec::new();
+    for unit in &inventory.units {
+        if !unit.tables.iter().any(|table| unit.follows(table)) {
+            continue;
+        }
+        // What the lake knows is told also while a source is down.
+        match slot(unit, config).await {
+            Ok(found) => slots.extend(found),
+            Err(error) => {
+                let cause = ol_chassis::error::chain(&error);
+                tracing::warn!(unit = %unit.id, error = %cause, "the source was not asked for its slot");
+            }
+        }
+    }
+    Ok(StatusReport { tables, slots })
+}
+
+/// What the source says of a unit's slot.
+async fn slot(unit: &Unit, config: &Config) -> Result<Option<SlotStatus>, Error> {
+    let (_url, settings) = SourceAddress::of(&unit.id).resolve().await?;
+    let opened = Control::open(&settings).await;
+    let mut control = opened.map_err(|error| error.into_error(Doing::Connecting))?;
+    let read = |error: SourceError| error.into_error(Doing::Reading);
+    let server = control.server().await.map_err(read)?;
+    let name = default_name(&unit.id);
+    let Some(facts) = control.slot(&name).await.map_err(read)? else { return Ok(None) };
+    let cap = Cap::new(config.stream.cap_bytes, server.max_slot_wal_keep_bytes);
+    Ok(Some(SlotStatus {
+        unit: unit.id.to_string(),
+        slot: name,
+        is_active: facts.active_pid.is_some(),
+        wal_status: facts.wal_status,
+        retained_bytes: facts.retained_bytes,
+        cap_bytes: cap.bytes(),
+        safe_wal_size_bytes: facts.safe_wal_size,
+    }))
 }
 
 /// Adds, to each selected table, a snapshot that changes no row and whose position is empty: no state is read past it.
@@ -49,7 +89,7 @@ pub(super) async fn reset(selection: &Selection, config: &Config) -> Result<Stat
             tables.push(row(unit, table, found.as_ref()));
         }
     }
-    Ok(StatusReport { tables })
+    Ok(StatusReport { tables, slots: Vec::new() })
 }
 
 fn row(unit: &Unit, table: &Table, found: Option<&LakeTable>) -> TableStatus {

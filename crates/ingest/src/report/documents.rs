@@ -1,4 +1,4 @@
-//! What `plan`, `verify` and `status` say.
+//! What `plan` and `status` say.
 //!
 //! Types and column contracts arrive here as texts: this module prints, it does not decide.
 
@@ -6,7 +6,7 @@ use ol_chassis::text::Align::{Left, Right};
 use ol_chassis::{Exit, text};
 use serde::Serialize;
 
-use super::{RunOutcome, TableOutcome, advice_lines, outcome_of, sentence};
+use super::{RunOutcome, TableOutcome, outcome_of, sentence};
 use crate::error::Error;
 use crate::inventory::SyncMode;
 
@@ -140,113 +140,6 @@ impl PlanReport {
     }
 }
 
-/// Source against lake, for one table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TableVerification {
-    /// The lake table.
-    pub raw_table: String,
-    /// Rows at the source; absent when it was not reached.
-    pub source_rows: Option<u64>,
-    /// Rows in the lake; absent when it was not reached.
-    pub lake_rows: Option<u64>,
-    /// How many columns were compared by digest.
-    pub columns_compared: u64,
-    /// The columns whose digests differ, by name.
-    pub columns_differing: Vec<String>,
-    /// `done` when both agree.
-    pub outcome: TableOutcome,
-    /// What happened and what to do, when they do not.
-    pub advice: Option<String>,
-    #[serde(skip)]
-    pub(crate) exit: Exit,
-}
-
-impl TableVerification {
-    /// Both sides agree.
-    pub fn agrees(raw_table: impl Into<String>, rows: u64, columns_compared: u64) -> Self {
-        Self {
-            raw_table: raw_table.into(),
-            source_rows: Some(rows),
-            lake_rows: Some(rows),
-            columns_compared,
-            columns_differing: Vec::new(),
-            outcome: TableOutcome::Done,
-            advice: None,
-            exit: Exit::Done,
-        }
-    }
-
-    /// They do not, or one could not be read; fill in what is known.
-    pub fn failed(raw_table: impl Into<String>, error: &Error) -> Self {
-        let (outcome, exit) = outcome_of(error);
-        Self {
-            source_rows: None,
-            lake_rows: None,
-            outcome,
-            exit,
-            advice: Some(sentence(error)),
-            ..Self::agrees(raw_table, 0, 0)
-        }
-    }
-}
-
-/// The JSON document of `ol-ingest verify`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct VerifyReport {
-    /// `done` when every table agrees.
-    pub outcome: RunOutcome,
-    /// Every table, in the order of the inventory.
-    pub tables: Vec<TableVerification>,
-}
-
-impl VerifyReport {
-    /// A report of these tables.
-    pub fn new(tables: Vec<TableVerification>) -> Self {
-        let outcome = RunOutcome::of(Exit::worst(tables.iter().map(|table| table.exit)));
-        Self { outcome, tables }
-    }
-
-    /// The exit code: that of the worst table.
-    pub fn exit(&self) -> Exit {
-        Exit::worst(self.tables.iter().map(|table| table.exit))
-    }
-
-    /// The JSON document, on one line.
-    pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("texts and numbers are JSON")
-    }
-
-    /// One line a table, then what is to be done.
-    pub fn to_text(&self) -> String {
-        let columns = [
-            ("table", Left),
-            ("outcome", Left),
-            ("source rows", Right),
-            ("lake rows", Right),
-            ("columns", Right),
-            ("differing", Left),
-        ];
-        let number = |rows: Option<u64>| rows.map_or_else(|| "-".to_owned(), text::count);
-        let rows: Vec<Vec<String>> = self
-            .tables
-            .iter()
-            .map(|table| {
-                vec![
-                    table.raw_table.clone(),
-                    table.outcome.word().to_owned(),
-                    number(table.source_rows),
-                    number(table.lake_rows),
-                    text::count(table.columns_compared),
-                    table.columns_differing.join(", "),
-                ]
-            })
-            .collect();
-        let advice =
-            self.tables.iter().map(|table| (table.raw_table.as_str(), table.advice.as_deref()));
-        text::table(&columns, &rows) + &advice_lines(advice)
-    }
-}
-
 /// Where one table stands in the lake.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TableStatus {
@@ -284,11 +177,32 @@ pub struct Follows {
     pub swept_at: String,
 }
 
+/// What the source says of a unit's slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SlotStatus {
+    /// The unit, `deployment/layer`.
+    pub unit: String,
+    /// The slot.
+    pub slot: String,
+    /// `reserved`, `extended`, `unreserved` or `lost`; absent before version 13.
+    pub wal_status: Option<String>,
+    /// Whether somebody streams from it.
+    pub is_active: bool,
+    /// The log that the server keeps for it, in bytes.
+    pub retained_bytes: u64,
+    /// The most that it may keep, in bytes; absent where there is no cap.
+    pub cap_bytes: Option<u64>,
+    /// How much more can be written before the server gives the slot up, in bytes; absent where it never does.
+    pub safe_wal_size_bytes: Option<i64>,
+}
+
 /// The JSON document of `ol-ingest status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StatusReport {
     /// Every table, in the order of the inventory.
     pub tables: Vec<TableStatus>,
+    /// The slots of the units that are followed by their changes, as far as the sources could be asked.
+    pub slots: Vec<SlotStatus>,
 }
 
 impl StatusReport {
@@ -297,7 +211,7 @@ impl StatusReport {
         serde_json::to_string(self).expect("texts and numbers are JSON")
     }
 
-    /// One line a table.
+    /// One line a table, then one a slot.
     pub fn to_text(&self) -> String {
         let columns = [
             ("unit", Left),
@@ -326,6 +240,36 @@ impl StatusReport {
                     table.committed_at.clone().unwrap_or_else(|| "never".to_owned()),
                     from.to_owned(),
                     follows.map_or("-", |follows| &follows.swept_at).to_owned(),
+                ]
+            })
+            .collect();
+        let tables = text::table(&columns, &rows);
+        if self.slots.is_empty() { tables } else { format!("{tables}\n{}", self.slots_text()) }
+    }
+
+    fn slots_text(&self) -> String {
+        let columns = [
+            ("unit", Left),
+            ("slot", Left),
+            ("state", Left),
+            ("read", Left),
+            ("log kept, bytes", Right),
+            ("cap, bytes", Right),
+            ("safe, bytes", Right),
+        ];
+        let or_none = |bytes: Option<String>| bytes.unwrap_or_else(|| "-".to_owned());
+        let rows: Vec<Vec<String>> = self
+            .slots
+            .iter()
+            .map(|slot| {
+                vec![
+                    slot.unit.clone(),
+                    slot.slot.clone(),
+                    or_none(slot.wal_status.clone()),
+                    if slot.is_active { "yes" } else { "no" }.to_owned(),
+                    text::count(slot.retained_bytes),
+                    or_none(slot.cap_bytes.map(text::count)),
+                    or_none(slot.safe_wal_size_bytes.map(|bytes| bytes.to_string())),
                 ]
             })
             .collect();
@@ -380,29 +324,6 @@ raw__a__postgres__gone <- public.gone (full_refresh_append): blocked
     }
 
     #[test]
-    fn a_verification_names_the_columns_that_differ() {
-        let error = Error::new(Definite::VerificationFailed).with("table", "public.line");
-        let mut differs = TableVerification::failed("raw__a__postgres__line", &error);
-        differs.source_rows = Some(1200);
-        differs.lake_rows = Some(1199);
-        differs.columns_differing = vec!["price".to_owned(), "sku".to_owned()];
-        let report = VerifyReport::new(vec![
-            TableVerification::agrees("raw__a__postgres__b", 7, 3),
-            differs,
-        ]);
-        assert_eq!((report.outcome, report.exit()), (RunOutcome::Blocked, Exit::Definite));
-        assert!(report.to_text().starts_with(
-            "\
-table                   outcome  source rows  lake rows  columns  differing
-raw__a__postgres__b     done               7          7        3
-raw__a__postgres__line  blocked        1,200      1,199        0  price, sku
-
-raw__a__postgres__line
-  The lake does not hold what the source holds (table: public.line). "
-        ));
-    }
-
-    #[test]
     fn a_status_says_never() {
         let report = StatusReport {
             tables: vec![TableStatus {
@@ -415,6 +336,7 @@ raw__a__postgres__line
                 committed_at: None,
                 follows: None,
             }],
+            slots: Vec::new(),
         };
         assert_eq!(
             report.to_text(),

@@ -98,11 +98,11 @@ fn a_slot_that_is_gone_and_one_of_somebody_else_are_named() {
     let (settings, name) = (settings(&database), slot(&database));
     let missing = open(&settings).start(&name, "p", 0).unwrap_err();
     assert_eq!(failure(missing, Doing::StartingStream), Definite::SlotMissing.into());
-    let usable =
-        || control(&settings, async |control| control.usable_slot(&name, database.name()).await);
-    assert_eq!(failure(usable().unwrap_err(), Doing::Reading), Definite::SlotMissing.into());
+    let facts = || control(&settings, async |control| control.slot(&name).await).unwrap();
+    assert_eq!(facts(), None);
     database.psql(&format!("SELECT pg_create_logical_replication_slot('{name}', 'test_decoding')"));
-    assert_eq!(failure(usable().unwrap_err(), Doing::Reading), Definite::SlotMoved.into());
+    let foreign = facts().unwrap().check(database.name()).unwrap_err();
+    assert_eq!(failure(foreign, Doing::Reading), Definite::SlotMoved.into());
 }
 
 #[test]

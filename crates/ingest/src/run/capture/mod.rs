@@ -13,6 +13,7 @@
 //! the slot, and the others skip it by their positions.
 
 pub mod adopt;
+pub mod cap;
 pub mod copy;
 pub mod handover;
 pub mod partial;
@@ -36,7 +37,7 @@ use ol_lake::Lake;
 use self::copy::{Copied, Copying};
 use self::prepare::{Preparation, Prepared};
 use self::session::{Ended, Goal, Pace, Session, TableEnd};
-use self::watch::Watch;
+use self::watch::{Watch, Watched};
 use self::writer::{Tally, Writing};
 use super::{Reporter, UnitJob};
 use crate::column::batch::RunColumns;
@@ -252,6 +253,7 @@ impl Run<'_> {
             tables: &self.capture.tables,
             copying,
             settings,
+            cap_bytes: config.stream.cap_bytes,
             run_id: &job.run_id,
             writing: Writing {
                 write: config.write_options(),
@@ -289,13 +291,14 @@ impl Run<'_> {
             (Until::CaughtUp, false) => prepared.goal,
             (Until::CaughtUp, true) | (Until::Stopped, _) => Goal::Endless,
         };
-        let watch = Watch::new(
-            prepared.control,
-            prepared.catalog,
-            job.unit.id.to_string(),
-            prepared.name.clone(),
-            stream_settings.hold_bytes,
-        );
+        let watched = Watched {
+            unit: job.unit.id.to_string(),
+            name: prepared.name.clone(),
+            publication: prepared.publication,
+            cap: prepared.cap,
+            hold_bytes: stream_settings.hold_bytes,
+        };
+        let watch = Watch::new(prepared.control, prepared.catalog, watched);
         let mut session = Session {
             lake: Arc::clone(self.lake),
             unit: Arc::clone(&job.unit),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ol_lake::{Lake, LakeTable, TableDefinition, TableName};
 
+use super::cap::Cap;
 use super::partial::Partial;
 use super::plan::{CapturePlan, Shape};
 use super::session::{Followed, Goal};
@@ -50,6 +51,10 @@ pub struct Prepared {
     pub failures: Vec<(usize, Error)>,
     /// What a bounded session has to reach.
     pub goal: Goal,
+    /// The publication.
+    pub publication: Option<PublicationFacts>,
+    /// The most log that the source may keep for the slot.
+    pub cap: Cap,
 }
 
 /// A table to copy.
@@ -78,6 +83,8 @@ pub struct Preparation<'a> {
     pub copying: &'a [usize],
     /// The source.
     pub settings: &'a Settings,
+    /// The most log that the source may keep for the slot, in bytes; 0 for what follows from the server's limit.
+    pub cap_bytes: u64,
     /// The run.
     pub run_id: &'a str,
     /// For the writers.
@@ -160,6 +167,8 @@ impl Preparation<'_> {
                 .map_err(|error| read(error.into()).with("unit", &self.unit.id))?;
         }
         let facts = control.slot(&name).await.map_err(read)?;
+        let cap = Cap::new(self.cap_bytes, server.max_slot_wal_keep_bytes);
+        let over = || facts.as_ref().and_then(|it| it.check_retained(cap.bytes()?).err());
         let slot = facts.as_ref().map(|facts| SlotState {
             confirmed: facts.confirmed_flush_lsn.unwrap_or_default(),
             is_lost: facts.lost().is_some(),
@@ -201,6 +210,8 @@ impl Preparation<'_> {
             };
             return Err(read(error.into()));
         }
+        // A slot that is made anew keeps nothing yet.
+        let is_over = assessment != Assessment::Begin && over().is_some();
         let (incarnation, recorded, starts, confirmed, mut keeper) = match assessment {
             Assessment::Begin => {
                 server.check(true).map_err(|error| read(error.into()))?;
@@ -220,6 +231,7 @@ impl Preparation<'_> {
                     matches!(start, Start::Copy | Start::Resume { .. })
                         && !self.copying.contains(&it.index)
                         && !it.keeps_history()
+                        && !is_over
                 };
                 let keeper =
                     if self.copying.is_empty() && starts.iter().zip(&candidates).any(is_copied) {
@@ -274,6 +286,13 @@ impl Preparation<'_> {
                         ),
                 )),
                 Start::Copy | Start::Resume { .. } if self.copying.contains(&it.index) => {}
+                // The slot would stand still for as long as the copy takes.
+                Start::Copy | Start::Resume { .. } if is_over => {
+                    let table = it.plan.relation.display();
+                    failures.extend(
+                        over().map(|error| (it.index, read(error.into()).with("table", table))),
+                    );
+                }
                 Start::Resume { since } if keeper.is_none() => {
                     holds.insert(it.index, since);
                 }
@@ -290,6 +309,12 @@ impl Preparation<'_> {
         }
         if copies.is_empty() {
             keeper = None;
+        }
+        // Nobody would take what the source keeps.
+        let is_stuck = is_over && followed.is_empty() && self.copying.is_empty();
+        if let Some(error) = over().filter(|_| is_stuck) {
+            let cause = failures.first().map_or_else(String::new, |(_, it)| it.to_string());
+            return Err(read(error.into()).with("unit", &self.unit.id).with("cause", cause));
         }
         let goal = Goal::Reach {
             written: identity.position.max(server.position),
@@ -308,6 +333,8 @@ impl Preparation<'_> {
             keeper,
             failures,
             goal,
+            publication: after,
+            cap,
         })
     }
 

@@ -146,7 +146,7 @@ pub struct Session {
     pub pace: Pace,
     /// Where it ends.
     pub goal: Goal,
-    /// Set when a copy has ended.
+    /// Set when the session is to end: a copy has ended, or the publication is another.
     pub regroup: Arc<AtomicBool>,
     /// Looks at the slot and asks the catalog.
     pub watch: Watch,
@@ -198,6 +198,7 @@ impl Session {
                 }
                 continue;
             }
+            self.look()?;
             let is_stopping = self.shutdown.is_requested();
             let is_reached = self.goal.is_reached(self.progress.position(), begun.elapsed());
             let must_regroup = reading.must_regroup || self.regroup.load(Ordering::Acquire);
@@ -230,7 +231,6 @@ impl Session {
             }
             if spoken.elapsed() >= SIGN_OF_LIFE {
                 self.acknowledge(&mut stream, &mut spoken)?;
-                self.look()?;
             }
         }
     }
@@ -260,10 +260,17 @@ impl Session {
         Ok(())
     }
 
-    /// Looks at the slot; lets failed tables go when they hold too much of the source's log.
+    /// Looks at slot and publication from time to time; lets failed tables go when they hold too much of the source's
+    /// log, and ends the session when the publication is another.
     fn look(&mut self) -> Result<()> {
-        let retained = self.runtime.block_on(self.watch.look())?;
-        if retained.is_some_and(|retained| retained > self.watch.hold_bytes) {
+        if !self.watch.is_due() {
+            return Ok(());
+        }
+        let sight = self.runtime.block_on(self.watch.look())?;
+        if sight.is_altered {
+            self.regroup.store(true, Ordering::Release);
+        }
+        if sight.must_release {
             for (index, _) in std::mem::take(&mut self.held) {
                 tracing::warn!(table = index, "a failed table no longer holds the slot");
                 self.progress.release(index);

@@ -127,7 +127,7 @@ impl SlotError {
             Self::TooFarBehind { slot, retained, limit } => Error::new(Definite::SlotTooFarBehind)
                 .with("slot", slot)
                 .with("retained_bytes", retained)
-                .with("limit_bytes", limit),
+                .with("cap_bytes", limit),
             Self::InUse { slot, process } => {
                 let error = Error::new(Transient::SlotInUse).with("slot", slot);
                 match process {

@@ -148,21 +148,6 @@ impl Control {
         Ok(Some(SlotFacts::read(name, &facts, u64::try_from(retained).unwrap_or_default())))
     }
 
-    /// A slot that must be there and free to be streamed from: see [`SlotFacts::check`].
-    ///
-    /// # Errors
-    /// [`SlotError::Missing`], those of [`SlotFacts::check`], or the server's.
-    pub async fn usable_slot(
-        &mut self,
-        name: &str,
-        database: &str,
-    ) -> Result<SlotFacts, SourceError> {
-        let missing = || SlotError::Missing { slot: name.to_owned() };
-        let facts = self.slot(name).await?.ok_or_else(missing)?;
-        facts.check(database)?;
-        Ok(facts)
-    }
-
     /// Drops a slot; false when there was none.
     ///
     /// # Errors
