@@ -65,13 +65,18 @@ Example:
   ol-ingest stream --inventory inventory --unit mitxonline/app_postgres --metrics-address 127.0.0.1:9464
   ol-ingest stream --inventory inventory --unit mitxonline/app_postgres --from-slot airbyte_slot --until-caught-up")]
     Stream(Stream),
-    /// Compare source and lake, column by column
+    /// Compare source and lake: every row, by ranges of keys, at one position
     #[command(after_help = "\
-Rows that changed at the source after the last run are differences. For a source that is being written to, run first.
+Tables that are followed by their changes are compared at one place of the source's log, also while the source is being \
+written and a stream runs. That takes a free replication slot for a moment. Rows of other tables that changed at the \
+source after the last run are differences: for a source that is being written to, run first.
+
+Up to 10 differing rows a table are named by their key, on standard output alone.
 
 Example:
-  ol-ingest verify --inventory inventory --table '*ecommerce_order'")]
-    Verify(Selection),
+  ol-ingest verify --inventory inventory --table '*ecommerce_order'
+  ol-ingest verify --inventory inventory --unit mitxonline/app_postgres --wait 300 --output json")]
+    Verify(Verify),
     /// Show where each table stands
     Status(Selection),
     /// Forget what the lake knows of a table's position, so that the next run loads it anew
@@ -170,6 +175,23 @@ pub struct Stream {
     /// copied
     #[arg(long, value_name = "SLOT")]
     pub from_slot: Option<String>,
+}
+
+/// `verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Which tables.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Wait so long for the lake to come to the source's position; 0 for not at all
+    #[arg(long, value_name = "SECONDS", default_value_t = 90)]
+    pub wait: u64,
+    /// Compare so many ranges of keys
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub ranges: u32,
+    /// Look so many times at rows that keep changing
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
 }
 
 /// The two sides of `TABLE=VALUE`.

@@ -34,3 +34,4 @@ pub mod run;
 pub mod source;
 mod source_code;
 pub mod sync;
+pub mod verify;

@@ -7,6 +7,7 @@
 mod adding;
 mod again;
 mod ambiguous;
+mod cap;
 mod catch_up;
 mod checker;
 mod chunks;
@@ -25,3 +26,4 @@ mod server;
 mod service;
 mod slot;
 mod toast;
+mod verify;

@@ -100,9 +100,9 @@ async fn dispatch(cli: Cli, context: Context, pipes: Pipes) -> Result<Exit, Erro
             print(&if json { report.to_json() } else { report.to_text() });
             Ok(report.exit())
         }
-        Command::Verify(selection) => {
+        Command::Verify(arguments) => {
             let config = Config::load(cli.global.config.as_deref())?;
-            let report = verify::execute(&selection, &config, &context).await?;
+            let report = Box::pin(verify::execute(&arguments, &config, &context)).await?;
             print(&if json { report.to_json() } else { report.to_text() });
             Ok(report.exit())
         }

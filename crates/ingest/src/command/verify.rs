@@ -1,41 +1,40 @@
-//! `ol-ingest verify`: source against lake.
+//! `ol-ingest verify`: source against lake. What may be said, and why, is told by [`crate::verify`].
 //!
-//! Both sides are reduced to a row count and a digest a column. The source is read under one snapshot with the same
-//! decoders as a run; that they decode rightly is proven elsewhere, by independent readers. What is compared here is
-//! that what was read is what the lake holds: nothing lost, doubled or altered.
+//! A unit is looked at in rounds: the first compares all tables under one snapshot, each further one looks again, under
+//! a new snapshot, at the rows that were not settled.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use arrow_array::{Array as _, BooleanArray, RecordBatch};
-use arrow_schema::ArrowError;
-use arrow_select::filter::filter_record_batch;
-use futures::TryStreamExt as _;
 use ol_chassis::cli::Context;
 use ol_chassis::config::Platform;
-use ol_chassis::progress::Unit as Counted;
+use ol_chassis::progress::{Bar, Unit as Counted};
+use ol_lake::schema::LakeSchema;
 use ol_lake::{Lake, LakeTable, TableName};
 
-use crate::cli::Selection;
-use crate::column::digest::TableDigest;
-use crate::column::metadata;
+use crate::cli::Verify;
 use crate::config::Config;
-use crate::error::{Definite, Doing, Error, Transient};
+use crate::error::{Definite, Error, Failure, Transient};
 use crate::inventory::{SourceKind, SyncMode, Table, Unit};
-use crate::report::documents::{TableVerification, VerifyReport};
+use crate::report::verification::{TableVerification, VerifyReport};
 use crate::run::capture::{CapturePlan, Shape};
 use crate::run::open_lake;
+use crate::source::postgres::catalog::Relation;
+use crate::source::postgres::plan;
+use crate::source::postgres::reread::Reread;
 use crate::source::postgres::rows::BatchLimit;
-use crate::source::postgres::session::Session;
-use crate::source::postgres::settings::SourceAddress;
-use crate::source::postgres::{plan, reread};
+use crate::source::postgres::types::Reading;
+use crate::verify::lake::{Form, LakeSide};
+use crate::verify::moment::Moment;
+use crate::verify::table::{Finding, Look, digester};
 
 /// Compares every selected table.
 pub(super) async fn execute(
-    selection: &Selection,
+    arguments: &Verify,
     config: &Config,
     context: &Context,
 ) -> Result<VerifyReport, Error> {
-    let inventory = super::select(selection)?;
+    let inventory = super::select(&arguments.selection)?;
     let platform = Platform::from_environment().await?;
     let lake = open_lake(&platform, config).await?;
     let mut tables = Vec::new();
@@ -45,139 +44,201 @@ pub(super) async fn execute(
             Some(unit.tables.len() as u64),
             Counted::Tables,
         );
-        match Side::open(unit, config, context).await {
-            Ok(side) => {
-                for table in &unit.tables {
-                    bar.say(&table.raw_table);
-                    let name = TableName::new(platform.raw_namespace(), &table.raw_table);
-                    let compared = side.compare(&lake, &name, unit, table).await;
-                    tables.push(compared.unwrap_or_else(|error| {
-                        let error = error.with("table", table.qualified_name());
-                        tracing::warn!(error = %ol_chassis::error::chain(&error), "a table was not verified");
-                        TableVerification::failed(&table.raw_table, &error)
-                    }));
-                    bar.add(1);
-                }
-            }
-            Err(error) => {
-                tracing::error!(unit = %unit.id, error = %ol_chassis::error::chain(&error), "nothing verified");
-                tables.extend(
-                    unit.tables
-                        .iter()
-                        .map(|table| TableVerification::failed(&table.raw_table, &error)),
-                );
-            }
-        }
+        let batch = BatchLimit { rows: config.ingest.batch_rows, bytes: config.ingest.batch_bytes };
+        let namespace = platform.raw_namespace();
+        let of_unit = OfUnit { unit, lake: &lake, namespace, arguments, batch, context };
+        tables.extend(of_unit.verify(&bar).await);
     }
     Ok(VerifyReport::new(tables))
 }
 
-/// The source's side of the comparison.
-struct Side {
-    session: Session,
+/// The tables of one unit.
+struct OfUnit<'a> {
+    unit: &'a Unit,
+    lake: &'a Arc<Lake>,
+    namespace: String,
+    arguments: &'a Verify,
     batch: BatchLimit,
-    context: Context,
+    context: &'a Context,
 }
 
-impl Side {
-    async fn open(unit: &Unit, config: &Config, context: &Context) -> Result<Self, Error> {
-        if unit.source_kind != SourceKind::Postgres {
-            return Err(Error::new(Definite::ModeUnsupported).with("source_kind", unit.source_kind));
+/// What is known of a table so far.
+type Known = Option<Result<Finding, Error>>;
+
+/// What of a table is compared, and how.
+struct Subject {
+    relation: Relation,
+    readings: Vec<Reading>,
+    key: Vec<String>,
+    form: Form,
+    schema: LakeSchema,
+}
+
+impl OfUnit<'_> {
+    async fn verify(&self, bar: &Bar) -> Vec<TableVerification> {
+        let mut known: Vec<Known> = self.unit.tables.iter().map(|_| None).collect();
+        for round in 1..=self.arguments.rounds {
+            if let Err(error) = self.round(&mut known, (round == 1).then_some(bar)).await {
+                tracing::error!(unit = %self.unit.id, error = %ol_chassis::error::chain(&error), "not verified");
+                for known in known.iter_mut().filter(|known| is_open(known)) {
+                    *known = Some(Err(error.again()));
+                }
+            }
+            if !known.iter().any(is_open) {
+                break;
+            }
         }
-        let session = Session::open(&SourceAddress::of(&unit.id)).await?;
-        let batch = BatchLimit { rows: config.ingest.batch_rows, bytes: config.ingest.batch_bytes };
-        Ok(Self { session, batch, context: context.clone() })
+        let tables = self.unit.tables.iter().zip(known);
+        tables.map(|(table, known)| self.report(table, known)).collect()
     }
 
-    async fn compare(
+    /// Looks at the tables that are not settled, all at one moment.
+    async fn round(&self, known: &mut [Known], bar: Option<&Bar>) -> Result<(), Error> {
+        if self.unit.source_kind != SourceKind::Postgres {
+            return Err(
+                Error::new(Definite::ModeUnsupported).with("source_kind", self.unit.source_kind)
+            );
+        }
+        let open = self.unit.tables.iter().zip(&*known).filter(|(_, known)| is_open(known));
+        let is_followed = open.map(|(table, _)| table).any(|table| self.unit.follows(table));
+        let mut moment = Moment::take(self.unit, is_followed, self.context).await?;
+        let deadline = Instant::now() + Duration::from_secs(self.arguments.wait);
+        for (table, known) in self.unit.tables.iter().zip(known) {
+            if !is_open(known) {
+                continue;
+            }
+            if let Some(bar) = bar {
+                bar.say(&table.raw_table);
+            }
+            let before = match known.take() {
+                Some(Ok(finding)) => Some(finding),
+                Some(Err(_)) | None => None,
+            };
+            let looked = self.look(&mut moment, table, before, deadline).await;
+            *known = Some(looked.map_err(|error| error.with("table", table.qualified_name())));
+            if let Some(bar) = bar {
+                bar.add(1);
+            }
+        }
+        moment.close().await;
+        Ok(())
+    }
+
+    async fn look(
         &self,
-        lake: &Arc<Lake>,
-        name: &TableName,
-        unit: &Unit,
+        moment: &mut Moment,
         table: &Table,
-    ) -> Result<TableVerification, Error> {
-        if self.context.shutdown.is_requested() {
+        before: Option<Finding>,
+        deadline: Instant,
+    ) -> Result<Finding, Error> {
+        let shutdown = &self.context.shutdown;
+        if shutdown.is_requested() {
             return Err(Error::new(Transient::Stopped));
+        }
+        let is_followed = self.unit.follows(table);
+        let load = async || self.load(table).await;
+        let (lake_table, is_reached) = if is_followed {
+            let relation = (table.namespace.as_str(), table.name.as_str());
+            moment.reached(relation, load, deadline).await?
+        } else {
+            (load().await?, true)
+        };
+        let subject = self.subject(moment, table, &lake_table).await?;
+        let change = self.lake.evolve(&lake_table, &subject.schema).await?;
+        if let Some(step) = change.steps().first() {
+            return Err(Error::new(Definite::VerificationFailed).with("missing", step));
+        }
+        let at = moment.place.filter(|_| is_followed);
+        let source = Reread {
+            settings: moment.settings.clone(),
+            snapshot: moment.keeper.snapshot.clone(),
+            relation: subject.relation,
+            readings: subject.readings,
+            schema: lake_table.arrow_schema(),
+            batch: self.batch,
+            versions: at.is_some(),
+            shutdown: shutdown.clone(),
+        };
+        let digester = digester(&source, &subject.key);
+        let lake = LakeSide::new(Arc::clone(self.lake), lake_table, digester, subject.form, at);
+        let ranges = usize::try_from(self.arguments.ranges).unwrap_or(1);
+        let look = Look { lake, source, is_reached, ranges };
+        match before {
+            None => look.first().await,
+            Some(finding) => look.again(finding).await,
+        }
+    }
+
+    async fn load(&self, table: &Table) -> Result<LakeTable, Error> {
+        let name = TableName::new(self.namespace.clone(), &table.raw_table);
+        let missing = || Error::new(Definite::LakeTableMissing).with("raw_table", &table.raw_table);
+        self.lake.load(&name).await?.ok_or_else(missing)
+    }
+
+    async fn subject(
+        &self,
+        moment: &Moment,
+        table: &Table,
+        lake_table: &LakeTable,
+    ) -> Result<Subject, Error> {
+        if self.unit.follows(table) {
+            let plan = CapturePlan::of_catalog(self.unit, table, &moment.catalog)?.salted().await?;
+            let form = if plan.shape == Shape::Log { Form::Log } else { Form::Rows };
+            let schema = plan.lake_schema_of(lake_table);
+            let (relation, readings, key) = (plan.relation, plan.readings, plan.key);
+            return Ok(Subject { relation, readings, key, form, schema });
         }
         if matches!(table.sync_mode, SyncMode::FullRefreshAppend | SyncMode::IncrementalAppend) {
             return Err(Error::new(Definite::ModeUnsupported)
                 .with("sync_mode", table.sync_mode)
                 .with("reason", "an appended table holds every past state, so it equals none"));
         }
-        let missing = || Error::new(Definite::LakeTableMissing).with("raw_table", &table.raw_table);
-        let lake_table = lake.load(name).await?.ok_or_else(missing)?;
-        let catalog = &self.session.catalog;
-        let (schema, relation, readings) = if unit.follows(table) {
-            let plan = CapturePlan::of_catalog(unit, table, catalog)?.salted().await?;
-            if plan.shape == Shape::Log {
-                return Err(Error::new(Definite::ModeUnsupported)
-                    .with("sync_mode", table.sync_mode)
-                    .with("reason", "a log holds every past state, so it equals none"));
-            }
-            (plan.lake_schema_of(&lake_table), plan.relation, plan.readings)
-        } else {
-            let plan = plan::plan(unit, table, catalog)?.salted().await?;
-            (plan.lake_schema_of(&lake_table), plan.relation, plan.readings)
+        let plan = plan::plan(self.unit, table, &moment.catalog)?.salted().await?;
+        let key = match table.primary_key.is_empty() {
+            true => plan.relation.primary_key.clone(),
+            false => table.primary_key.clone(),
         };
-        let change = lake.evolve(&lake_table, &schema).await?;
-        if let Some(step) = change.steps().first() {
-            return Err(Error::new(Definite::VerificationFailed).with("missing", step));
-        }
-        let names: Vec<String> = readings.iter().map(|reading| reading.name.clone()).collect();
-        let held = of_lake(lake, &lake_table, &names).await?;
-        let (settings, schema, batch) =
-            (self.session.settings.clone(), lake_table.arrow_schema(), self.batch);
-        let (snapshot, shutdown) =
-            (self.session.keeper.snapshot.clone(), self.context.shutdown.clone());
-        let reading = tokio::task::spawn_blocking(move || {
-            reread::digest(&settings, &snapshot, (&relation, &readings), schema, batch, shutdown)
-        });
-        let source = match reading.await {
-            Ok(result) => result.map_err(|error| error.into_error(Doing::Reading))?,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        let schema = plan.lake_schema_of(lake_table);
+        let (relation, readings) = (plan.relation, plan.readings);
+        Ok(Subject { relation, readings, key, form: Form::Rows, schema })
+    }
+
+    fn report(&self, table: &Table, known: Known) -> TableVerification {
+        let failed = |error: &Error| {
+            let cause = ol_chassis::error::chain(error);
+            tracing::warn!(table = %table.raw_table, error = %cause, "a table was not verified");
+            TableVerification::failed(&table.raw_table, error)
         };
-        let differing = source.differing(&held);
-        if source.rows == held.rows && differing.is_empty() {
-            let columns = source.columns.len() as u64;
-            return Ok(TableVerification::agrees(&table.raw_table, source.rows, columns));
+        let finding = match known {
+            Some(Ok(finding)) => finding,
+            Some(Err(error)) => return failed(&error),
+            None => return failed(&Error::new(Transient::Stopped)),
+        };
+        let judged = match finding.failure() {
+            Some(error) => failed(&error.with("table", table.qualified_name())),
+            None => TableVerification::agrees(&table.raw_table, 0, 0),
+        };
+        TableVerification {
+            source_rows: Some(finding.source_rows),
+            lake_rows: Some(finding.lake_rows),
+            columns_compared: finding.columns_compared,
+            columns_differing: finding.columns_differing,
+            position: finding.position.map(|position| position.to_string()),
+            ranges_compared: finding.ranges_compared,
+            ranges_differing: finding.ranges_differing,
+            rows_moved_on: finding.unsettled.len() as u64,
+            differing_keys: finding.keys,
+            ..judged
         }
-        let error = Error::new(Definite::VerificationFailed)
-            .with("table", table.qualified_name())
-            .with("source_rows", source.rows)
-            .with("lake_rows", held.rows);
-        Ok(TableVerification {
-            source_rows: Some(source.rows),
-            lake_rows: Some(held.rows),
-            columns_compared: source.columns.len() as u64,
-            columns_differing: differing,
-            ..TableVerification::failed(&table.raw_table, &error)
-        })
     }
 }
 
-async fn of_lake(lake: &Lake, table: &LakeTable, names: &[String]) -> Result<TableDigest, Error> {
-    let mut digest = TableDigest::new(names);
-    let mut columns: Vec<&str> = names.iter().map(String::as_str).collect();
-    columns.push(metadata::ODD);
-    if table.schema().column(metadata::DELETED_AT).is_some() {
-        columns.push(metadata::DELETED_AT);
-    }
-    let mut batches = lake.scan(table, Some(&columns)).await?;
-    while let Some(batch) = batches.try_next().await? {
-        present(&batch).and_then(|batch| digest.add(&batch)).map_err(|error| {
-            Error::new(Definite::Defect).with("table", table.name()).because(error)
-        })?;
-    }
-    Ok(digest)
-}
-
-/// The rows that are not marked as deleted.
-fn present(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    match batch.column_by_name(metadata::DELETED_AT) {
-        None => Ok(batch.clone()),
-        Some(mark) => {
-            let there = BooleanArray::from_iter((0..mark.len()).map(|row| Some(mark.is_null(row))));
-            filter_record_batch(batch, &there)
-        }
+/// Whether there is something left to look at.
+fn is_open(known: &Known) -> bool {
+    match known {
+        None => true,
+        Some(Ok(finding)) => !finding.differs && !finding.unsettled.is_empty(),
+        // The table was emptied or rewritten under the snapshot: the next one shows it as it is now.
+        Some(Err(error)) => error.failure() == Failure::Transient(Transient::SnapshotLost),
     }
 }

@@ -63,6 +63,16 @@ struct Slot {
     odd_before: bool,
 }
 
+/// What becomes of the mark that each row begins with.
+enum Marks {
+    /// There is none.
+    None,
+    /// Gathered over all rows.
+    Gathered(Recent),
+    /// One a row of the batch; 0 for NULL.
+    Each(Vec<u64>),
+}
+
 /// Decodes one COPY stream.
 pub struct RowReader {
     slots: Vec<Slot>,
@@ -74,7 +84,7 @@ pub struct RowReader {
     bytes: usize,
     odd: Vec<Odd>,
     totals: Totals,
-    marks: Option<Recent>,
+    marks: Marks,
     /// Whether a column is masked; then the digest is of what is stored instead of what arrived.
     is_masked: bool,
     masked: Vec<u8>,
@@ -118,7 +128,7 @@ impl RowReader {
             bytes: 0,
             odd: Vec::new(),
             totals: Totals::default(),
-            marks: None,
+            marks: Marks::None,
         })
     }
 
@@ -127,13 +137,24 @@ impl RowReader {
     #[must_use]
     pub fn marked(mut self) -> Self {
         self.fields += 1;
-        self.marks = Some(Recent::default());
+        self.marks = Marks::Gathered(Recent::default());
+        self
+    }
+
+    /// The same, with the mark of each row: see [`RowReader::consume_each`].
+    #[must_use]
+    pub fn marked_each(mut self) -> Self {
+        self.fields += 1;
+        self.marks = Marks::Each(Vec::new());
         self
     }
 
     /// The marks so far.
     pub fn take_marks(&mut self) -> Recent {
-        self.marks.as_mut().map(std::mem::take).unwrap_or_default()
+        match &mut self.marks {
+            Marks::Gathered(marks) => std::mem::take(marks),
+            Marks::None | Marks::Each(_) => Recent::default(),
+        }
     }
 
     /// Decodes the body of one message; hands a batch to `sink` whenever one is full, with what was read for it
@@ -143,8 +164,28 @@ impl RowReader {
     /// [`RowError`], or what `sink` returns.
     pub fn consume<X: From<RowError>>(
         &mut self,
-        mut body: &[u8],
+        body: &[u8],
         mut sink: impl FnMut(RecordBatch, Totals) -> Result<(), X>,
+    ) -> Result<(), X> {
+        self.decode(body, |batch, read, _| sink(batch, read))
+    }
+
+    /// The same, with the mark of each row of the batch instead of what was read.
+    ///
+    /// # Errors
+    /// [`RowError`], or what `sink` returns.
+    pub fn consume_each<X: From<RowError>>(
+        &mut self,
+        body: &[u8],
+        mut sink: impl FnMut(RecordBatch, Vec<u64>) -> Result<(), X>,
+    ) -> Result<(), X> {
+        self.decode(body, |batch, _, marks| sink(batch, marks))
+    }
+
+    fn decode<X: From<RowError>>(
+        &mut self,
+        mut body: &[u8],
+        mut sink: impl FnMut(RecordBatch, Totals, Vec<u64>) -> Result<(), X>,
     ) -> Result<(), X> {
         if !self.header_seen {
             body = header(body)?;
@@ -172,7 +213,7 @@ impl RowReader {
             body = row;
             if self.rows >= self.limit.rows || self.bytes >= self.limit.bytes {
                 let (batch, read) = self.flush()?;
-                sink(batch, read)?;
+                sink(batch, read, self.take_each())?;
             }
         }
         if body.is_empty() { Ok(()) } else { Err(RowError::Form("half a field count").into()) }
@@ -187,14 +228,47 @@ impl RowReader {
         Ok((last, self.totals))
     }
 
+    /// The last batch, if any rows are left, with the mark of each row.
+    ///
+    /// # Errors
+    /// The batch could not be put together.
+    pub fn finish_each(mut self) -> Result<Option<(RecordBatch, Vec<u64>)>, RowError> {
+        if self.rows == 0 {
+            return Ok(None);
+        }
+        let (batch, _) = self.flush()?;
+        Ok(Some((batch, self.take_each())))
+    }
+
+    fn take_each(&mut self) -> Vec<u64> {
+        match &mut self.marks {
+            Marks::Each(marks) => std::mem::take(marks),
+            Marks::None | Marks::Gathered(_) => Vec::new(),
+        }
+    }
+
+    /// Takes the mark that the row begins with, if rows do.
+    fn mark(&mut self, row: &mut &[u8]) -> Result<(), RowError> {
+        if matches!(self.marks, Marks::None) {
+            return Ok(());
+        }
+        let malformed = |_| RowError::Form("a mark that is no number");
+        let mark = take_value(row).map_err(|_| RowError::Form("half a mark"))?;
+        let mark = match mark {
+            Some(mark) => Some(u64::from_be_bytes(mark.try_into().map_err(malformed)?)),
+            None => None,
+        };
+        match (&mut self.marks, mark) {
+            (Marks::Gathered(marks), Some(mark)) => marks.insert(mark),
+            (Marks::Each(marks), mark) => marks.push(mark.unwrap_or_default()),
+            (Marks::Gathered(_), None) | (Marks::None, _) => {}
+        }
+        Ok(())
+    }
+
     #[inline]
     fn row(&mut self, row: &mut &[u8]) -> Result<(), RowError> {
-        if let Some(marks) = &mut self.marks {
-            let malformed = |_| RowError::Form("a mark that is no number");
-            if let Some(mark) = take_value(row).map_err(|_| RowError::Form("half a mark"))? {
-                marks.insert(u64::from_be_bytes(mark.try_into().map_err(malformed)?));
-            }
-        }
+        self.mark(row)?;
         self.masked.clear();
         for (index, slot) in self.slots.iter_mut().enumerate() {
             let before = *row;

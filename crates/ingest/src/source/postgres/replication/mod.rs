@@ -4,8 +4,9 @@
 //!   slot.rs, publication.rs, identity.rs   what must be so at the server, and the acts that make it so (SQL)
 //!   stream.rs    one connection that streams from the slot, and says how far we are (CopyBoth)
 //!   message.rs   the bytes of pgoutput's protocol 1, borrowed
-//!   relation.rs  a table as the stream describes it, against the table as the catalog does
+//!   relation.rs  which columns of a table the stream has
 //!   text.rs      the server's text of a value, to the same Arrow value that binary COPY gives
+//!   peek.rs      what a slot holds that nobody reads
 //!   array.rs, json.rs, parse.rs   the parts of that
 //!   rows.rs      changes to record batches of the lake's schema
 //! ```
@@ -22,6 +23,7 @@ pub mod identity;
 mod json;
 pub mod message;
 mod parse;
+pub mod peek;
 pub mod publication;
 pub mod relation;
 pub mod rows;

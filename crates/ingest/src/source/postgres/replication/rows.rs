@@ -49,8 +49,7 @@ impl ChangeRows {
     /// A decoder of the columns in `readings`, found by name in the tuples that `relation` describes, for batches that
     /// `assembler` puts together.
     ///
-    /// Columns of the stream that are not read are passed over (they are excluded, or new: see
-    /// [`Drift`](super::relation::Drift)).
+    /// Columns of the stream that are not read are passed over: they are excluded, or new.
     ///
     /// # Errors
     /// A column's lake type is not one its contract makes, or its text does not say its value.
