@@ -177,7 +177,7 @@ impl OfUnit<'_> {
 
     async fn subject(
         &self,
-        moment: &Moment,
+        moment: &mut Moment,
         table: &Table,
         lake_table: &LakeTable,
     ) -> Result<Subject, Error> {
@@ -185,7 +185,10 @@ impl OfUnit<'_> {
             let plan = CapturePlan::of_catalog(self.unit, table, &moment.catalog)?.salted().await?;
             let form = if plan.shape == Shape::Log { Form::Log } else { Form::Rows };
             let schema = plan.lake_schema_of(lake_table);
-            let (relation, readings, key) = (plan.relation, plan.readings, plan.key);
+            let (relation, readings, mut key) = (plan.relation, plan.readings, plan.key);
+            if form == Form::Log {
+                key = moment.log_key(&relation, key).await?;
+            }
             return Ok(Subject { relation, readings, key, form, schema });
         }
         if matches!(table.sync_mode, SyncMode::FullRefreshAppend | SyncMode::IncrementalAppend) {

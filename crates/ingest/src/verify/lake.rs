@@ -56,12 +56,15 @@ struct Marks<'a> {
     op: Option<&'a ArrayRef>,
 }
 
-/// The latest row of a key in a log.
+/// The latest row of a key in a log. It is kept for millions of keys.
 struct Latest {
     position: Position,
+    /// Its hash; [`GONE`] for a deleted one.
     row: u128,
-    is_there: bool,
 }
+
+/// No row has this hash, but for one in 2¹²⁸.
+const GONE: u128 = 0;
 
 impl LakeSide {
     /// A side of the comparison.
@@ -209,7 +212,7 @@ impl LakeSide {
     }
 
     /// The latest rows of a log, by key: the table as it was. What was there before it was emptied is not.
-    async fn latest(&self, scope: &Scope) -> Result<HashMap<u128, u128>> {
+    async fn latest(&self, scope: &Scope) -> Result<Vec<(u128, u128)>> {
         let mut latest: HashMap<u128, Latest> = HashMap::new();
         let mut emptied = None;
         self.each(|batch, digested, marks| {
@@ -235,14 +238,15 @@ impl LakeSide {
                 let position = position.unwrap_or(Position::Lsn(0));
                 let is_newer = latest.get(key).is_none_or(|known| known.position < position);
                 if is_newer {
-                    latest.insert(*key, Latest { position, row: *hash, is_there });
+                    let row = if is_there { *hash } else { GONE };
+                    latest.insert(*key, Latest { position, row });
                 }
             }
             Ok(())
         })
         .await?;
         let is_there =
-            |it: &Latest| it.is_there && emptied.is_none_or(|emptied| emptied < it.position);
+            |it: &Latest| it.row != GONE && emptied.is_none_or(|emptied| emptied < it.position);
         let rows = latest.into_iter().filter(|(_, it)| is_there(it));
         Ok(rows.map(|(key, it)| (key, it.row)).collect())
     }

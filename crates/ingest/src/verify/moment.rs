@@ -12,8 +12,9 @@ use crate::error::{Definite, Doing, Error, Result, Transient};
 use crate::inventory::Unit;
 use crate::position::Position;
 use crate::run::capture::state::{GAP, SLOT};
-use crate::source::postgres::catalog::Catalog;
+use crate::source::postgres::catalog::{Catalog, Relation};
 use crate::source::postgres::error::SourceError;
+use crate::source::postgres::replication::message::ReplicaIdentity;
 use crate::source::postgres::replication::peek::Peeked;
 use crate::source::postgres::replication::publication::default_name;
 use crate::source::postgres::replication::slot::Control;
@@ -69,16 +70,21 @@ impl Moment {
         let mut control = Control::open(settings).await.map_err(connecting)?;
         let server = control.server().await.map_err(read)?;
         let slot = default_name(&unit.id);
-        let refusal = if followed { server.check(true).err() } else { None };
-        let (mut keeper, place) = if followed && refusal.is_none() {
-            let (keeper, place) = at_a_place(settings, &slot, &context.shutdown).await?;
-            (keeper, Some(place))
-        } else {
-            if let Some(refusal) = refusal {
-                let cause = ol_chassis::error::chain(&refusal);
-                tracing::warn!(unit = %unit.id, reason = %cause, "compared at no known position");
+        let placed = match server.check(true) {
+            _ if !followed => None,
+            Ok(()) => Some(at_a_place(settings, &slot, &context.shutdown).await),
+            Err(refusal) => Some(Err(refusal.into_error())),
+        };
+        let (mut keeper, place) = match placed {
+            Some(Ok((keeper, place))) => (keeper, Some(place)),
+            Some(Err(error)) if error.is_transient() => return Err(error),
+            refused => {
+                if let Some(Err(error)) = refused {
+                    let cause = ol_chassis::error::chain(&error);
+                    tracing::warn!(unit = %unit.id, reason = %cause, "compared at no known position");
+                }
+                (Keeper::open(settings).await.map_err(connecting)?, None)
             }
-            (Keeper::open(settings).await.map_err(connecting)?, None)
         };
         let catalog = keeper.catalog().await.map_err(read)?;
         let (url, settings) = (url.clone(), settings.clone());
@@ -93,6 +99,20 @@ impl Moment {
             control,
             slot,
             peeked: None,
+        })
+    }
+
+    /// The columns by which the rows of a log are told apart: those by which the source's log names old rows, or, where
+    /// it has them whole, those of `key`; none where rows can only be counted.
+    ///
+    /// # Errors
+    /// The source's.
+    pub async fn log_key(&mut self, relation: &Relation, key: Vec<String>) -> Result<Vec<String>> {
+        let identities = self.control.identities(&[relation.oid]).await.map_err(read)?;
+        let own = identities.into_iter().find(|facts| facts.oid == relation.oid);
+        Ok(match own {
+            Some(facts) if facts.identity != ReplicaIdentity::Full => facts.columns,
+            Some(_) | None => key,
         })
     }
 
@@ -186,6 +206,9 @@ fn check_gap(table: &LakeTable, confirmed: Option<u64>) -> Result<()> {
 
 /// A snapshot at its place: that of a slot which lasts no longer than it takes to import it.
 async fn at_a_place(settings: &Settings, slot: &str, shutdown: &Shutdown) -> Result<(Keeper, u64)> {
+    tracing::info!(
+        "a snapshot at a known place waits for the transactions that are open at the source"
+    );
     let (opening, stop) = (settings.clone(), shutdown.clone());
     // Two that verify a unit at the same time must not meet.
     let name = format!("{slot:.45}_verify_{}", std::process::id());

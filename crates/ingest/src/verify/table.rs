@@ -1,6 +1,6 @@
 //! One look at one table: both sides by range, then by key where they differ.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use ol_lake::LakeTable;
 
@@ -72,8 +72,8 @@ impl Look {
     /// # Errors
     /// The source's or the lake's; the lake has not come to the place, and the sides differ.
     pub async fn first(&self) -> Result<Finding> {
-        let lake = self.lake.survey(self.ranges).await?;
-        let (source, seen) = self.survey(&lake).await?;
+        let mut lake = self.lake.survey(self.ranges).await?;
+        let (source, seen) = self.survey(std::mem::take(&mut lake.moved)).await?;
         let differing = lake.differing(&source);
         let mut finding = Finding {
             source_rows: source.rows,
@@ -93,7 +93,7 @@ impl Look {
             finding.columns_differing = self.columns(pairs.map(|(mine, theirs)| mine != theirs));
             return Ok(finding);
         }
-        let mut all = Found::default();
+        let (mut all, mut is_cut) = (Found::default(), false);
         for chosen in passes(&differing, &lake, &source) {
             let scope = Scope::Ranges { of: self.ranges, chosen };
             let found = self.by_key(scope).await?;
@@ -101,12 +101,16 @@ impl Look {
             all.unsettled.extend(found.unsettled);
             all.samples.extend(found.samples);
             // Enough is known of a table that differs; every pass costs the source a read.
-            if all.differing.len() >= MOST_NAMED {
+            is_cut = all.differing.len() >= MOST_NAMED;
+            if is_cut {
                 break;
             }
         }
         all.unsettled.extend(seen.into_iter().map(|key| (key, 0)));
         self.settle(&mut finding, all).await?;
+        if is_cut {
+            finding.ranges_differing = differing.len() as u64;
+        }
         Ok(finding)
     }
 
@@ -181,10 +185,9 @@ impl Look {
     }
 
     /// The source by range, without the keys that the lake has in a later form, and those of them that it has.
-    async fn survey(&self, lake: &Survey) -> Result<(Survey, Vec<u128>)> {
+    async fn survey(&self, moved: HashSet<u128>) -> Result<(Survey, Vec<u128>)> {
         let digester = self.lake.digester.clone();
         let mut survey = Survey::new(self.ranges, digester.names().len());
-        let moved = lake.moved.clone();
         let (source, table) = (self.source.clone(), self.table());
         let read = tokio::task::spawn_blocking(move || {
             let mut seen = Vec::new();
