@@ -11,14 +11,14 @@ use ol_lake::LakeTable;
 use crate::error::{Definite, Doing, Error, Result, Transient};
 use crate::inventory::Unit;
 use crate::position::Position;
-use crate::run::capture::state::{GAP, SLOT};
+use crate::run::capture::state::{GAP, SLOT, SOURCE};
 use crate::source::postgres::catalog::{Catalog, Relation};
 use crate::source::postgres::error::SourceError;
 use crate::source::postgres::replication::message::ReplicaIdentity;
 use crate::source::postgres::replication::peek::Peeked;
 use crate::source::postgres::replication::publication::default_name;
 use crate::source::postgres::replication::slot::Control;
-use crate::source::postgres::replication::stream::ReplicationStream;
+use crate::source::postgres::replication::stream::{ReplicationStream, SystemIdentity};
 use crate::source::postgres::settings::{Settings, SourceAddress};
 use crate::source::postgres::snapshot::Keeper;
 
@@ -39,6 +39,8 @@ pub struct Moment {
     pub catalog: Catalog,
     /// The snapshot's place: commits before it are in it, others are not. `None` where the source does not say.
     pub place: Option<u64>,
+    /// The server of whose log the place is.
+    identity: Option<SystemIdentity>,
     context: Context,
     control: Control,
     slot: String,
@@ -75,8 +77,8 @@ impl Moment {
             Ok(()) => Some(at_a_place(settings, &slot, &context.shutdown).await),
             Err(refusal) => Some(Err(refusal.into_error())),
         };
-        let (mut keeper, place) = match placed {
-            Some(Ok((keeper, place))) => (keeper, Some(place)),
+        let (mut keeper, placed) = match placed {
+            Some(Ok((keeper, place, identity))) => (keeper, Some((place, identity))),
             Some(Err(error)) if error.is_transient() => return Err(error),
             refused => {
                 if let Some(Err(error)) = refused {
@@ -89,12 +91,14 @@ impl Moment {
         let catalog = keeper.catalog().await.map_err(read)?;
         let (url, settings) = (url.clone(), settings.clone());
         let context = context.clone();
+        let (place, identity) = placed.unzip();
         Ok(Self {
             _url: url,
             settings,
             keeper,
             catalog,
             place,
+            identity,
             context,
             control,
             slot,
@@ -135,6 +139,9 @@ impl Moment {
             let confirmed = facts.as_ref().and_then(|facts| facts.confirmed_flush_lsn);
             check_gap(&table, confirmed)?;
             let state = table.state();
+            if let Some((identity, recorded)) = self.identity.as_ref().zip(state.get(SOURCE)) {
+                identity.check(recorded).map_err(|error| read(error.into()))?;
+            }
             let position = state.get(ol_lake::POSITION_KEY).and_then(|text| text.parse().ok());
             // A table that was reset, or never followed, is what it is.
             let Some(position): Option<Position> = position.filter(|_| state.contains_key(SLOT))
@@ -205,26 +212,32 @@ fn check_gap(table: &LakeTable, confirmed: Option<u64>) -> Result<()> {
 }
 
 /// A snapshot at its place: that of a slot which lasts no longer than it takes to import it.
-async fn at_a_place(settings: &Settings, slot: &str, shutdown: &Shutdown) -> Result<(Keeper, u64)> {
+async fn at_a_place(
+    settings: &Settings,
+    slot: &str,
+    shutdown: &Shutdown,
+) -> Result<(Keeper, u64, SystemIdentity)> {
     tracing::info!(
         "a snapshot at a known place waits for the transactions that are open at the source"
     );
     let (opening, stop) = (settings.clone(), shutdown.clone());
     // Two that verify a unit at the same time must not meet.
-    let name = format!("{slot:.45}_verify_{}", std::process::id());
+    let name = format!("{slot:.20}_verify_{}", uuid::Uuid::now_v7().simple());
     let creating = tokio::task::spawn_blocking(move || {
         let mut stream = ReplicationStream::open(&opening, stop)?;
+        let identity = stream.identify()?;
         let created = stream.create_temporary_slot(&name)?;
-        Ok::<_, SourceError>((stream, created))
+        Ok::<_, SourceError>((stream, created, identity))
     });
     let created = match creating.await {
         Ok(created) => created,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     };
-    let (stream, created) = created.map_err(|error| error.into_error(Doing::CreatingSlot))?;
+    let (stream, created, identity) =
+        created.map_err(|error| error.into_error(Doing::CreatingSlot))?;
     let place = created.consistent_point;
     let keeper = Keeper::open_at(settings, &created.snapshot, place).await;
     // The stream is kept until its snapshot has been imported; it ends on a thread that may block.
     drop(tokio::task::spawn_blocking(move || drop(stream)).await);
-    Ok((keeper.map_err(read)?, place))
+    Ok((keeper.map_err(read)?, place, identity))
 }
