@@ -31,6 +31,15 @@ pub enum Position {
 }
 
 impl Position {
+    /// The place of the second row that one change makes.
+    #[must_use]
+    pub fn second(self) -> Self {
+        match self {
+            Self::Change { lsn, ordinal } => Self::Change { lsn, ordinal: ordinal + 1 },
+            Self::Lsn(_) => self,
+        }
+    }
+
     /// The byte of the log, without the change in it.
     #[must_use]
     pub fn lsn(self) -> u64 {

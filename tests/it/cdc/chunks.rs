@@ -42,6 +42,12 @@ fn kill_at(follow: &Follow, point: &str, arrival: u64) {
     assert_eq!(finished.code(), -1, "{point}: {}{}", finished.stdout, finished.stderr);
 }
 
+/// What `status` says of the table.
+fn phase(follow: &Follow) -> String {
+    let status = follow.case.finish(follow.case.command("status")).expect_code(DONE).json();
+    entry(&status, &follow.case.raw_table("t"))["phase"].as_str().unwrap().to_owned()
+}
+
 fn rows(document: &Value, follow: &Follow, table: &str) -> u64 {
     entry(document, &follow.case.raw_table(table))["rows"].as_u64().unwrap()
 }
@@ -61,8 +67,10 @@ fn table(deployment: &'static str, mode: &str) -> Follow {
 #[test]
 fn a_killed_copy_goes_on_where_it_was() {
     let follow = table("cdcchunks", "incremental_update");
+    assert_eq!(phase(&follow), "planned");
     for _ in 0..3 {
         kill_at(&follow, "copy.chunk-committed", 3);
+        assert!(phase(&follow).starts_with("copying ("), "{}", phase(&follow));
         follow.case.database.psql(CHANGES);
     }
     kill_at(&follow, "copy.gathered", 1);
@@ -71,6 +79,7 @@ fn a_killed_copy_goes_on_where_it_was() {
     let count = follow.case.database.psql("SELECT count(*) FROM t");
     let document = follow.tick(DONE).json();
     follow.case.compare(&follow.unit, &document).expect_equal();
+    assert_eq!(phase(&follow), "streaming");
     follow.case.database.psql(CHANGES);
     let document = follow.tick(DONE).json();
     follow.case.compare(&follow.unit, &document).expect_equal();

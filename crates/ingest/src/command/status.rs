@@ -13,6 +13,7 @@ use crate::load::state;
 use crate::report::documents::{Follows, SlotStatus, StatusReport, TableStatus};
 use crate::run::capture::cap::Cap;
 use crate::run::capture::forget;
+use crate::run::capture::phase::Phase;
 use crate::run::open_lake;
 use crate::source::postgres::error::SourceError;
 use crate::source::postgres::incremental::Known;
@@ -102,6 +103,7 @@ fn row(unit: &Unit, table: &Table, found: Option<&LakeTable>) -> TableStatus {
         rows: snapshot.as_ref().map(|snapshot| snapshot.records),
         snapshot_id: snapshot.as_ref().map(|snapshot| snapshot.snapshot_id),
         position: known.get(state::POSITION).filter(|position| !position.is_empty()).cloned(),
+        phase: unit.follows(table).then(|| Phase::of(found).to_string()),
         follows: follows(&known),
         committed_at: snapshot.as_ref().map(|snapshot| instant(snapshot.timestamp_ms)),
     }

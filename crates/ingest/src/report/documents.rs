@@ -157,6 +157,9 @@ pub struct TableStatus {
     pub position: Option<String>,
     /// When the current snapshot was committed, RFC 3339 in UTC.
     pub committed_at: Option<String>,
+    /// Where a table that is followed by its changes stands: planned, copying, catching-up, streaming, or blocked and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
     /// What a table that is followed by xmin or cursor has come to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub follows: Option<Follows>,
@@ -213,7 +216,8 @@ impl StatusReport {
 
     /// One line a table, then one a slot.
     pub fn to_text(&self) -> String {
-        let columns = [
+        let has_phases = self.tables.iter().any(|table| table.phase.is_some());
+        let mut columns = vec![
             ("unit", Left),
             ("table", Left),
             ("mode", Left),
@@ -223,6 +227,7 @@ impl StatusReport {
             ("searched from", Left),
             ("swept at", Left),
         ];
+        columns.extend(has_phases.then_some(("phase", Left)));
         let rows: Vec<Vec<String>> = self
             .tables
             .iter()
@@ -231,7 +236,8 @@ impl StatusReport {
                 let from = follows.map_or("-", |follows| {
                     follows.searched_from.as_deref().unwrap_or("the beginning")
                 });
-                vec![
+                let phase = table.phase.clone().unwrap_or_else(|| "-".to_owned());
+                let mut row = vec![
                     table.unit.clone(),
                     table.raw_table.clone(),
                     table.mode.word().to_owned(),
@@ -240,7 +246,9 @@ impl StatusReport {
                     table.committed_at.clone().unwrap_or_else(|| "never".to_owned()),
                     from.to_owned(),
                     follows.map_or("-", |follows| &follows.swept_at).to_owned(),
-                ]
+                ];
+                row.extend(has_phases.then_some(phase));
+                row
             })
             .collect();
         let tables = text::table(&columns, &rows);
@@ -334,6 +342,7 @@ raw__a__postgres__gone <- public.gone (full_refresh_append): blocked
                 snapshot_id: None,
                 position: None,
                 committed_at: None,
+                phase: None,
                 follows: None,
             }],
             slots: Vec::new(),

@@ -3,14 +3,15 @@
 use arrow_array::{Array as _, BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
 use futures::TryStreamExt as _;
+use ol_lake::schema::evolve::SchemaChange;
 use ol_lake::{Lake, LakeTable};
 use tokio::runtime::Handle;
 
+use super::followed::Followed;
 use super::plan::{CapturePlan, Shape};
-use super::session::Followed;
 use super::shape::{self, Verdict};
 use super::watch::Watch;
-use super::writer::{self, Refused};
+use super::writer::Refused;
 use crate::column::metadata;
 use crate::error::{Definite, Error, Result};
 use crate::failpoints;
@@ -89,7 +90,7 @@ pub fn adopt(
     }
     let plan = CapturePlan::of_stream(unit, table, &catalog, &message).map_err(Refused::Failed)?;
     let plan = runtime.block_on(plan.salted()).map_err(Refused::Failed)?;
-    let evolved = runtime.block_on(writer::evolve(lake, followed.writer.table(), &plan));
+    let evolved = runtime.block_on(evolve(lake, followed.writer.table(), &plan));
     let (mut lake_table, change) = evolved.map_err(Refused::Failed)?;
     for step in change.steps() {
         tracing::info!(table = %table.raw_table, step, "the table's schema changes");
@@ -101,4 +102,18 @@ pub fn adopt(
     }
     followed.columns = columns;
     followed.writer.announced(&message, plan, lake_table)
+}
+
+/// The table with the columns that a plan needs, and what changed.
+///
+/// # Errors
+/// The lake's: the columns cannot be had.
+async fn evolve(
+    lake: &Lake,
+    table: &LakeTable,
+    plan: &CapturePlan,
+) -> Result<(LakeTable, SchemaChange)> {
+    let change = lake.evolve(table, &plan.lake_schema_of(table)).await?;
+    let table = lake.commit_schema(table, &change).await?;
+    Ok((table, change))
 }

@@ -16,9 +16,10 @@ use std::collections::BTreeMap;
 
 use ol_lake::{Commit, Lake, LakeTable, Operation};
 
+use super::candidate::{Candidate, entry_of};
 use super::partial;
 use super::plan::CapturePlan;
-use super::prepare::{Candidate, Preparation, entry_of, read};
+use super::prepare::{Preparation, read};
 use super::shape;
 use super::state::{self, Stamp};
 use crate::error::{Definite, Error, Result};

@@ -13,8 +13,11 @@
 //! the slot, and the others skip it by their positions.
 
 pub mod adopt;
+mod candidate;
 pub mod cap;
 pub mod copy;
+pub mod followed;
+pub mod goal;
 pub mod handover;
 pub mod partial;
 pub mod phase;
@@ -35,8 +38,9 @@ use c4model::{Sink, Source};
 use ol_lake::Lake;
 
 use self::copy::{Copied, Copying};
+use self::goal::Goal;
 use self::prepare::{Preparation, Prepared};
-use self::session::{Ended, Goal, Pace, Session, TableEnd};
+use self::session::{Ended, Pace, Session, TableEnd};
 use self::watch::{Watch, Watched};
 use self::writer::{Tally, Writing};
 use super::{Reporter, UnitJob};

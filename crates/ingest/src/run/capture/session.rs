@@ -19,9 +19,10 @@ use ol_lake::Lake;
 use tokio::runtime::Handle;
 
 use super::adopt::{adopt, live_keys};
+use super::followed::Followed;
+use super::goal::Goal;
 use super::plan::Shape;
-use super::shape;
-use super::state::{self, Stamp};
+use super::state;
 use super::watch::Watch;
 use super::writer::{At, Refused, TableWriter, Tally};
 use crate::error::{Definite, Doing, Error, Failure, Result};
@@ -52,38 +53,6 @@ pub struct Pace {
     pub record: Duration,
 }
 
-/// Where the session is to end by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Goal {
-    /// When everything is durable that had been committed when the session was prepared.
-    ///
-    /// A commit is answered before its record is on the disk where `synchronous_commit` is off, and only what is on
-    /// the disk is sent. The server's writer brings such a record there within three times `wal_writer_delay`; other
-    /// records at the end of the log may stay in memory for as long as nobody commits. So the place of what was inserted is
-    /// waited for, but no longer than that.
-    Reach {
-        /// The end of the log as it was written.
-        written: u64,
-        /// The end of the log as it was inserted.
-        inserted: u64,
-        /// How long the writer may take.
-        patience: Duration,
-    },
-    /// Never.
-    Endless,
-}
-
-impl Goal {
-    fn is_reached(self, position: u64, elapsed: Duration) -> bool {
-        match self {
-            Self::Endless => false,
-            Self::Reach { written, inserted, patience } => {
-                position >= inserted || (position >= written && elapsed >= patience)
-            }
-        }
-    }
-}
-
 /// How it ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -93,20 +62,6 @@ pub enum Ended {
     Regroup,
     /// By request.
     Stopped,
-}
-
-/// A table that is followed.
-pub struct Followed {
-    /// Its index in the unit.
-    pub index: usize,
-    /// Its writer.
-    pub writer: TableWriter,
-    /// What its commits carry.
-    pub stamp: Stamp,
-    /// Up to where it is durable.
-    pub position: Position,
-    /// The columns of the stream that its rows were last made from.
-    pub columns: Vec<shape::StreamColumn>,
 }
 
 /// What became of a table in a session.
@@ -522,26 +477,6 @@ impl Session {
             }
         }
         Ok(())
-    }
-}
-
-impl Followed {
-    fn commit(
-        &mut self,
-        runtime: &Handle,
-        lake: &Lake,
-        upto: Position,
-    ) -> Result<Option<(Tally, i64)>, Refused> {
-        let Some((commit, mut tally)) = self.writer.seal(&self.stamp, self.position, upto)? else {
-            return Ok(None);
-        };
-        failpoints::hit(failpoints::TABLE_SEALED);
-        let committed = runtime.block_on(lake.commit(self.writer.table(), commit))?;
-        tally.files = committed.files;
-        tally.bytes = committed.bytes;
-        self.position = upto;
-        self.writer.set_table(committed.table);
-        Ok(Some((tally, committed.snapshot_id)))
     }
 }
 

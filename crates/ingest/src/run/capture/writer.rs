@@ -13,12 +13,10 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow_schema::Schema;
-use ol_lake::schema::evolve::SchemaChange;
 use ol_lake::{
-    Commit, DataWriter, Lake, LakeTable, MergeOptions, MergeWriter, OnDelete, Operation, Orphans,
+    Commit, DataWriter, LakeTable, MergeOptions, MergeWriter, OnDelete, Operation, Orphans,
     WriteOptions,
 };
-use xxhash_rust::xxh3::Xxh3;
 
 use super::partial;
 use super::plan::{CapturePlan, Shape};
@@ -29,7 +27,7 @@ use crate::error::{Definite, Doing, Error, Result};
 use crate::position::Position;
 use crate::source::postgres::error::SourceError;
 use crate::source::postgres::replication::message::{Cell, Old, RelationMessage, Tuple};
-use crate::source::postgres::replication::rows::ChangeRows;
+use crate::source::postgres::replication::rows::{ChangeRows, key_hash};
 use crate::source::postgres::rows::{BatchLimit, RowError};
 
 /// What the writers of a unit share.
@@ -242,7 +240,7 @@ impl TableWriter {
                 if let Some(old) = old {
                     self.row(old.tuple(), None, Op::Delete, at)?;
                 }
-                self.row(new, old, Op::Insert, At { position: second(at.position), ..at })
+                self.row(new, old, Op::Insert, At { position: at.position.second(), ..at })
             }
             Shape::Merge { .. } => {
                 if moved && unknown() {
@@ -251,7 +249,7 @@ impl TableWriter {
                 if let Some(old) = old.filter(|_| moved) {
                     self.gone(old, at)?;
                 }
-                self.row(new, old, Op::Update, At { position: second(at.position), ..at })
+                self.row(new, old, Op::Update, At { position: at.position.second(), ..at })
             }
         }
     }
@@ -351,7 +349,7 @@ impl TableWriter {
         };
         let decoders = self.decoders()?;
         if is_merge {
-            decoders.held.insert(hash(&decoders.key, new));
+            decoders.held.insert(key_hash(&decoders.key, new));
         }
         decoders.rows.push(new.completed_by(old), own)?;
         let is_full = decoders.rows.is_full();
@@ -365,7 +363,7 @@ impl TableWriter {
     /// The row of a key went, in a merge.
     fn gone(&mut self, old: Old<'_>, at: At) -> Result<(), Refused> {
         let decoders = self.decoders()?;
-        if decoders.held.contains(&hash(&decoders.key, old.tuple())) {
+        if decoders.held.contains(&key_hash(&decoders.key, old.tuple())) {
             self.flush()?;
         }
         let text = at.position.to_string();
@@ -391,7 +389,7 @@ impl TableWriter {
             // The log has the old key only when it changed.
             Old::Key(_) => true,
             Old::Full(_) if decoders.key.is_empty() => true,
-            Old::Full(old) => hash(&decoders.key, old) != hash(&decoders.key, new),
+            Old::Full(old) => key_hash(&decoders.key, old) != key_hash(&decoders.key, new),
         }
     }
 
@@ -505,49 +503,4 @@ impl TableWriter {
             (commit, tally)
         }))
     }
-}
-
-/// The place of the second row that one change makes.
-fn second(position: Position) -> Position {
-    match position {
-        Position::Change { lsn, ordinal } => Position::Change { lsn, ordinal: ordinal + 1 },
-        Position::Lsn(_) => position,
-    }
-}
-
-fn hash(key: &[usize], tuple: Tuple<'_>) -> u64 {
-    let mut hasher = Xxh3::new();
-    let mut cells = tuple.cells();
-    let mut at = 0;
-    for place in key {
-        // Key columns may be in another order than the tuple's; then it is walked again.
-        if *place < at {
-            cells = tuple.cells();
-            at = 0;
-        }
-        let cell = cells.nth(*place - at);
-        at = *place + 1;
-        match cell {
-            Some(Cell::Text(text)) => {
-                hasher.update(&(text.len() as u64 + 1).to_le_bytes());
-                hasher.update(text);
-            }
-            Some(Cell::Null | Cell::Unchanged) | None => hasher.update(&0u64.to_le_bytes()),
-        }
-    }
-    hasher.digest()
-}
-
-/// The table with the columns that a plan needs, and what changed.
-///
-/// # Errors
-/// The lake's: the columns cannot be had.
-pub async fn evolve(
-    lake: &Lake,
-    table: &LakeTable,
-    plan: &CapturePlan,
-) -> Result<(LakeTable, SchemaChange)> {
-    let change = lake.evolve(table, &plan.lake_schema_of(table)).await?;
-    let table = lake.commit_schema(table, &change).await?;
-    Ok((table, change))
 }

@@ -331,12 +331,9 @@ fn next(queue: &Mutex<VecDeque<Piece>>) -> Option<Piece> {
 
 /// A column that the catalog had a moment ago: names, unlike rows, are not those of the snapshot.
 fn changed(error: SourceError) -> SourceError {
-    match error {
-        SourceError::Wire(WireError::Server(answer)) if answer.code == "42703" => {
-            SourceError::Rewritten
-        }
-        other => other,
-    }
+    let is_gone =
+        matches!(&error, SourceError::Wire(WireError::Server(answer)) if answer.code == "42703");
+    if is_gone { SourceError::Rewritten } else { error }
 }
 
 /// Says whether tables may be read in their own order, until the transaction ends.

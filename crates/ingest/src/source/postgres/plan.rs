@@ -171,8 +171,9 @@ pub fn readings(
         }
         let was = table.overrides.renamed_columns.get(&column.name);
         if let Some(mask) = table.overrides.masked_columns.get(&column.name) {
-            let reading = Reading::masked(column, types, *mask).map_err(refused(column))?;
-            readings.push(Reading { was: was.cloned(), ..reading });
+            let mut reading = Reading::masked(column, types, *mask).map_err(refused(column))?;
+            reading.was = was.cloned();
+            readings.push(reading);
             continue;
         }
         let declared = match table.overrides.columns.get(&column.name) {
@@ -182,7 +183,9 @@ pub fn readings(
             })?),
         };
         let reading = Reading::decide(column, types, declared.as_ref());
-        readings.push(Reading { was: was.cloned(), ..reading.map_err(refused(column))? });
+        let mut reading = reading.map_err(refused(column))?;
+        reading.was = was.cloned();
+        readings.push(reading);
     }
     names(&readings, unit.metadata_columns)?;
     Ok(readings)

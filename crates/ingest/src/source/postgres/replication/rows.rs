@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::super::decode::{Appended, Undecodable};
 use super::super::rows::{BatchLimit, RowError};
 use super::super::types::Reading;
-use super::message::{Cell, RelationMessage};
+use super::message::{Cell, RelationMessage, Tuple};
 use super::text::TextDecoder;
 use crate::column::batch::{Assembler, Odd, RowColumns, RowMeta, RunColumns};
 use crate::column::metadata;
@@ -247,6 +248,31 @@ impl ChangeRows {
         self.bytes = 0;
         Ok((rows, std::mem::take(&mut self.unknown)))
     }
+}
+
+/// A hash of the cells of a tuple at these places, for telling keys apart within a process.
+#[must_use]
+pub fn key_hash(key: &[usize], tuple: Tuple<'_>) -> u64 {
+    let mut hasher = Xxh3::new();
+    let mut cells = tuple.cells();
+    let mut at = 0;
+    for place in key {
+        // Key columns may be in another order than the tuple's; then it is walked again.
+        if *place < at {
+            cells = tuple.cells();
+            at = 0;
+        }
+        let cell = cells.nth(*place - at);
+        at = *place + 1;
+        match cell {
+            Some(Cell::Text(text)) => {
+                hasher.update(&(text.len() as u64 + 1).to_le_bytes());
+                hasher.update(text);
+            }
+            Some(Cell::Null | Cell::Unchanged) | None => hasher.update(&0u64.to_le_bytes()),
+        }
+    }
+    hasher.digest()
 }
 
 #[cfg(test)]
