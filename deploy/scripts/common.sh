@@ -91,10 +91,11 @@ install_base() {
   hash -r
 }
 
-# install_readers: the Python environment that judges the lake and runs Dagster, and the one of the receiver that is
-# built like MIT Learn, whose Django is its own.
+# install_readers: the Python environment that judges the lake and runs Dagster, the one with Spark, and the one of the
+# receiver that is built like MIT Learn, whose Django is its own.
 install_readers() {
   "$OL_ROOT/deploy/scripts/install.sh" python venv "$OL_ROOT"/tests/{readers,dagster}/requirements.txt
+  "$OL_ROOT/deploy/scripts/install.sh" spark venv-spark "$OL_ROOT/tests/readers/spark-requirements.txt"
   "$OL_ROOT/deploy/scripts/install.sh" python venv-receivers "$OL_ROOT/tests/receivers/requirements.txt"
 }
 
@@ -106,6 +107,7 @@ TEST_BUILD=(--locked --workspace --features ol-ingest/failpoints,ol-webhook/fail
 build_tests() {
   (cd "$OL_ROOT" && cargo build --quiet --all-targets "${TEST_BUILD[@]}")
   export OL_PYTHON="$OL_CACHE/venv/bin/python" OL_RECEIVERS_PYTHON="$OL_CACHE/venv-receivers/bin/python"
+  export OL_SPARK_PYTHON="$OL_CACHE/venv-spark/bin/python"
   export OL_INGEST_BINARY="$CARGO_TARGET_DIR/debug/ol-ingest" C4GEN_BINARY="$CARGO_TARGET_DIR/debug/c4gen"
   export OL_WEBHOOK_BINARY="$CARGO_TARGET_DIR/debug/ol-webhook"
 }

@@ -5,6 +5,7 @@
 #   install.sh base                     Debian packages and the Rust toolchain
 #   install.sh debian PACKAGE PROBE     one Debian package more; PROBE is a command or file of it that is used
 #   install.sh python NAME FILE…        a Python environment $OL_CACHE/NAME from pinned requirement files
+#   install.sh spark NAME FILE…         the same with Spark in it, Java for it, and Iceberg for Spark
 #   install.sh tool CRATE VERSION       a cargo binary in $OL_CACHE/bin
 #
 # Everything but the Debian packages and the toolchain stays under $OL_CACHE (default ~/.cache/ol-flows).
@@ -13,6 +14,11 @@ set -euo pipefail
 
 RUST_MINIMUM=1.94.0 # rust-version of the workspace
 RUST_INSTALLED=1.95.0 # what is installed where there is no toolchain
+
+# Iceberg's own reader for the Spark of tests/readers/spark-requirements.txt.
+ICEBERG_FOR_SPARK=org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:1.10.2
+ICEBERG_FOR_SPARK_SHA256=c562d482dcd16b666e808b755469fbc4b2604284b41622c9d87e2c02b7cc6c5f
+MAVEN_DEPENDENCY_PLUGIN=3.8.1
 
 # at_least HAVE WANT: whether version HAVE is WANT or newer.
 at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
@@ -137,6 +143,34 @@ python_environment() {
   cat "$@" >"$directory/ol-requirements.txt"
 }
 
+# --- Spark -----------------------------------------------------------------------------------------------------
+
+# spark_environment NAME FILE…: what Spark loads without being told is what lies beside its own Java files. The file
+# comes from Maven Central, or from where the machine's Maven settings say, and is the one whose digest stands above.
+spark_environment() {
+  local directory="$OL_CACHE/$1" group artifact version jars jar
+  IFS=: read -r group artifact version <<<"$ICEBERG_FOR_SPARK"
+  # What pip keeps of it for another time is as large as Spark, twice.
+  PIP_NO_CACHE_DIR=1 python_environment "$@" || return 1
+  debian_packages <<<"default-jre-headless java"
+  jars=$(compgen -G "$directory/lib/python3*/site-packages/pyspark/jars") || fail "There is no Spark in $directory"
+  jar="$jars/$artifact-$version.jar"
+  is_digest "$jar" "$ICEBERG_FOR_SPARK_SHA256" && return 0
+  debian_packages <<<"maven mvn"
+  say "Fetching $group:$artifact $version"
+  rm -rf "$directory/maven"
+  quietly "$OL_CACHE/log/maven.log" mvn --batch-mode -Dmaven.repo.local="$directory/maven/repository" \
+    "org.apache.maven.plugins:maven-dependency-plugin:$MAVEN_DEPENDENCY_PLUGIN:copy" \
+    -Dartifact="$ICEBERG_FOR_SPARK" -DoutputDirectory="$directory/maven" || return 1
+  is_digest "$directory/maven/$artifact-$version.jar" "$ICEBERG_FOR_SPARK_SHA256" ||
+    fail "$artifact-$version.jar is not the file that was chosen: its SHA-256 differs"
+  mv "$directory/maven/$artifact-$version.jar" "$jar"
+  rm -rf "$directory/maven"
+}
+
+# is_digest FILE SHA256: whether the file is there and has this digest.
+is_digest() { [ -f "$1" ] && sha256sum --status --check - <<<"$2  $1"; }
+
 # --- cargo tools -----------------------------------------------------------------------------------------------
 
 # cargo_tool CRATE VERSION: built once; a stamp names the version.
@@ -161,6 +195,7 @@ case ${1:-} in
     ;;
   debian) shift && debian_packages <<<"$1 $2" ;;
   python) shift && python_environment "$@" ;;
+  spark) shift && spark_environment "$@" ;;
   tool) shift && cargo_tool "$@" ;;
-  *) sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 3 ;;
+  *) sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 3 ;;
 esac

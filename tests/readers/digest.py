@@ -8,7 +8,7 @@ and DuckDB. Memory is bounded by a chunk of rows.
 Exit code 0: all equal or refused with a reason; 1: a difference; 2: the comparison could not be made.
 
     digest.py --source URL --catalog sqlite:PATH --namespace ol_warehouse_ci_raw --unit units/x.yml \
-              [--report run.json] [--table GLOB]… [--reader pyiceberg|duckdb]… [--output text|json]
+              [--report run.json] [--table GLOB]… [--reader pyiceberg|duckdb|spark]… [--output text|json]
 """
 
 import argparse
@@ -22,7 +22,7 @@ import traceback
 
 import yaml
 
-from lake import READERS, Lake
+from lake import ALL_READERS, READERS, Lake
 from source import Source
 
 MODULUS = 1 << 64
@@ -40,7 +40,7 @@ def main() -> int:
     parser.add_argument("--unit", required=True)
     parser.add_argument("--report", help="JSON document of `ol-ingest run`: tells which tables were refused")
     parser.add_argument("--table", action="append", default=[])
-    parser.add_argument("--reader", action="append", default=[], choices=READERS)
+    parser.add_argument("--reader", action="append", default=[], choices=ALL_READERS)
     parser.add_argument("--output", choices=("text", "json"), default="text")
     arguments = parser.parse_args()
     seconds = collections.Counter()

@@ -1,4 +1,4 @@
-"""Where the lake's tables are, and two independent readers of them: PyIceberg and DuckDB."""
+"""Where the lake's tables are, and independent readers of them: PyIceberg, DuckDB and, where it is asked for, Spark."""
 
 import pathlib
 import sqlite3
@@ -12,11 +12,14 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import StaticTable, Table
 
 import canonical
+from spark import Spark
 
 CATALOG_NAME = "ol"
 ODD_COLUMN = "_ol_odd"
 CHUNK_ROWS = 20_000
 READERS = ("pyiceberg", "duckdb")
+# A session of Spark takes ten seconds to start, so that it reads where a test is about what it reads.
+ALL_READERS = (*READERS, "spark")
 
 
 class Lake:
@@ -26,6 +29,7 @@ class Lake:
         self.catalog = catalog
         self.namespace = namespace
         self.duckdb = None
+        self.spark = None
         self.sql_catalog = None
 
     def locations(self) -> dict:
@@ -57,7 +61,12 @@ class Lake:
         yield names
         if reader == "pyiceberg":
             yield from table.scan().to_arrow_batch_reader()
-        elif table.current_snapshot() is not None:
+        elif table.current_snapshot() is None:
+            return
+        elif reader == "spark":
+            self.spark = self.spark or Spark()
+            yield from self.spark.batches(table.metadata_location)
+        else:
             relation = self.connection().execute("SELECT * FROM iceberg_scan(?)", [table.metadata_location])
             # Columns come in the schema's order, under names made unique without regard to case.
             yield from relation.to_arrow_reader(CHUNK_ROWS)

@@ -11,7 +11,8 @@ in the lake.
 JSON on stdout: {missing, extra, altered, first, span, faults} a table. Exit code 0: nothing found; 1: something.
 
     ledger.py --source URL --catalog sqlite:PATH --namespace N --unit units/x.yml --journal FILE…
-              [--complete] [--acknowledged LSN] [--total N] [--reader pyiceberg|duckdb]…
+              [--complete] [--acknowledged LSN] [--total N] [--renewed TABLE]…
+              [--reader pyiceberg|duckdb|spark]…
 """
 
 import argparse
@@ -24,7 +25,7 @@ import logged
 import merged
 from history import History, commit_of
 from journal import Journal
-from lake import READERS, Lake
+from lake import ALL_READERS, READERS, Lake
 from source import Source
 
 ENTRIES = "entries"
@@ -94,7 +95,8 @@ def wanted(arguments=None):
     parser.add_argument("--complete", action="store_true")
     parser.add_argument("--acknowledged", help="the slot's confirmed_flush_lsn, as X/Y or sixteen digits")
     parser.add_argument("--total", type=int, default=40_000_000)
-    parser.add_argument("--reader", action="append", default=[], choices=READERS)
+    parser.add_argument("--renewed", action="append", default=[], help="a log that a person had copied anew")
+    parser.add_argument("--reader", action="append", default=[], choices=ALL_READERS)
     return parser.parse_args(arguments)
 
 
@@ -155,6 +157,7 @@ class Check:
                 finding.faults.append("the table is not in the lake")
             return
         history = History(opened)
+        history.is_replaced = history.is_replaced and name not in self.arguments.renewed
         finding.faults += history.faults
         if history.position is None:
             # Rows of a copy that is not complete: they are nobody's claim yet.

@@ -1,4 +1,5 @@
-//! The judges: `tests/readers`, Python programs that read the lake with `PyIceberg` and `DuckDB`.
+//! The judges: `tests/readers`, Python programs that read the lake with `PyIceberg`, `DuckDB` and, where a test asks for
+//! it, Spark.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -98,9 +99,34 @@ impl Readers {
         PYTHON
             .get_or_init(|| match std::env::var_os("OL_RECEIVERS_PYTHON") {
                 Some(path) => path.into(),
-                None => environment("venv-receivers", &["tests/receivers/requirements.txt"]),
+                None => {
+                    environment("python", "venv-receivers", &["tests/receivers/requirements.txt"])
+                }
             })
             .clone()
+    }
+
+    /// The readers of which `tests/readers` has three.
+    pub const ALL: &'static [&'static str] = &["pyiceberg", "duckdb", "spark"];
+
+    /// The Python interpreter with Spark: the variable `OL_SPARK_PYTHON`, or a virtual environment `venv-spark` beside
+    /// the others.
+    fn spark_python() -> PathBuf {
+        static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+        PYTHON
+            .get_or_init(|| match std::env::var_os("OL_SPARK_PYTHON") {
+                Some(path) => path.into(),
+                None => {
+                    environment("spark", "venv-spark", &["tests/readers/spark-requirements.txt"])
+                }
+            })
+            .clone()
+    }
+
+    /// A Python program of `tests/readers` that takes `--reader`, with all readers.
+    pub fn program_of_all(name: &str) -> Step {
+        let step = Self::program(name).env("OL_SPARK_PYTHON", Self::spark_python());
+        Self::ALL.iter().fold(step, |step, reader| step.args(["--reader", reader]))
     }
 
     /// A Python program of `tests/readers`.
@@ -130,7 +156,28 @@ impl Readers {
         report: Option<&serde_json::Value>,
         globs: &[&str],
     ) -> Comparison {
-        let mut step = Self::program("digest.py")
+        Self::judge(Self::program("digest.py"), source, lake, unit, report, globs)
+    }
+
+    /// The same for the tables of a unit in all readers, Spark included.
+    pub fn compare_in_all(
+        source: &str,
+        lake: &Lake,
+        unit: &Path,
+        report: Option<&serde_json::Value>,
+    ) -> Comparison {
+        Self::judge(Self::program_of_all("digest.py"), source, lake, unit, report, &[])
+    }
+
+    fn judge(
+        step: Step,
+        source: &str,
+        lake: &Lake,
+        unit: &Path,
+        report: Option<&serde_json::Value>,
+        globs: &[&str],
+    ) -> Comparison {
+        let mut step = step
             .args(["--output", "json", "--source", source, "--catalog", lake.catalog()])
             .args(["--namespace", lake.namespace(), "--unit"])
             .arg(unit);
@@ -159,14 +206,18 @@ impl Readers {
 }
 
 fn virtual_environment() -> PathBuf {
-    environment("venv", &["tests/readers/requirements.txt", "tests/dagster/requirements.txt"])
+    environment(
+        "python",
+        "venv",
+        &["tests/readers/requirements.txt", "tests/dagster/requirements.txt"],
+    )
 }
 
 /// Makes or brings up to date an environment that `make test` uses, with the project's own set-up script.
-fn environment(name: &str, requirements: &[&str]) -> PathBuf {
+fn environment(kind: &str, name: &str, requirements: &[&str]) -> PathBuf {
     let root = workspace_root();
     let done = Step::new(root.join("deploy/scripts/install.sh"))
-        .args(["python", name])
+        .args([kind, name])
         .args(requirements)
         .folder(&root)
         .run();

@@ -65,6 +65,8 @@ pub(super) struct Follow {
     pub(super) case: Case,
     pub(super) unit: PathBuf,
     journals: Vec<PathBuf>,
+    /// Logs that a test had copied anew, as a person may.
+    pub(super) renewed: Vec<&'static str>,
     /// What a test sets for every run, such as another address of the source.
     pub(super) settings: Vec<(String, String)>,
 }
@@ -89,7 +91,22 @@ impl Follow {
     ) -> Self {
         let case = Case::of(deployment, database);
         let unit = case.inventory.unit(unit);
-        Self { case, unit, journals: Vec::new(), settings: Vec::new() }
+        Self::over(case, unit)
+    }
+
+    /// A unit whose file the test has written.
+    pub(super) fn written(
+        deployment: &'static str,
+        database: Database<'static>,
+        yaml: &str,
+    ) -> Self {
+        let case = Case::of(deployment, database);
+        let unit = case.inventory.write(deployment, yaml);
+        Self::over(case, unit)
+    }
+
+    fn over(case: Case, unit: PathBuf) -> Self {
+        Self { case, unit, journals: Vec::new(), renewed: Vec::new(), settings: Vec::new() }
     }
 
     /// Tells whose journals the lake is held against.
@@ -147,12 +164,19 @@ impl Follow {
 
     /// Runs the checker: for a unit that is to be complete, or against what the source was told by us.
     fn judge(&self, complete: bool, acknowledged: Option<&str>) -> Value {
-        let mut step = Readers::program("ledger.py")
+        self.judged(Readers::program("ledger.py"), complete, acknowledged)
+    }
+
+    fn judged(&self, checker: Step, complete: bool, acknowledged: Option<&str>) -> Value {
+        let mut step = checker
             .args(["--source", &self.case.database.url(), "--catalog", self.case.lake.catalog()])
             .args(["--namespace", self.case.lake.namespace(), "--unit"])
             .arg(&self.unit);
         for journal in &self.journals {
             step = step.arg("--journal").arg(journal);
+        }
+        for table in &self.renewed {
+            step = step.args(["--renewed", table]);
         }
         if complete {
             step = step.arg("--complete");
@@ -180,10 +204,19 @@ impl Follow {
     /// Everything that was committed is in the lake, once, as it is at the source.
     #[track_caller]
     pub(super) fn expect_complete(&self, when: &str) {
-        let found = self.judge(true, self.acknowledged().as_deref());
-        assert!(found["clean"] == true, "{when}: {}", shown(&found));
-        let counts = ["missing", "extra", "altered"].map(|kind| found[kind].as_u64());
-        assert_eq!(counts, [Some(0); 3], "{when}");
+        expect_nothing_found(&self.judge(true, self.acknowledged().as_deref()), when);
+    }
+
+    /// The same in all readers, Spark included.
+    #[track_caller]
+    pub(super) fn expect_complete_in_all(&self, when: &str) {
+        let checker = Readers::program_of_all("ledger.py");
+        let found = self.judged(checker, true, self.acknowledged().as_deref());
+        expect_nothing_found(&found, when);
+        for reader in Readers::ALL {
+            let tables = found["tables"].as_array().unwrap().iter();
+            assert!(tables.filter(|table| table["reader"] == *reader).count() > 10, "{reader}");
+        }
     }
 
     /// What the unit's slot has acknowledged, as `X/Y`; `None` without a slot.
@@ -281,6 +314,13 @@ impl Drop for Follow {
     }
 }
 
+#[track_caller]
+fn expect_nothing_found(found: &Value, when: &str) {
+    assert!(found["clean"] == true, "{when}: {}", shown(found));
+    let counts = ["missing", "extra", "altered"].map(|kind| found[kind].as_u64());
+    assert_eq!(counts, [Some(0); 3], "{when}");
+}
+
 /// The tables of a finding in which something was found.
 fn shown(found: &Value) -> String {
     let tables = found["tables"].as_array().into_iter().flatten();
@@ -288,8 +328,9 @@ fn shown(found: &Value) -> String {
         ["missing", "extra", "altered"].iter().any(|kind| table[kind] != 0)
             || table["faults"].as_array().is_some_and(|faults| !faults.is_empty())
     });
-    // One reader's account is enough to read.
-    let unclean = unclean.filter(|table| table["reader"] == "pyiceberg");
+    // One reader's account of a table is enough to read.
+    let mut told = std::collections::BTreeSet::new();
+    let unclean = unclean.filter(|table| told.insert(table["table"].to_string()));
     unclean.map(|table| format!("\n{table}")).collect()
 }
 

@@ -8,7 +8,7 @@ use super::common::{DONE, FEW, followed};
 use crate::common::PATIENCE;
 
 /// Writes what nobody follows, about a megabyte of log.
-const NOISE: &str = "INSERT INTO ledger.noise (junk) SELECT repeat(md5(n::text), 10) FROM generate_series(1, 2000) n";
+pub(super) const NOISE: &str = "INSERT INTO ledger.noise (junk) SELECT repeat(md5(n::text), 10) FROM generate_series(1, 2000) n";
 
 #[test]
 fn a_streams_slot_moves_while_others_write() {

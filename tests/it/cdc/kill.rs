@@ -4,18 +4,35 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ol_testkit::ledger::{Landing, Ledger};
-use ol_testkit::number_setting;
+use ol_ingest::failpoints;
+use ol_testkit::ledger::{self, Landing, Ledger};
+use ol_testkit::{number_setting, workspace_root};
 use serde_json::json;
 
-use super::common::{DONE, FEW, Follow, followed, new_ledger, server};
+use super::common::{DEFINITE, DONE, FEW, Follow, followed, new_ledger, outcome, server};
+use super::idle::NOISE;
 use crate::common::{PATIENCE, Random};
 
 /// Every named point of change capture: the process sends itself a real SIGKILL there.
-const POINTS: &[&str] = ol_ingest::failpoints::CAPTURE;
+const POINTS: &[&str] = failpoints::CAPTURE;
+
+/// Those that only a first copy comes to, those that following cannot miss, and those that a test of their own brings about:
+/// together all.
+const ONLY_AT_FIRST: &[&str] = &[failpoints::SLOT_CREATED];
+const ON_THE_WAY: &[&str] = &[
+    failpoints::CHANGE_TAKEN,
+    failpoints::BATCH_DUE,
+    failpoints::TABLE_SEALED,
+    failpoints::TABLE_COMMITTED,
+    failpoints::BATCH_COMMITTED,
+    failpoints::BEFORE_ACKNOWLEDGE,
+    failpoints::ACKNOWLEDGED,
+];
+const BROUGHT_ABOUT: &[&str] =
+    &[failpoints::RECORDED, failpoints::SCHEMA_CHANGED, failpoints::GAP_RECORDED];
 
 /// Those of a copy, which goes the way of a full load.
-const POINTS_OF_A_COPY: &[&str] = ol_ingest::failpoints::ALL;
+const POINTS_OF_A_COPY: &[&str] = failpoints::ALL;
 
 /// Points inside the lake's own steps. They stand still and leave no marker, so the run is killed when it is quiet.
 const POINTS_OF_THE_LAKE: &[&str] = &[
@@ -54,6 +71,33 @@ fn kill_at(follow: &Follow, point: &str, arrival: u64) -> bool {
     finished.code() == -1
 }
 
+#[track_caller]
+fn expect_reached(wanted: &[&str], reached: &[&str]) {
+    let missed: Vec<_> = wanted.iter().filter(|point| !reached.contains(point)).collect();
+    assert!(missed.is_empty(), "no run came by {missed:?}, only by {reached:?}");
+}
+
+/// A point that no test reaches proves nothing: each has a test that demands to come by it. `ALL` is gone through, name by
+/// name, by `kill.rs`, `INCREMENTAL` by `incremental/race.rs`, and `CAPTURE` here.
+#[test]
+fn every_named_point_is_reached_by_a_test() {
+    let mut ours = [ONLY_AT_FIRST, ON_THE_WAY, BROUGHT_ABOUT].concat();
+    let mut named = failpoints::CAPTURE.to_vec();
+    ours.sort_unstable();
+    named.sort_unstable();
+    assert_eq!(ours, named);
+    let listed = [failpoints::ALL, failpoints::INCREMENTAL, failpoints::CAPTURE].concat();
+    let source = workspace_root().join("crates/ingest/src/failpoints.rs");
+    let source = std::fs::read_to_string(source).unwrap();
+    let declared: Vec<_> = source
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub const ")?.split_once(": &str = \""))
+        .filter_map(|(_, rest)| rest.strip_suffix("\";"))
+        .collect();
+    assert_eq!(declared.len(), listed.len(), "{declared:?} are declared, {listed:?} are listed");
+    expect_reached(&declared, &listed);
+}
+
 /// Every point of a first copy: each kill meets a unit of its own, is completed by the next run, and followed on.
 #[test]
 fn a_first_copy_killed_at_any_point_is_completed() {
@@ -80,7 +124,9 @@ fn a_first_copy_killed_at_any_point_is_completed() {
         );
     }
     eprintln!("a first copy was killed at {} points: {}", reached.len(), reached.join(", "));
-    assert!(reached.len() >= 8, "a first copy comes by {reached:?} only");
+    expect_reached(ONLY_AT_FIRST, &reached);
+    expect_reached(POINTS_OF_A_COPY, &reached);
+    expect_reached(POINTS_OF_THE_LAKE, &reached);
 }
 
 /// Every point of following, one after another over one unit of each kind, at the first arrival and at later ones.
@@ -115,8 +161,86 @@ fn following_killed_at_any_point_loses_and_doubles_nothing() {
             reached.len(),
             reached.join(", ")
         );
-        assert!(reached.len() >= 8, "following comes by {reached:?} only");
+        expect_reached(ON_THE_WAY, &reached);
+        expect_reached(
+            POINTS_OF_THE_LAKE,
+            &[&reached[..], &["lake.create.before_insert"]].concat(),
+        );
     }
+}
+
+/// Killed between a change of the lake's columns and the first row that has them, and again when the next run finds the
+/// columns as it would make them.
+#[test]
+fn a_kill_between_new_columns_and_their_rows_loses_nothing() {
+    for (deployment, landing) in
+        [("cdckillshapelog", Landing::Log), ("cdckillshapemix", Landing::Mixed)]
+    {
+        let (follow, mut ledger) = followed(deployment, landing, &[]);
+        let mut killed = 0;
+        while ledger.alter() {
+            ledger.run(3);
+            for _ in 0..2 {
+                if kill_at(&follow, failpoints::SCHEMA_CHANGED, 1) {
+                    killed += 1;
+                    follow.expect_right_so_far("killed after a change of columns");
+                }
+            }
+            follow.tick(DONE);
+            follow.expect_right_so_far("after a change of columns");
+        }
+        ledger.run(10);
+        follow.tick(DONE);
+        follow.expect_complete("after kills at every change of columns");
+        eprintln!("{deployment}: killed {killed} times at {}", failpoints::SCHEMA_CHANGED);
+        assert!(killed >= 4, "following came by a change of columns {killed} times only");
+    }
+}
+
+/// Killed when an idle source's place was recorded and not acknowledged.
+#[test]
+fn a_kill_at_an_idle_source_loses_nothing() {
+    let (follow, mut ledger) = followed("cdckillidle", Landing::Mixed, FEW);
+    for round in 0..3 {
+        follow.case.database.psql(NOISE);
+        assert!(kill_at(&follow, failpoints::RECORDED, 1), "round {round}: nothing was recorded");
+        follow.expect_right_so_far("killed when the place was recorded");
+        ledger.run(5);
+        follow.tick(DONE);
+    }
+    follow.expect_complete("after kills at an idle source");
+}
+
+/// Killed when a table that fails for good has said since when: it stays the one that lacks changes, by name, the others
+/// go on, and what a person does about it makes it complete.
+#[test]
+fn a_kill_when_a_table_has_failed_is_no_gap_without_a_word() {
+    let (database, mut ledger) = new_ledger(server(), "cdckillgap", "a table that fails");
+    // The log does not hold a long value that an update did not touch, and this table's log would have to.
+    let unit = ledger::unit("cdckillgap", Landing::Log, &["insert_only"]);
+    let mut follow = Follow::unit("cdckillgap", database, &unit).judged_by(&[&ledger]);
+    follow.tick(DONE);
+    let killed = (0..20).any(|_| {
+        ledger.run(20);
+        kill_at(&follow, failpoints::GAP_RECORDED, 1)
+    });
+    assert!(killed, "no table has failed");
+    follow.expect_right_so_far("killed when a table had failed");
+    assert!(kill_at(&follow, failpoints::GAP_RECORDED, 1), "the failed table is forgotten");
+    follow.expect_right_so_far("killed again");
+    ledger.run(10);
+    let document = follow.tick(DEFINITE).json();
+    let (became, advice) = outcome(&document, &follow, "wide");
+    assert!(became == "blocked" && advice.contains("REPLICA IDENTITY FULL"), "{document:#}");
+    assert_eq!(outcome(&document, &follow, "wide_full").0, "done", "{document:#}");
+    follow.expect_right_so_far("when the others went on");
+    follow.case.database.psql("ALTER TABLE ledger.wide REPLICA IDENTITY FULL");
+    follow.case.finish(follow.case.command("reset").args(["--table", "wide"])).expect_code(DONE);
+    follow.renewed.push("wide");
+    follow.tick(DONE);
+    ledger.run(20);
+    follow.tick(DONE);
+    follow.expect_complete("when a person had mended the table");
 }
 
 /// `OL_KILLS` random kills (default 6) of streams and ticks while the ledger is written, for `make kill`; one JSON line at
@@ -162,7 +286,7 @@ fn kills_at_random_moments_lose_and_double_nothing() {
             follow.tick(DONE);
         }
     }
-    let ledgers: Vec<Ledger> = writers.drain(..).map(ol_testkit::ledger::Writing::stop).collect();
+    let ledgers: Vec<Ledger> = writers.drain(..).map(ledger::Writing::stop).collect();
     let caught_up = Instant::now();
     follow.tick(DONE);
     eprintln!("caught up in {:.1} s", caught_up.elapsed().as_secs_f64());

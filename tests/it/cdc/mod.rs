@@ -25,5 +25,6 @@ mod schema;
 mod server;
 mod service;
 mod slot;
+mod spark;
 mod toast;
 mod verify;
