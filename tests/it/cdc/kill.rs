@@ -139,8 +139,9 @@ fn following_killed_at_any_point_loses_and_doubles_nothing() {
         for point in POINTS.iter().chain(POINTS_OF_THE_LAKE) {
             for arrival in 1..=ARRIVALS {
                 // Something to bring in, so that the run comes by.
-                let wanted = writing.committed() + 5;
+                let (wanted, waited) = (writing.committed() + 5, Instant::now());
                 while writing.committed() < wanted {
+                    assert!(waited.elapsed() < PATIENCE, "the writer writes no more");
                     thread::sleep(Duration::from_millis(5));
                 }
                 if !kill_at(&follow, point, arrival) {
