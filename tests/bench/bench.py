@@ -5,7 +5,8 @@ machine's speed drifts by tens of percent within minutes, so every figure of our
 before it, and the median of those ratios is what is quoted. Every run of ours starts with an empty lake, and its row
 count must be the server's.
 
-The cases of change capture are in changes.py; those of `ol-webhook` are in webhook.py and need no server.
+The cases of change capture are in changes.py, merge.py and latency.py; those of `ol-webhook` are in webhook.py and need
+no server.
 
 Writes tests/bench/runs/latest.json and prints the same as a table; entries of cases that were not asked for stay. Reads
 the server's address from libpq's variables.
@@ -20,9 +21,11 @@ import sys
 
 import changes
 import figures
+import latency
 import measure
+import merge
 import webhook
-from figures import document, postgres_answer
+from figures import database_url, document, postgres_answer
 from measure import Measured
 
 FOLDER = pathlib.Path(os.environ["OL_BENCH_FOLDER"])
@@ -46,17 +49,12 @@ TABLE = """  - name: {name}
 """
 
 
-def database_url(database: str) -> str:
-    """The address of a database of our server."""
-    user, password, port = (os.environ[name] for name in ("PGUSER", "PGPASSWORD", "PGPORT"))
-    return f"postgres://{user}:{password}@127.0.0.1:{port}/{database}"
-
-
 class Ours:
     """`ol-ingest run` of some tables of one database into a lake."""
 
-    def __init__(self, program: pathlib.Path, database: str, tables):
+    def __init__(self, program: pathlib.Path, database: str, tables, lake: pathlib.Path = LAKE):
         self.program = program
+        self.lake = lake
         self.database = database
         self.tables = tables
         self.inventory = FOLDER / "inventory" / f"{database}-{tables[0][1]}"
@@ -73,20 +71,20 @@ class Ours:
         Over the lake of an earlier run, tables that have not changed since are left as they are: no row is written.
         """
         if fresh:
-            shutil.rmtree(LAKE, ignore_errors=True)
-            LAKE.mkdir(parents=True)
+            shutil.rmtree(self.lake, ignore_errors=True)
+            self.lake.mkdir(parents=True)
         report = FOLDER / "run.json"
         environment = {
             "OL_ENV": "ci",
-            "OL_CATALOG": f"sqlite:{LAKE}/catalog.db",
-            "OL_WAREHOUSE": str(LAKE / "warehouse"),
+            "OL_CATALOG": f"sqlite:{self.lake}/catalog.db",
+            "OL_WAREHOUSE": str(self.lake / "warehouse"),
             "OL_SOURCE_BENCH_APP_POSTGRES_URL": database_url(self.database),
         }
         command = [str(self.program), "--output", "json", "run", "--inventory", str(self.inventory)]
         measured = measure.measure(command, environment, output=report)
         told = json.loads(report.read_text())
         measured.rows = sum(table["rows"] for table in told["tables"])
-        measured.output_bytes = measure.folder_bytes(str(LAKE), ".parquet")
+        measured.output_bytes = measure.folder_bytes(str(self.lake), ".parquet")
         wanted = self.rows if fresh else 0
         if told["outcome"] != "done" or measured.rows != wanted:
             raise measure.Failed(f"{measured.rows} of {wanted} rows were written, outcome {told['outcome']}")
@@ -98,17 +96,23 @@ def floor(database: str, schema: str, name: str) -> Measured:
     return measure.measure(["psql", "-X", "-d", database, "-c", f"COPY {schema}.{name} TO STDOUT (FORMAT binary)"])
 
 
-def dlt(database: str, name: str) -> Measured:
-    """dlt's load of a table into a fresh lake."""
+def dlt(database: str, name: str, key: str = "", fresh: bool = True) -> Measured:
+    """dlt's load of a table into a fresh lake, or, by its key, what changed since the last load into that one.
+
+    Raises Failed when it has not ended within the seconds of OL_BENCH_PEER_SECONDS.
+    """
     place = FOLDER / "peer"
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
+    if fresh:
+        shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True, exist_ok=True)
     python = pathlib.Path(os.environ["OL_CACHE"]) / "venv-bench" / "bin" / "python"
     quiet = {"RUNTIME__DLTHUB_TELEMETRY": "false", "DLT_PROJECT_DIR": str(place), "HOME": str(place)}
     program = str(figures.ROOT / "tests" / "bench" / "peer_dlt.py")
     url = database_url(database).replace("postgres://", "postgresql+psycopg2://")
     counted = place / "rows.txt"
-    measured = measure.measure([str(python), program, url, name, str(place)], quiet, output=counted)
+    limit = os.environ.get("OL_BENCH_PEER_SECONDS", "900")
+    command = ["timeout", limit, str(python), program, url, name, str(place), *([key] if key else [])]
+    measured = measure.measure(command, quiet, output=counted)
     measured.rows = int(counted.read_text().split()[-1])
     measured.output_bytes = measure.folder_bytes(str(place / "lake"), ".parquet")
     return measured
@@ -167,6 +171,19 @@ def postgres_cases(release: pathlib.Path, repetitions: int):
     }
 
 
+def merge_cases(program: pathlib.Path, repetitions: int) -> dict:
+    """Changed shares of a table merged, beside a full reload of it and dlt's merge."""
+    with_peers = os.environ.get("OL_BENCH_PEERS", "1") != "0"
+
+    def reload():
+        return Ours(program, merge.DATABASE, [("public", merge.TABLE)], FOLDER / "reload").run()
+
+    def peer(fresh: bool):
+        return dlt(merge.DATABASE, merge.TABLE, merge.KEY, fresh)
+
+    return merge.cases(program, repetitions, reload, peer if with_peers else None)
+
+
 def large_case(release: pathlib.Path, entries) -> dict:
     """Ten times the rows, to see that memory stays flat."""
     large = Ours(release / "ol-ingest", "bench_large", [("public", "lineitem")])
@@ -188,7 +205,9 @@ def main() -> None:
 
     cases = {
         **postgres_cases(release, repetitions),
-        **changes.cases(release / "ol-ingest", lambda: database_url(changes.DATABASE), repetitions),
+        **changes.cases(release / "ol-ingest", repetitions),
+        **latency.cases(release / "ol-ingest"),
+        **merge_cases(release / "ol-ingest", repetitions),
         "cold_start": lambda: plain_case("cold_start", [str(release / "ol-ingest"), "--version"], 20),
         **webhook.cases(options.webhook, repetitions),
     }

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 
 import measure
-from figures import document, postgres_answer
+from figures import database_url, document, postgres_answer
 from measure import Measured
 
 FOLDER = pathlib.Path(os.environ["OL_BENCH_FOLDER"])
@@ -33,7 +33,7 @@ tables:
   - name: {table}
     raw_table: raw__bench__app__postgres__{table}
     sync_mode: {mode}
-    primary_key: [id]
+    primary_key: [{key}]
 """
 UPDATES = """DO $$ DECLARE low bigint; high bigint; top bigint; BEGIN
   SELECT min(id), max(id) INTO low, top FROM {table};
@@ -53,34 +53,40 @@ def psql(statement: str, database: str = DATABASE) -> None:
 
 
 class Followed:
-    """`ol-ingest stream` of the table into a lake, in one of the two forms."""
+    """`ol-ingest stream` of a table into a lake, in one of the two forms."""
 
-    def __init__(self, program: pathlib.Path, url: str, mode: str):
+    def __init__(self, program: pathlib.Path, mode: str, database: str = DATABASE, table: str = TABLE, key: str = "id"):
         self.program = program
-        self.inventory = FOLDER / "inventory" / f"changes-{mode}"
+        self.database = database
+        self.table = table
+        self.inventory = FOLDER / "inventory" / f"{database}-{mode}"
         units = self.inventory / "units"
         units.mkdir(parents=True, exist_ok=True)
-        (units / "bench.yml").write_text(UNIT.format(table=TABLE, mode=mode))
+        (units / "bench.yml").write_text(UNIT.format(table=table, mode=mode, key=key))
         self.environment = {
             "OL_ENV": "ci",
             "OL_CATALOG": f"sqlite:{LAKE}/catalog.db",
             "OL_WAREHOUSE": str(LAKE / "warehouse"),
-            "OL_SOURCE_BENCH_APP_POSTGRES_URL": url,
+            "OL_SOURCE_BENCH_APP_POSTGRES_URL": database_url(database),
         }
 
     def begin(self) -> None:
         """An empty lake, no slot; then the table is copied and followed."""
         shutil.rmtree(LAKE, ignore_errors=True)
         LAKE.mkdir(parents=True)
-        psql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database()")
+        slots = "SELECT slot_name FROM pg_replication_slots WHERE database = current_database()"
+        psql(f"SELECT pg_drop_replication_slot(slot_name) FROM ({slots}) AS slots", self.database)
         self.stream()
+
+    def command(self, *arguments: str) -> list:
+        """`ol-ingest stream` of the unit."""
+        where = ["--inventory", str(self.inventory), "--unit", "bench/app_postgres"]
+        return [str(self.program), "--output", "json", "stream", *where, *arguments]
 
     def stream(self) -> Measured:
         """One tick, to the end of the log."""
         report = FOLDER / "stream.json"
-        where = ["--inventory", str(self.inventory), "--unit", "bench/app_postgres", "--until-caught-up"]
-        command = [str(self.program), "--output", "json", "stream", *where]
-        measured = measure.measure(command, self.environment, output=report)
+        measured = measure.measure(self.command("--until-caught-up"), self.environment, output=report)
         told = json.loads(report.read_text())
         measured.rows = sum(table["rows"] for table in told["tables"])
         measured.output_bytes = sum(table["bytes"] for table in told["tables"])
@@ -91,12 +97,17 @@ class Followed:
         return measure.measure([str(self.program), "verify", "--inventory", str(self.inventory)], self.environment)
 
 
-def receive(slot: str, end: str) -> Measured:
-    """The floor: the same log from a slot of its own, thrown away."""
-    options = ["-o", "proto_version=1", "-o", "publication_names=ol_bench_app_postgres"]
-    return measure.measure(
-        ["pg_recvlogical", "-d", DATABASE, "--slot", slot, "--start", "--endpos", end, "--no-loop", "-f", "-", *options]
+def floor(database: str, change) -> Measured:
+    """The same log from a slot of its own, thrown away: what the server needs to hand over what `change()` did."""
+    slot, options = "bench_floor", ["-o", "proto_version=1", "-o", "publication_names=ol_bench_app_postgres"]
+    psql(f"SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput')", database)
+    change()
+    end = postgres_answer(database, "SELECT pg_current_wal_lsn()")
+    received = measure.measure(
+        ["pg_recvlogical", "-d", database, "--slot", slot, "--start", "--endpos", end, "--no-loop", "-f", "-", *options]
     )
+    psql(f"SELECT pg_drop_replication_slot('{slot}')", database)
+    return received
 
 
 def case(name: str, followed: Followed, repetitions: int, verified: bool) -> list:
@@ -105,11 +116,7 @@ def case(name: str, followed: Followed, repetitions: int, verified: bool) -> lis
     followed.begin()
     floors, runs, verifications = [], [], []
     for repetition in range(repetitions):
-        psql("SELECT pg_create_logical_replication_slot('bench_floor', 'pgoutput')")
-        psql(UPDATES.format(table=TABLE))
-        end = postgres_answer(DATABASE, "SELECT pg_current_wal_lsn()")
-        floors.append(receive("bench_floor", end))
-        psql("SELECT pg_drop_replication_slot('bench_floor')")
+        floors.append(floor(DATABASE, lambda: psql(UPDATES.format(table=TABLE))))
         runs.append(followed.stream())
         if runs[-1].rows != wanted:
             raise measure.Failed(f"{runs[-1].rows} of {wanted} changes arrived")
@@ -130,11 +137,11 @@ def case(name: str, followed: Followed, repetitions: int, verified: bool) -> lis
     return entries
 
 
-def cases(program: pathlib.Path, url, repetitions: int) -> dict:
-    """Name and measurement of each case of change capture; `url()` is the address of the database."""
+def cases(program: pathlib.Path, repetitions: int) -> dict:
+    """Name and measurement of each case of catching up."""
     forms = {"postgres_cdc_append": "incremental_append", "postgres_cdc_merge": "incremental_update"}
 
     def measured(name: str, mode: str):
-        return lambda: case(name, Followed(program, url(), mode), repetitions, mode != "incremental_append")
+        return lambda: case(name, Followed(program, mode), repetitions, mode != "incremental_append")
 
     return {name: measured(name, mode) for name, mode in forms.items()}

@@ -12,6 +12,12 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 LATEST = ROOT / "tests" / "bench" / "runs" / "latest.json"
 
 
+def database_url(database: str) -> str:
+    """The address of a database of our server."""
+    user, password, port = (os.environ[name] for name in ("PGUSER", "PGPASSWORD", "PGPORT"))
+    return f"postgres://{user}:{password}@127.0.0.1:{port}/{database}"
+
+
 def postgres_answer(database: str, query: str) -> str:
     """The one value of a query."""
     command = ["psql", "-X", "-A", "-t", "-d", database, "-c", query]
@@ -75,7 +81,7 @@ def shown(value, pattern="{:.2f}", scale=1.0) -> str:
 def print_table(entries) -> None:
     """What latest.json says, for a person."""
     print(
-        f"\n{'case':<26}{'who':<7}{'wall s':>9}{'× floor':>9}{'CPU s':>9}{'× floor':>9}{'peak MiB':>10}"
+        f"\n{'case':<26}{'who':<12}{'wall s':>9}{'× floor':>9}{'CPU s':>9}{'× floor':>9}{'peak MiB':>10}"
         f"{'rows':>12}{'rows/s':>11}{'CPU µs/row':>12}{'MB out':>9}"
     )
     for entry in entries:
@@ -86,9 +92,12 @@ def print_table(entries) -> None:
         for who, figures, ratio, cpu_ratio in lines:
             if figures is None:
                 continue
+            if "failed" in figures:
+                print(f"{entry['name']:<26}{who:<12}  {figures['failed']}")
+                continue
             rows = figures["rows"] or None
             print(
-                f"{entry['name']:<26}{who:<7}{figures['wall_seconds']:>9.2f}{shown(ratio):>9}"
+                f"{entry['name']:<26}{who:<12}{figures['wall_seconds']:>9.2f}{shown(ratio):>9}"
                 f"{figures['cpu_seconds']:>9.2f}{shown(cpu_ratio):>9}"
                 f"{figures['peak_bytes'] / 2**20:>10.0f}{shown(rows, '{:,.0f}'):>12}"
                 f"{shown(rows and rows / figures['wall_seconds'], '{:,.0f}'):>11}"

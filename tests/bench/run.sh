@@ -5,6 +5,9 @@
 #   OL_BENCH_SCALE        scale factor: 1 is 6 million rows of TPC-H's lineitem, 50,000 webhooks (default 1)
 #   OL_BENCH_REPETITIONS  interleaved repetitions of floor and ours, at least 3 (default 3)
 #   OL_BENCH_PEERS        0 leaves dlt out (default 1)
+#   OL_BENCH_PEER_SECONDS after which a load of dlt is given up (default 900)
+#   OL_BENCH_PROFILE      how the programs are built: release, demo or dev; only figures of the first say anything, the
+#                         others try the measurements themselves (default: release, and demo for ol-webhook)
 #   OL_BENCH_FLAT         1 loads lineitem at ten times the scale too, to see that memory stays flat (default 0)
 #
 # The generated data stays in $OL_CACHE/bench for the next run; delete that folder to have it made anew.
@@ -25,7 +28,7 @@ needs_postgres() { measured postgres || measured noop; }
 stop() {
   local code=$?
   postgres_stop "$OL_BENCH_FOLDER/postgres"
-  rm -rf "$OL_BENCH_FOLDER/lake" "$OL_BENCH_FOLDER/csv" "$OL_BENCH_FOLDER/peer" "$OL_BENCH_FOLDER/webhook"
+  (cd "$OL_BENCH_FOLDER" && rm -rf lake reload csv peer webhook)
   exit "$code"
 }
 
@@ -40,11 +43,16 @@ install() {
 
 # What is measured of ol-webhook is its outbox and the network, which optimizing across crates does not touch; with it,
 # linking DataFusion takes a quarter of an hour.
+INGEST_PROFILE="${OL_BENCH_PROFILE:-release}" WEBHOOK_PROFILE="${OL_BENCH_PROFILE:-demo}"
 build() {
-  (cd "$OL_ROOT" && cargo build --profile demo --locked -p ol-webhook --bins)
+  ! measured webhook ||
+    (cd "$OL_ROOT" && cargo build --profile "$WEBHOOK_PROFILE" --locked -p ol-webhook --bins)
   ! needs_postgres && ! measured cold_start ||
-    (cd "$OL_ROOT" && cargo build --release --locked -p ol-ingest -p c4gen --bins)
+    (cd "$OL_ROOT" && cargo build --profile "$INGEST_PROFILE" --locked -p ol-ingest --bins)
 }
+
+# programs PROFILE: where cargo puts what it builds.
+programs() { printf '%s/%s' "$CARGO_TARGET_DIR" "${1/#dev/debug}"; }
 
 # load DATABASE SCALE WIDE-ROWS: makes the database once; a change of what goes in makes it anew.
 load() {
@@ -73,10 +81,23 @@ changes() {
   database_stamp bench_changes "$1"
 }
 
+# merged ROWS: a database whose one table is changed in parts; lineitem with its key, and with the column by which others
+# find what changed.
+merged() {
+  database_is bench_merge "$1" && return 0
+  database_new bench_merge
+  pg_dump -d bench -t lineitem | psql -X -q -d bench_merge -v ON_ERROR_STOP=1 >/dev/null
+  psql -X -q -d bench_merge -v ON_ERROR_STOP=1 \
+    -c "ALTER TABLE lineitem ADD modified timestamptz NOT NULL DEFAULT '2024-01-01 00:00:00+00'" \
+    -c "ALTER TABLE lineitem ADD PRIMARY KEY (l_orderkey, l_linenumber)" -c "VACUUM (ANALYZE)"
+  database_stamp bench_merge "$1"
+}
+
 source_data() {
   postgres_start "$OL_BENCH_FOLDER/postgres"
   load bench "$SCALE" "$(awk -v scale="$SCALE" 'BEGIN { printf "%d", scale * 1000000 }')"
-  ! measured postgres_cdc || changes "$SCALE"
+  ! measured postgres_cdc && ! measured postgres_latency || changes "$SCALE"
+  ! measured postgres_merge || merged "$SCALE"
   if [ "${OL_BENCH_FLAT:-0}" = 1 ]; then
     load bench_large "$(awk -v scale="$SCALE" 'BEGIN { print scale * 10 }')" 1
   fi
@@ -89,5 +110,5 @@ step "Install what is missing" install
 step "Build ol-ingest and ol-webhook" build
 unset PGPORT # a server of ours, or none
 ! needs_postgres || step "Make the data (scale $SCALE)" source_data
-step "Measure" python3 "$OL_ROOT/tests/bench/bench.py" --release "$CARGO_TARGET_DIR/release" \
-  --webhook "$CARGO_TARGET_DIR/demo/ol-webhook"
+step "Measure" python3 "$OL_ROOT/tests/bench/bench.py" --release "$(programs "$INGEST_PROFILE")" \
+  --webhook "$(programs "$WEBHOOK_PROFILE")/ol-webhook"

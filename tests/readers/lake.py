@@ -1,4 +1,4 @@
-"""Where the lake's tables are, and independent readers of them: PyIceberg, DuckDB and, where it is asked for, Spark."""
+"""Where the lake's tables are, and independent readers of them: PyIceberg, DuckDB and, if it is asked for, Spark."""
 
 import pathlib
 import sqlite3

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Spark as a third reader of the lake: a process of its own, with Iceberg's Java reader and nothing of PyIceberg.
 
-Run by the environment `venv-spark`, it opens one table a line of the standard input, by the location of its metadata, and
-writes the rows that Spark sees as plain Parquet, columns named by their places. Imported by the judges, it starts that
-process once (a session takes seconds) and hands on what it wrote.
+Run by the environment `venv-spark`, it opens one table a line of the standard input, by the location of its metadata,
+and writes the rows that Spark sees as plain Parquet, columns named by their places. Imported by the judges, it starts
+that process once (a session takes seconds) and hands on what it wrote.
 """
 
 import atexit
@@ -26,6 +26,9 @@ SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.caseSensitive": "true",
     "spark.sql.shuffle.partitions": "1",
+    # Tables of a test are small: what makes large ones fast costs more than it gives.
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.adaptive.enabled": "false",
     # One value for one value: no conversion between calendars, no time zones, no rounding to another unit.
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
@@ -86,7 +89,8 @@ def serve(folder: str) -> None:
     os.dup2(2, 1)
     builder = SparkSession.builder.appName("readers").config("spark.local.dir", folder)
     builder = builder.config("spark.sql.warehouse.dir", f"{folder}/warehouse")
-    builder = builder.config("spark.driver.extraJavaOptions", f"-Dderby.system.home={folder} -Duser.timezone=UTC")
+    java = f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Duser.timezone=UTC -Dderby.system.home={folder}"
+    builder = builder.config("spark.driver.extraJavaOptions", java)
     for name, value in SETTINGS.items():
         builder = builder.config(name, value)
     session = builder.getOrCreate()
