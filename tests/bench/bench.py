@@ -110,8 +110,7 @@ def dlt(database: str, name: str, key: str = "", fresh: bool = True) -> Measured
     program = str(figures.ROOT / "tests" / "bench" / "peer_dlt.py")
     url = database_url(database).replace("postgres://", "postgresql+psycopg2://")
     counted = place / "rows.txt"
-    limit = os.environ.get("OL_BENCH_PEER_SECONDS", "900")
-    command = ["timeout", limit, str(python), program, url, name, str(place), *([key] if key else [])]
+    command = ["timeout", merge.PEER_SECONDS, str(python), program, url, name, str(place), *([key] if key else [])]
     measured = measure.measure(command, quiet, output=counted)
     measured.rows = int(counted.read_text().split()[-1])
     measured.output_bytes = measure.folder_bytes(str(place / "lake"), ".parquet")

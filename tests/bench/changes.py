@@ -74,8 +74,10 @@ class Followed:
         """An empty lake, no slot; then the table is copied and followed."""
         shutil.rmtree(LAKE, ignore_errors=True)
         LAKE.mkdir(parents=True)
-        slots = "SELECT slot_name FROM pg_replication_slots WHERE database = current_database()"
-        psql(f"SELECT pg_drop_replication_slot(slot_name) FROM ({slots}) AS slots", self.database)
+        # Those of other cases hold back the log, and one of our name would be taken for ours.
+        slots = postgres_answer("postgres", "SELECT slot_name, database FROM pg_replication_slots")
+        for slot, database in (line.split("|") for line in slots.splitlines()):
+            psql(f"SELECT pg_drop_replication_slot('{slot}')", database)
         self.stream()
 
     def command(self, *arguments: str) -> list:

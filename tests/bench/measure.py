@@ -32,7 +32,11 @@ class Measured:
 
 
 class Failed(Exception):
-    """A measured command ended with another code than it should have, or did another thing."""
+    """A measured command ended with another code (`code`) than it should have, or did another thing."""
+
+    def __init__(self, said: str, code: int | None = None):
+        super().__init__(said)
+        self.code = code
 
 
 class Started:
@@ -62,7 +66,8 @@ class Started:
         if self.process.returncode != code:
             with open(self.log, errors="replace") as said:
                 name = os.path.basename(self.command[0])
-                raise Failed(f"{name} ended with {self.process.returncode}, not {code}:\n{said.read()[-3000:]}")
+                told = f"{name} ended with {self.process.returncode}, not {code}:\n{said.read()[-3000:]}"
+                raise Failed(told, self.process.returncode)
         return Measured(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
     def stop(self, code: int = 0) -> Measured:

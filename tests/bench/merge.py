@@ -7,6 +7,7 @@ once, merges what changed since its last load. The floor is the log of the updat
 merged table must equal the source, by `ol-ingest verify`.
 """
 
+import os
 import pathlib
 
 import measure
@@ -17,6 +18,9 @@ DATABASE = "bench_merge"
 TABLE = "lineitem"
 KEY = "l_orderkey,l_linenumber"
 SHARES = (1, 10, 50)
+# After which dlt's merge is given up, and what `timeout` ends with then.
+PEER_SECONDS = os.environ.get("OL_BENCH_PEER_SECONDS", "900")
+CUT_OFF = 124
 # Which rows: by a hash of the key, so that they lie everywhere and are the same at every repetition.
 CHOSEN = "(hashint8(l_orderkey * 8 + l_linenumber)::bigint & 2147483647) % 100 < {share}"
 UPDATES = """DO $$ DECLARE low bigint := 0; step bigint; top bigint; BEGIN
@@ -53,11 +57,13 @@ class Lineitem:
         try:
             return self.peer(fresh=False).document()
         except measure.Failed as failure:
-            said = str(failure).strip().splitlines()
-            print(f"  {name}: dlt: {said[0]}", flush=True)
+            said = str(failure).strip().splitlines()[-1][:200]
+            if failure.code == CUT_OFF:
+                said = f"not done after {PEER_SECONDS} s"
+            print(f"  {name}: dlt: {said}", flush=True)
             # What a merge that was cut off left behind is no start for the next one.
             self.peer = None
-            return {"failed": f"{said[0]} {said[-1]}"[:300]}
+            return {"failed": said}
 
 
 def case(name: str, share: int, lineitem: Lineitem, repetitions: int, reload) -> dict:

@@ -7,7 +7,8 @@
 #   OL_BENCH_PEERS        0 leaves dlt out (default 1)
 #   OL_BENCH_PEER_SECONDS after which a load of dlt is given up (default 900)
 #   OL_BENCH_PROFILE      how the programs are built: release, demo or dev; only figures of the first say anything, the
-#                         others try the measurements themselves (default: release, and demo for ol-webhook)
+#                         others try the measurements themselves and leave latest.json alone (default: release, and
+#                         demo for ol-webhook)
 #   OL_BENCH_FLAT         1 loads lineitem at ten times the scale too, to see that memory stays flat (default 0)
 #
 # The generated data stays in $OL_CACHE/bench for the next run; delete that folder to have it made anew.
