@@ -78,7 +78,7 @@ fn expect_reached(wanted: &[&str], reached: &[&str]) {
 }
 
 /// A point that no test reaches proves nothing: each has a test that demands to come by it. `ALL` is gone through, name by
-/// name, by `kill.rs`, `INCREMENTAL` by `incremental/race.rs`, and `CAPTURE` here.
+/// name, by `kill.rs`, `INCREMENTAL` by `incremental/race.rs`, `CHUNKS` by `cdc/chunks.rs`, and `CAPTURE` here.
 #[test]
 fn every_named_point_is_reached_by_a_test() {
     let mut ours = [ONLY_AT_FIRST, ON_THE_WAY, BROUGHT_ABOUT].concat();
@@ -86,7 +86,9 @@ fn every_named_point_is_reached_by_a_test() {
     ours.sort_unstable();
     named.sort_unstable();
     assert_eq!(ours, named);
-    let listed = [failpoints::ALL, failpoints::INCREMENTAL, failpoints::CAPTURE].concat();
+    let listed =
+        [failpoints::ALL, failpoints::INCREMENTAL, failpoints::CHUNKS, failpoints::CAPTURE]
+            .concat();
     let source = workspace_root().join("crates/ingest/src/failpoints.rs");
     let source = std::fs::read_to_string(source).unwrap();
     let declared: Vec<_> = source
