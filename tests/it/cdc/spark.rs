@@ -119,7 +119,7 @@ fn expect_all_equal(case: &Case, unit: &Path, document: &Value, tables: usize) {
 
 /// What a service would do at night: no program of ours compacts yet, so the lake is asked itself.
 fn compact(case: &Case, table: &str) {
-    let name = TableName::new(case.lake.namespace(), &case.raw_table(table));
+    let name = TableName::new(case.lake.namespace(), case.raw_table(table));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let compacted = runtime.block_on(async {
         let warehouse = case.lake.warehouse().display().to_string();
