@@ -32,9 +32,9 @@ ol_ingest:
     users_user:
       columns: {tags: 'list<string>'}
       masked_columns: {email: sha256_salted}
-      renamed_columns: {full_name: name}
       partition_by: [day(created_on), 'bucket(16, id)']
       sort_by: [id, created_on desc]
+      renamed_columns: {full_name: name}
 ";
 
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -186,6 +186,11 @@ fn each_mistake_has_its_message() {
             "sha256_salted",
             "md5",
             "units/m.yml: ol_ingest.overrides.users_user.masked_columns.email (line 28): \"md5\" is not a mask; use one of sha256_salted, nulled [value]",
+        ),
+        (
+            "{full_name: name}",
+            "{full_name: full_name}",
+            "units/m.yml: tables[0].name (line 9): the column \"full_name\" cannot have been \"full_name\" before; give each new name one old name of its own [override]",
         ),
         (
             "email: sha256_salted",
