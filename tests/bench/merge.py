@@ -48,20 +48,21 @@ class Lineitem:
             return
         self.followed.begin()
         if self.peer:
-            self.peer_seconds = self.peer(fresh=True).wall_seconds
-            print(f"  postgres_merge: dlt's first load took {self.peer_seconds:.1f} s", flush=True)
+            loaded = self.asked("postgres_merge", fresh=True)
+            if "failed" not in loaded:
+                print(f"  postgres_merge: dlt's first load took {loaded['wall_seconds']:.1f} s", flush=True)
         self.begun = True
 
-    def peers_merge(self, name: str) -> dict:
-        """What dlt's merge took, or what it said when it could not."""
+    def asked(self, name: str, fresh: bool) -> dict:
+        """What dlt's load or merge took, or what it said when it could not."""
         try:
-            return self.peer(fresh=False).document()
+            return self.peer(fresh=fresh).document()
         except measure.Failed as failure:
             said = str(failure).strip().splitlines()[-1][:200]
             if failure.code == CUT_OFF:
                 said = f"not done after {PEER_SECONDS} s"
             print(f"  {name}: dlt: {said}", flush=True)
-            # What a merge that was cut off left behind is no start for the next one.
+            # What a load that was cut off left behind is no start for the next one.
             self.peer = None
             return {"failed": said}
 
@@ -91,7 +92,7 @@ def case(name: str, share: int, lineitem: Lineitem, repetitions: int, reload) ->
     of_reload, _ = measure.median_ratios(runs, reloads)
     peers = {"reload": measure.median(reloads).document()}
     if lineitem.peer:
-        peers["dlt"] = lineitem.peers_merge(name)
+        peers["dlt"] = lineitem.asked(name, fresh=False)
     entry = document(name, measure.median(runs), measure.median(floors), ratios, peers, repetitions)
     entry["ratio_wall_to_reload"] = of_reload
     if peers.get("dlt", {}).get("wall_seconds"):
