@@ -98,10 +98,8 @@ fn a_walsender_ended_every_second_loses_nothing() {
         }
     }
     assert!(ended > 0, "there was no walsender to end: {}", running.told());
-    if running.lives() {
-        follow.wait_until_caught_up(&mut running);
-        running.signal("TERM");
-    }
+    // The last of them may have been the stream's last try: then it ends by itself, and a tick completes it.
+    running.signal("TERM");
     running.wait();
     let ledger = writing.stop();
     tick_until_done(&follow, 3);
