@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ol_lake::{Lake, LakeTable};
+use ol_lake::Lake;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 
@@ -155,7 +155,7 @@ async fn load(
     copy: Copy,
     keeper: &mut Keeper,
 ) -> Result<TableLoad> {
-    let Copy { index, plan, stamp, table } = copy;
+    let Copy { index, plan, stamp, table, resumes } = copy;
     let plan = plan.salted().await?;
     let change = lake.evolve(&table, &plan.lake_schema_of(&table)).await?;
     let declared = job.unit.tables.get(index);
@@ -178,7 +178,13 @@ async fn load(
     let begins_anew = kind == Some(sweep::Kind::Log) && plan.key.is_empty();
     let chunk_bytes = job.context.config.stream.chunk_bytes;
     let partial = match mode {
-        LoadMode::Overwrite => partial(&table, &plan, &stamp, form, keeper, chunk_bytes).await?,
+        LoadMode::Overwrite => {
+            let known = Partial::of(&table).filter(|known| resumes && known.fits(&stamp, &form));
+            match known {
+                Some(known) => Some(known),
+                None => begun(&plan, &stamp, form, keeper, chunk_bytes).await?,
+            }
+        }
         LoadMode::Append | LoadMode::Merge(_) => None,
     };
     // What another copy has gathered is thrown away; what this one has is gone on with.
@@ -242,20 +248,16 @@ async fn load(
     })
 }
 
-/// The copy in chunks that is to be gone on with or begun, where the table can be copied so.
+/// A copy in chunks that begins, where the table can be copied so.
 ///
 /// In a merged table the chunks must be those of the key that rows are merged by: see [`crate::sync`].
-async fn partial(
-    table: &LakeTable,
+async fn begun(
     plan: &CapturePlan,
     stamp: &Stamp,
     form: Form,
     keeper: &mut Keeper,
     chunk_bytes: u64,
 ) -> Result<Option<Partial>> {
-    if let Some(known) = Partial::of(table).filter(|known| known.fits(stamp, &form)) {
-        return Ok(Some(known));
-    }
     let is_key = plan.shape == Shape::Log || plan.key == plan.relation.primary_key;
     let Some(column) = source_chunks::column(&plan.relation, chunk_bytes).filter(|_| is_key) else {
         return Ok(None);

@@ -69,6 +69,8 @@ pub struct Copy {
     pub stamp: Stamp,
     /// Its table, if there is one.
     pub table: LakeTable,
+    /// Whether chunks of an earlier copy may be gone on with: the slot still has every change since the first of them.
+    pub resumes: bool,
 }
 
 /// What is prepared, of which unit, for whom.
@@ -283,7 +285,8 @@ impl Preparation<'_> {
                 Start::Copy if keeper.is_none() => {}
                 Start::Copy | Start::Resume { .. } => {
                     let index = it.index;
-                    match self.copy(it, stamp).await {
+                    let resumes = matches!(start, Start::Resume { .. });
+                    match self.copy(it, stamp, resumes).await {
                         Ok(copy) => copies.push(copy),
                         Err(error) if error.is_transient() => return Err(error),
                         Err(error) => failures.push((index, error)),
@@ -353,7 +356,7 @@ impl Preparation<'_> {
     }
 
     /// The lake table that a copy goes into.
-    async fn copy(&self, it: Candidate, stamp: Stamp) -> Result<Copy> {
+    async fn copy(&self, it: Candidate, stamp: Stamp, resumes: bool) -> Result<Copy> {
         let Some(declared) = self.unit.tables.get(it.index) else {
             return Err(Error::new(Definite::Defect).with("reason", "a table without a unit"));
         };
@@ -374,7 +377,7 @@ impl Preparation<'_> {
                 self.lake.create(&definition).await?
             }
         };
-        Ok(Copy { index: it.index, plan: it.plan, stamp, table })
+        Ok(Copy { index: it.index, plan: it.plan, stamp, table, resumes })
     }
 
     /// Tables that were followed and cannot be now: what they lack begins where the slot is.
