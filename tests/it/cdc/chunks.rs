@@ -5,7 +5,7 @@ use ol_testkit::Unit;
 use ol_testkit::ledger::Landing;
 use serde_json::Value;
 
-use super::common::{DONE, FEW, Follow, new_ledger, server};
+use super::common::{DEFINITE, DONE, FEW, Follow, new_ledger, outcome, server};
 use crate::common::entry;
 
 /// Rows of the table; its chunks are of some hundred.
@@ -110,6 +110,38 @@ fn a_copy_whose_table_or_slot_changed_begins_anew() {
     follow.case.database.psql(&format!("ALTER PUBLICATION {publication} DROP TABLE t"));
     follow.case.database.psql(CHANGES);
     let document = follow.tick(DONE).json();
+    follow.case.compare(&follow.unit, &document).expect_equal();
+    follow.case.database.psql(CHANGES);
+    let document = follow.tick(DONE).json();
+    follow.case.compare(&follow.unit, &document).expect_equal();
+}
+
+#[test]
+fn a_copy_that_the_slot_has_passed_begins_anew() {
+    let follow = table("cdcchunkpassed", "incremental_update");
+    follow.case.database.psql("CREATE TABLE a (id int PRIMARY KEY, note text)");
+    let with = |unit: Unit, table| {
+        unit.table("public", table, "incremental_update").with("primary_key: [id]")
+    };
+    let only_a = with(Unit::new("cdcchunkpassed").method("cdc"), "a");
+    follow.case.inventory.unit(&only_a);
+    follow.tick(DONE);
+    follow.case.inventory.unit(&with(only_a, "t"));
+    kill_at(&follow, "copy.chunk-committed", 4);
+    follow.case.database.psql(CHANGES);
+    follow.case.database.psql("INSERT INTO a SELECT n, 'x' FROM generate_series(1, 100) n");
+    let before = follow.slot("confirmed_flush_lsn");
+    // Beyond the cap no copy goes on, nor does it hold the slot, which moves over what the chunks lack.
+    for _ in 0..2 {
+        let step = follow.until_caught_up().env("OL_STREAM__CAP_BYTES", "1");
+        let document = follow.case.finish(step).expect_code(DEFINITE).json();
+        assert_eq!(outcome(&document, &follow, "t").0, "blocked");
+        follow.case.database.psql("INSERT INTO a SELECT max(id) + 1, 'y' FROM a");
+    }
+    assert_ne!(follow.slot("confirmed_flush_lsn"), before, "the slot did not move");
+    let count: u64 = follow.case.database.psql("SELECT count(*) FROM t").parse().unwrap();
+    let document = follow.tick(DONE).json();
+    assert!(rows(&document, &follow, "t") >= count, "chunks of before were taken up");
     follow.case.compare(&follow.unit, &document).expect_equal();
     follow.case.database.psql(CHANGES);
     let document = follow.tick(DONE).json();
