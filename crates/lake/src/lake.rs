@@ -10,8 +10,7 @@ use iceberg::{MetadataLocation, NamespaceIdent, Runtime, TableCreation, TableIde
 use ol_chassis::clock::{Clock, SystemClock};
 use tokio::runtime::Handle;
 
-use crate::catalog::sql::SqlCatalog;
-use crate::catalog::{Catalog, Inserted};
+use crate::catalog::{self, Catalog, Entry, Inserted, Next};
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::evolve::{self, SchemaChange};
 use crate::schema::{LakeSchema, layout, map};
@@ -51,9 +50,9 @@ impl Lake {
     /// [`Lake::open`] with another clock, for tests of time.
     pub async fn open_with_clock(settings: LakeSettings, clock: Arc<dyn Clock>) -> Result<Self> {
         let warehouse = Warehouse::parse(&settings.warehouse)?;
-        let catalog = SqlCatalog::open(&settings.catalog).await?;
+        let catalog = catalog::open(&settings, &clock).await?;
         Ok(Self {
-            catalog: Arc::new(catalog),
+            catalog,
             warehouse,
             write: settings.write,
             file_io: FileIOBuilder::new(Arc::new(LocalStorageFactory)).build(),
@@ -69,7 +68,8 @@ impl Lake {
 
     /// Makes the namespace exist.
     pub async fn ensure_namespace(&self, namespace: &str) -> Result<()> {
-        self.catalog.ensure_namespace(namespace).await
+        let location = self.warehouse.namespace_location(namespace);
+        self.catalog.ensure_namespace(namespace, &location).await
     }
 
     /// The table, or `None` when the catalog has none of this name.
@@ -122,23 +122,40 @@ impl Lake {
             .metadata;
         let first = MetadataLocation::new_with_metadata(&location, &metadata);
         let address = first.to_string();
-        metadata
-            .write_to(&self.file_io, &first)
-            .await
-            .map_err(|error| Error::from_iceberg(ErrorKind::WarehouseUnwritable, error))?;
-        storage::make_durable(vec![address.clone()]).await?;
+        if !self.catalog.writes_metadata() {
+            metadata
+                .write_to(&self.file_io, &first)
+                .await
+                .map_err(|error| Error::from_iceberg(ErrorKind::WarehouseUnwritable, error))?;
+            storage::make_durable(vec![address.clone()]).await?;
+        }
         fail::fail_point!("lake.create.before_insert");
-        match self.catalog.insert(name, &address).await {
-            Ok(Inserted::Done) => {
-                let table = self.build(name, metadata, address)?;
+        let new = Next {
+            name,
+            base: None,
+            location: &address,
+            metadata: &metadata,
+            requirements: &[],
+            updates: &[],
+        };
+        match self.catalog.insert(new).await {
+            Ok(Inserted::Done(entry)) => {
+                let table = match entry {
+                    Some(entry) => self.open_entry(name, entry).await?,
+                    None => self.build(name, metadata, address)?,
+                };
                 self.wrap(table, name)
             }
             Ok(Inserted::Exists) => {
-                self.delete(vec![address]).await;
-                self.load(name).await?.ok_or_else(|| {
+                let theirs = self.load(name).await?.ok_or_else(|| {
                     Error::new(ErrorKind::CommitConflict)
                         .with("reason", "the table was created and dropped by another process")
-                })
+                })?;
+                // A request that was sent twice on its way meets itself.
+                if theirs.metadata_location() != address {
+                    self.delete(vec![address]).await;
+                }
+                Ok(theirs)
             }
             Err(error) => {
                 if *error.kind() != ErrorKind::CommitStateUnknown {
@@ -169,10 +186,15 @@ impl Lake {
     }
 
     pub(crate) async fn load_inner(&self, name: &TableName) -> Result<Option<Table>> {
-        let Some(location) = self.catalog.locate(name).await? else {
-            return Ok(None);
-        };
-        self.read_metadata(name, location).await.map(Some)
+        let Some(entry) = self.catalog.load(name).await? else { return Ok(None) };
+        self.open_entry(name, entry).await.map(Some)
+    }
+
+    pub(crate) async fn open_entry(&self, name: &TableName, entry: Entry) -> Result<Table> {
+        match entry.metadata {
+            Some(metadata) => self.build(name, *metadata, entry.location),
+            None => self.read_metadata(name, entry.location).await,
+        }
     }
 
     pub(crate) async fn read_metadata(&self, name: &TableName, location: String) -> Result<Table> {

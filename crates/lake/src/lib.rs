@@ -12,15 +12,18 @@
 //!
 //! This crate does not know what a source database is, and nothing in it decides when to run.
 
+mod aws;
 mod catalog;
 mod commit;
 mod compact;
 mod error;
+mod expire;
 mod guard;
 mod lake;
 mod live;
 mod maintain;
 mod merge;
+mod pointer;
 mod read;
 pub mod schema;
 mod settings;
@@ -31,10 +34,12 @@ mod write;
 pub use commit::{Commit, Committed, Operation};
 pub use compact::{CompactOptions, Rewrite};
 pub use error::{Error, ErrorKind, Result};
+pub use expire::{ExpireOptions, Expired};
 pub use guard::ReplaceGuard;
 pub use lake::Lake;
 pub use maintain::Orphan;
 pub use merge::{Merge, MergeOptions, MergeWriter, OnDelete, Orphans};
+pub use pointer::StalePointer;
 pub use read::RowStream;
 pub use schema::evolve::SchemaChange;
 pub use schema::{

@@ -67,11 +67,11 @@ impl Lake {
     ) -> Result<Vec<Orphan>> {
         let files = list_files(self.warehouse().namespace_folder(namespace)).await?;
         let mut folders = BTreeSet::new();
-        for (name, location) in self.catalog().list(namespace).await? {
+        for (name, _location) in self.catalog().list(namespace).await? {
             // The folder the table says it has, and the one its current metadata file stands in.
-            let table = self.read_metadata(&name, location.clone()).await?;
+            let Some(table) = self.load_inner(&name).await? else { continue };
             folders.insert(storage::local_path(table.metadata().location()));
-            let metadata = storage::local_path(&location);
+            let metadata = storage::local_path(table.metadata_location().unwrap_or_default());
             if let Some(folder) = metadata.parent().and_then(Path::parent) {
                 folders.insert(folder.to_path_buf());
             }

@@ -10,7 +10,11 @@ use crate::error::{Error, ErrorKind, Result};
 /// The name of the catalog inside its database. Every reader must be told the same one.
 pub const CATALOG_NAME: &str = "ol";
 
-/// Address of a catalog: `sqlite:PATH` or `postgres://user:password@host/database`.
+/// Address of a catalog: `sqlite:PATH`, `postgres://user:password@host/database`,
+/// `rest+https://client:secret@host/path?warehouse=NAME` or `glue:`.
+///
+/// A REST catalog takes the options `warehouse`, `scope`, `token_url` and `vended_credentials` (true unless it says
+/// false); Glue takes `catalog_id`, and everything else from the AWS default chain.
 ///
 /// The text may hold a password, so neither `Debug` nor `Display` shows more than the scheme.
 #[derive(Clone, PartialEq, Eq)]
@@ -150,6 +154,11 @@ impl Warehouse {
     /// a digest of the true name keeps two such tables apart.
     pub(crate) fn table_location(&self, namespace: &str, name: &str) -> String {
         format!("file://{}/{}/{}", self.text(), plain(namespace), plain(name))
+    }
+
+    /// The folder of a namespace, as an address.
+    pub(crate) fn namespace_location(&self, namespace: &str) -> String {
+        format!("file://{}/{}", self.text(), plain(namespace))
     }
 
     /// The folder of a namespace.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef as ArrowSchemaRef;
 use iceberg::arrow::schema_to_arrow_schema;
-use iceberg::spec::{SchemaRef, SnapshotRef, TableMetadata};
+use iceberg::spec::{SchemaRef, SnapshotRef, SnapshotReference, TableMetadata};
 use iceberg::table::Table;
 use tokio::runtime::Handle;
 
@@ -107,6 +107,11 @@ impl SnapshotInfo {
             bytes: total("total-files-size"),
             state,
         }
+    }
+
+    /// Whether the snapshot carries the state of its table.
+    pub(crate) fn has_position(&self) -> bool {
+        self.state.contains_key(POSITION_KEY)
     }
 }
 
@@ -290,15 +295,29 @@ pub(crate) fn head(metadata: &TableMetadata, branch: Option<&str>) -> Option<i64
     }
 }
 
+/// All branches and tags. The crate has no list of them, the file has.
+///
+/// # Errors
+/// [`ErrorKind::Unexpected`] when the metadata cannot be spelled, or spells its references otherwise than the
+/// specification.
+pub(crate) fn references(metadata: &TableMetadata) -> Result<BTreeMap<String, SnapshotReference>> {
+    let unexpected = |error: serde_json::Error| Error::new(ErrorKind::Unexpected).because(error);
+    let mut whole = serde_json::to_value(metadata).map_err(unexpected)?;
+    match whole.get_mut("refs").map(serde_json::Value::take) {
+        Some(references) => serde_json::from_value(references).map_err(unexpected),
+        None => Ok(BTreeMap::new()),
+    }
+}
+
 /// The state at a snapshot: see [`LakeTable::state`].
 pub(crate) fn state_at(metadata: &TableMetadata, from: Option<i64>) -> BTreeMap<String, String> {
     let mut next = from;
     // A snapshot is younger than its parent, so a walk longer than their number is a damaged table.
     for _step in 0..metadata.snapshots().len() {
         let Some(snapshot) = next.and_then(|id| metadata.snapshot_by_id(id)) else { break };
-        let state = SnapshotInfo::of(snapshot).state;
-        if state.contains_key(POSITION_KEY) {
-            return state;
+        let info = SnapshotInfo::of(snapshot);
+        if info.has_position() {
+            return info.state;
         }
         next = snapshot.parent_snapshot_id();
     }

@@ -25,7 +25,9 @@ fn a_real_application_under_load_is_followed_exactly() {
 
     let writing = load.start();
     let started = Instant::now();
-    let mut running = follow.stream().start();
+    // What it may take to catch up and to end comes on top.
+    let limit = Duration::from_secs(seconds + 300);
+    let mut running = follow.stream().limit(limit).start();
     while started.elapsed() < Duration::from_secs(seconds) {
         thread::sleep(Duration::from_millis(200));
         assert!(running.lives(), "the stream ended: {}{}", running.said(), running.told());

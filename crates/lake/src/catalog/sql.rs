@@ -13,7 +13,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
-use super::{Catalog, Inserted, Swapped};
+use super::{Catalog, Entry, Inserted, Next, Swapped};
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::{CATALOG_NAME, CatalogAddress};
 use crate::table::TableName;
@@ -37,6 +37,8 @@ const PROBE: &str = "SELECT 1 FROM iceberg_tables t, iceberg_namespace_propertie
     WHERE t.iceberg_type = '' AND t.metadata_location = '' AND p.property_key = '' LIMIT 1";
 const HAS_NAMESPACE: &str = "SELECT namespace FROM iceberg_namespace_properties
     WHERE catalog_name = $1 AND namespace = $2 LIMIT 1";
+const NAMESPACES: &str = "SELECT DISTINCT namespace FROM iceberg_namespace_properties
+    WHERE catalog_name = $1 ORDER BY namespace";
 const ADD_NAMESPACE: &str = "INSERT INTO iceberg_namespace_properties
     (catalog_name, namespace, property_key, property_value) VALUES ($1, $2, 'exists', 'true')
     ON CONFLICT DO NOTHING";
@@ -111,7 +113,7 @@ impl SqlCatalog {
             _other => {
                 return Err(Error::new(ErrorKind::Settings)
                     .with("catalog", address)
-                    .with("reason", "it is none of sqlite:PATH and postgres://…"));
+                    .with("reason", "it is neither sqlite:PATH nor postgres://…"));
             }
         };
         let catalog = Self { pool };
@@ -277,7 +279,7 @@ fn check_length(what: &'static str, text: &str, limit: usize) -> Result<()> {
 
 #[async_trait]
 impl Catalog for SqlCatalog {
-    async fn ensure_namespace(&self, namespace: &str) -> Result<()> {
+    async fn ensure_namespace(&self, namespace: &str, _location: &str) -> Result<()> {
         check_length("namespace", namespace, NAME_LIMIT)?;
         if self.has_namespace(namespace).await? {
             return Ok(());
@@ -294,43 +296,53 @@ impl Catalog for SqlCatalog {
         Ok(!rows.is_empty())
     }
 
-    async fn locate(&self, name: &TableName) -> Result<Option<String>> {
+    async fn namespaces(&self) -> Result<Vec<String>> {
+        let rows = fetch!(self, (String,), NAMESPACES, CATALOG_NAME)
+            .map_err(|error| self.failed(error, Doing::Reading))?;
+        Ok(rows.into_iter().map(|(namespace,)| namespace).collect())
+    }
+
+    async fn load(&self, name: &TableName) -> Result<Option<Entry>> {
         let rows =
             fetch!(self, (Option<String>,), LOCATE, CATALOG_NAME, &name.namespace, &name.name)
                 .map_err(|error| self.failed(error, Doing::Reading).with("table", name))?;
         match rows.into_iter().next() {
             None => Ok(None),
-            Some((Some(location),)) => Ok(Some(location)),
+            Some((Some(location),)) => Ok(Some(Entry::at(location))),
             Some((None,)) => Err(Error::new(ErrorKind::CatalogCorrupt)
                 .with("table", name)
                 .with("reason", "its entry names no metadata file")),
         }
     }
 
-    async fn list(&self, namespace: &str) -> Result<Vec<(TableName, String)>> {
+    async fn list(&self, namespace: &str) -> Result<Vec<(TableName, Option<String>)>> {
         let rows = fetch!(self, (String, Option<String>), LIST, CATALOG_NAME, namespace);
         let rows =
             rows.map_err(|error| self.failed(error, Doing::Reading).with("namespace", namespace))?;
         Ok(rows
             .into_iter()
-            .map(|(name, location)| (TableName::new(namespace, name), location.unwrap_or_default()))
+            .map(|(name, location)| (TableName::new(namespace, name), location))
             .collect())
     }
 
-    async fn insert(&self, name: &TableName, location: &str) -> Result<Inserted> {
+    async fn insert(&self, new: Next<'_>) -> Result<Inserted> {
+        let Next { name, location, .. } = new;
         check_length("namespace", &name.namespace, NAME_LIMIT)?;
         check_length("table", &name.name, NAME_LIMIT)?;
         check_length("location", location, LOCATION_LIMIT)?;
         let inserted = execute!(self, INSERT, CATALOG_NAME, &name.namespace, &name.name, location)
             .map_err(|error| self.failed(error, Doing::Writing).with("table", name))?;
-        Ok(if inserted == 1 { Inserted::Done } else { Inserted::Exists })
+        Ok(if inserted == 1 { Inserted::Done(None) } else { Inserted::Exists })
     }
 
-    async fn swap(&self, name: &TableName, base: &str, next: &str) -> Result<Swapped> {
-        check_length("location", next, LOCATION_LIMIT)?;
-        let swapped = execute!(self, SWAP, next, base, CATALOG_NAME, &name.namespace, &name.name)
-            .map_err(|error| self.failed(error, Doing::Writing).with("table", name))?;
-        Ok(if swapped == 1 { Swapped::Done } else { Swapped::Lost })
+    async fn swap(&self, next: Next<'_>) -> Result<Swapped> {
+        let Next { name, base, location, .. } = next;
+        let Some(base) = base else { return Ok(Swapped::Lost) };
+        check_length("location", location, LOCATION_LIMIT)?;
+        let swapped =
+            execute!(self, SWAP, location, base, CATALOG_NAME, &name.namespace, &name.name)
+                .map_err(|error| self.failed(error, Doing::Writing).with("table", name))?;
+        Ok(if swapped == 1 { Swapped::Done(None) } else { Swapped::Lost })
     }
 
     async fn remove(&self, name: &TableName) -> Result<bool> {

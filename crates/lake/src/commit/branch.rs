@@ -14,7 +14,7 @@ use super::{FIRST_PAUSE, LONGEST_PAUSE, Outcome, TRIES, check_expected, jittered
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::ReplaceGuard;
 use crate::lake::Lake;
-use crate::table::{LakeTable, SnapshotInfo, state_at};
+use crate::table::{LakeTable, SnapshotInfo, references, state_at};
 
 impl Lake {
     /// Makes the newest snapshot of the branch that of the table, sets `properties`, and removes the branch.
@@ -91,8 +91,10 @@ impl Lake {
             for kept in metadata.history() {
                 gone.remove(&kept.snapshot_id);
             }
-            for kept in other_heads(metadata, branch)? {
-                gone = gone.difference(&ancestors(metadata, kept)).copied().collect();
+            for (_name, kept) in
+                references(metadata)?.iter().filter(|(name, _kept)| *name != branch)
+            {
+                gone = gone.difference(&ancestors(metadata, kept.snapshot_id)).copied().collect();
             }
             Ok(Some(Staged {
                 updates: vec![
@@ -112,7 +114,7 @@ impl Lake {
     }
 
     /// Makes a change of metadata alone, such as of references, on whatever is there. `None` says that nothing is left to do.
-    pub(super) async fn change_metadata(
+    pub(crate) async fn change_metadata(
         &self,
         table: &LakeTable,
         mut change: impl FnMut(&Table) -> Result<Option<Staged>> + Send,
@@ -151,15 +153,6 @@ impl Lake {
 
 fn is_at(name: &str, snapshot_id: Option<i64>) -> TableRequirement {
     TableRequirement::RefSnapshotIdMatch { r#ref: name.to_owned(), snapshot_id }
-}
-
-/// The newest snapshots of all other branches and tags. The crate has no list of them, the file has.
-fn other_heads(metadata: &TableMetadata, branch: &str) -> Result<Vec<i64>> {
-    let unexpected = |error: serde_json::Error| Error::new(ErrorKind::Unexpected).because(error);
-    let whole = serde_json::to_value(metadata).map_err(unexpected)?;
-    let references = whole.get("refs").and_then(serde_json::Value::as_object);
-    let others = references.into_iter().flatten().filter(|(name, _reference)| *name != branch);
-    Ok(others.filter_map(|(_name, reference)| reference.get("snapshot-id")?.as_i64()).collect())
 }
 
 /// A snapshot and all before it.

@@ -47,6 +47,8 @@ pub(crate) struct Edit {
     pub(crate) files: Vec<Added>,
     pub(crate) deletes: Vec<Added>,
     pub(crate) removed: Removed,
+    /// Small manifests are gathered, however few they are.
+    pub(crate) gathers: bool,
     /// The manifests of the base, when the edit has read them.
     pub(crate) manifests: Option<Vec<ManifestFile>>,
 }
@@ -58,6 +60,7 @@ impl Edit {
             files: Vec::new(),
             deletes: Vec::new(),
             removed: Removed::Nothing,
+            gathers: false,
             manifests: None,
         }
     }

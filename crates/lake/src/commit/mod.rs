@@ -8,7 +8,7 @@
 mod branch;
 mod change;
 pub(crate) mod edit;
-mod produce;
+pub(crate) mod produce;
 #[cfg(test)]
 mod tests;
 
@@ -18,17 +18,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iceberg::MetadataLocation;
-use iceberg::spec::Operation as SnapshotOperation;
+use iceberg::spec::{Operation as SnapshotOperation, TableMetadata};
 use iceberg::table::Table;
 use iceberg::{TableRequirement, TableUpdate};
 
 use self::edit::{Added, Base, Edit, Removed};
 use self::produce::{Label, Staged};
-use crate::catalog::Swapped;
+use crate::catalog::{Next, Swapped};
 use crate::compact::Rewrite;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::ReplaceGuard;
 use crate::lake::Lake;
+use crate::live;
 use crate::merge::{self, Merge};
 use crate::schema::evolve::SchemaChange;
 use crate::storage;
@@ -51,6 +52,8 @@ pub enum Operation {
     Merge(Merge),
     /// Replaces files by others with the same rows. Made by [`Lake::compact`] alone.
     Rewrite(Rewrite),
+    /// Gathers small manifests; no file of rows is touched. Made by [`Lake::gather_manifests`] alone.
+    Gather,
 }
 
 /// One change of a table.
@@ -98,16 +101,20 @@ impl Commit {
 
     fn added(&self) -> &[WrittenFile] {
         match &self.operation {
-            Operation::Append | Operation::Overwrite | Operation::Rewrite(_) => &self.files,
+            Operation::Append
+            | Operation::Overwrite
+            | Operation::Rewrite(_)
+            | Operation::Gather => &self.files,
             Operation::Merge(merge) => merge.files(),
         }
     }
 
     fn rows(&self) -> u64 {
         match &self.operation {
-            Operation::Append | Operation::Overwrite | Operation::Rewrite(_) => {
-                self.files.iter().map(|file| file.rows).sum()
-            }
+            Operation::Append
+            | Operation::Overwrite
+            | Operation::Rewrite(_)
+            | Operation::Gather => self.files.iter().map(|file| file.rows).sum(),
             Operation::Merge(merge) => merge.rows(),
         }
     }
@@ -119,7 +126,7 @@ impl Commit {
     /// Addresses of what was written before the commit.
     fn addresses(&self) -> Vec<String> {
         match &self.operation {
-            Operation::Append | Operation::Overwrite => {
+            Operation::Append | Operation::Overwrite | Operation::Gather => {
                 self.files.iter().map(|file| file.path.clone()).collect()
             }
             Operation::Merge(merge) => merge.addresses(),
@@ -299,6 +306,11 @@ impl Lake {
                 edit.removed = Removed::All;
                 return Ok((edit, Vec::new()));
             }
+            Operation::Gather => {
+                edit.operation = SnapshotOperation::Replace;
+                edit.gathers = true;
+                return Ok((edit, Vec::new()));
+            }
             Operation::Merge(_) | Operation::Rewrite(_) => {}
         }
         let (table, runtime, commit) = (base.clone(), self.runtime().clone(), commit.clone());
@@ -311,7 +323,7 @@ impl Lake {
             let mut written = Vec::new();
             let base = Base { table: &table, head, schema: &schema, runtime: &runtime };
             let edit = match &commit.operation {
-                Operation::Append | Operation::Overwrite => Ok(edit),
+                Operation::Append | Operation::Overwrite | Operation::Gather => Ok(edit),
                 Operation::Merge(merge) => merge::plan::plan(&base, merge, &mut written),
                 Operation::Rewrite(rewrite) => rewrite.plan(&base),
             };
@@ -326,6 +338,24 @@ impl Lake {
                 Err(error)
             }
         }
+    }
+
+    /// Writes the small manifests of the table anew as few, when there are at least `least` of them: every reader opens
+    /// all manifests. Rows, files and state stay what they are. Returns `None` when there are fewer.
+    ///
+    /// # Errors
+    /// Those of [`Lake::commit`].
+    pub async fn gather_manifests(
+        &self,
+        table: &LakeTable,
+        least: usize,
+    ) -> Result<Option<Committed>> {
+        let head = table.inner().metadata().current_snapshot_id();
+        let manifests = live::manifests(table.inner(), head).await?;
+        if manifests.iter().filter(|manifest| produce::is_small(manifest)).count() < least.max(2) {
+            return Ok(None);
+        }
+        self.commit(table, Commit::new(Operation::Gather, Vec::new())).await.map(Some)
     }
 
     /// Deletes the files of a merge that will not be committed.
@@ -355,26 +385,40 @@ impl Lake {
         let invalid = |error| Error::from_iceberg(ErrorKind::Unexpected, error);
         let current = base.metadata_location_result().map_err(invalid)?.to_owned();
         let mut builder = base.metadata().clone().into_builder(Some(current.clone()));
-        for update in std::mem::take(&mut staged.updates) {
-            builder = update.apply(builder).map_err(invalid)?;
+        for update in &staged.updates {
+            builder = update.clone().apply(builder).map_err(invalid)?;
         }
         let metadata = builder.build().map_err(invalid)?.metadata;
-        let next = next_location(&current, base)?.with_new_metadata(&metadata);
-        let location = next.to_string();
-        staged.written.push(location.clone());
-        metadata
-            .write_to(base.file_io(), &next)
-            .await
-            .map_err(|error| Error::from_iceberg(ErrorKind::WarehouseUnwritable, error))?;
+        let following = next_location(&current, base.metadata())?.with_new_metadata(&metadata);
+        let location = following.to_string();
+        if !self.catalog().writes_metadata() {
+            staged.written.push(location.clone());
+            metadata
+                .write_to(base.file_io(), &following)
+                .await
+                .map_err(|error| Error::from_iceberg(ErrorKind::WarehouseUnwritable, error))?;
+        }
         storage::make_durable(staged.written.clone()).await?;
         let name = Self::name_of(base);
         // Built before the swap: once the catalog has taken it, nothing may fail any more.
         let committed = self.build(&name, metadata, location.clone())?;
+        let next = Next {
+            name: &name,
+            base: Some(&current),
+            location: &location,
+            metadata: committed.metadata(),
+            requirements: &staged.requirements,
+            updates: &staged.updates,
+        };
         fail::fail_point!("lake.commit.before_swap");
-        let swapped = self.catalog().swap(&name, &current, &location).await;
+        let swapped = self.catalog().swap(next).await;
         fail::fail_point!("lake.commit.after_swap");
         match swapped {
-            Ok(Swapped::Done) => Ok(Outcome::Done(committed)),
+            Ok(Swapped::Done(None)) => Ok(Outcome::Done(committed)),
+            Ok(Swapped::Done(Some(entry))) => match self.open_entry(&name, entry).await {
+                Ok(committed) => Ok(Outcome::Done(committed)),
+                Err(error) => Ok(Outcome::Unknown(error)),
+            },
             Ok(Swapped::Lost) => Ok(Outcome::Lost),
             Err(error) if *error.kind() == ErrorKind::CommitStateUnknown => {
                 Ok(Outcome::Unknown(error))
@@ -387,7 +431,8 @@ impl Lake {
     async fn forget_old_metadata(&self, base: &Table, committed: &Table) {
         let properties = committed.metadata().properties();
         let wants = properties.get("write.metadata.delete-after-commit.enabled");
-        if wants.is_none_or(|value| value != "true") {
+        // A catalog that writes these files deletes them, too.
+        if self.catalog().writes_metadata() || wants.is_none_or(|value| value != "true") {
             return;
         }
         let kept = committed.metadata().metadata_log();
@@ -464,14 +509,14 @@ fn find_commit(table: &Table, commit_id: &str) -> Option<i64> {
 }
 
 /// Another writer may have named its metadata file in its own way; numbering then starts after its log.
-fn next_location(current: &str, base: &Table) -> Result<MetadataLocation> {
+pub(crate) fn next_location(current: &str, base: &TableMetadata) -> Result<MetadataLocation> {
     if let Ok(location) = MetadataLocation::from_str(current) {
         return Ok(location.with_next_version());
     }
     let location = format!(
         "{}/metadata/{:05}-{}.metadata.json",
-        base.metadata().location(),
-        base.metadata().metadata_log().len(),
+        base.location(),
+        base.metadata_log().len(),
         uuid::Uuid::new_v4()
     );
     MetadataLocation::from_str(&location)

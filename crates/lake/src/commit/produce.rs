@@ -132,7 +132,7 @@ impl<'a> Producer<'a> {
             Some(manifests) => manifests,
             None => live::manifests(self.base, parent).await?,
         };
-        self.keep(before, &edit.removed).await?;
+        self.keep(before, &edit.removed, edit.gathers).await?;
         let list = format!(
             "{}/metadata/snap-{}-{}-{}.avro",
             metadata.location(),
@@ -220,12 +220,16 @@ impl<'a> Producer<'a> {
     /// Takes the manifests of the base over. One that names a removed file is written anew, and the file becomes a
     /// tombstone of this snapshot, so that readers of changes see what went. When there are very many manifests, the
     /// small ones are written anew as one, too: every reader opens all of them.
-    async fn keep(&mut self, before: Vec<ManifestFile>, removed: &Removed) -> Result<()> {
-        let is_live =
-            |manifest: &ManifestFile| manifest.has_added_files() || manifest.has_existing_files();
+    async fn keep(
+        &mut self,
+        before: Vec<ManifestFile>,
+        removed: &Removed,
+        gathers: bool,
+    ) -> Result<()> {
         let nothing = HashSet::new();
         let mut groups: BTreeMap<(i32, bool), (ManifestWriter, usize)> = BTreeMap::new();
-        let many = before.iter().filter(|manifest| is_live(manifest)).count() >= MANY_MANIFESTS;
+        let live = before.iter().filter(|manifest| is_live(manifest)).count();
+        let many = gathers || live >= MANY_MANIFESTS;
         for (index, manifest) in before.into_iter().enumerate() {
             if !is_live(&manifest) {
                 continue;
@@ -236,7 +240,7 @@ impl<'a> Producer<'a> {
                 Removed::Files(files) => Some(files.get(&index).unwrap_or(&nothing)),
             };
             let is_whole = gone.is_some_and(HashSet::is_empty);
-            if is_whole && !(many && manifest.manifest_length < SMALL_MANIFEST_BYTES) {
+            if is_whole && !(many && is_small(&manifest)) {
                 self.manifests.push(manifest);
                 continue;
             }
@@ -291,7 +295,7 @@ impl<'a> Producer<'a> {
         let before = self.head.and_then(|head| metadata.snapshot_by_id(head));
         let mut properties = self.change.counts(before.map(|snapshot| snapshot.summary()));
         properties.insert("engine-name".to_owned(), "ol-flows".to_owned());
-        if matches!(self.commit.operation, Operation::Rewrite(_)) {
+        if matches!(self.commit.operation, Operation::Rewrite(_) | Operation::Gather) {
             // The rows are where they were, and so is the table.
             properties.extend(state_at(metadata, self.head));
         }
@@ -335,6 +339,16 @@ impl<'a> Producer<'a> {
         });
         requirements
     }
+}
+
+/// Whether the manifest names anything that is alive.
+fn is_live(manifest: &ManifestFile) -> bool {
+    manifest.has_added_files() || manifest.has_existing_files()
+}
+
+/// Whether the manifest is worth being gathered with others.
+pub(crate) fn is_small(manifest: &ManifestFile) -> bool {
+    is_live(manifest) && manifest.manifest_length < SMALL_MANIFEST_BYTES
 }
 
 /// A positive number the table has not used.

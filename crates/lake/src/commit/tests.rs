@@ -7,7 +7,7 @@ use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use async_trait::async_trait;
 
 use super::*;
-use crate::catalog::{Catalog, Inserted};
+use crate::catalog::{Catalog, Entry, Inserted};
 use crate::table::TableName;
 use crate::{
     CompactOptions, LakeColumn, LakeSchema, LakeSettings, LakeType, MergeOptions, OnDelete,
@@ -32,36 +32,40 @@ struct Forgetful {
 
 #[async_trait]
 impl Catalog for Forgetful {
-    async fn ensure_namespace(&self, namespace: &str) -> Result<()> {
-        self.inner.ensure_namespace(namespace).await
+    async fn ensure_namespace(&self, namespace: &str, location: &str) -> Result<()> {
+        self.inner.ensure_namespace(namespace, location).await
     }
 
     async fn has_namespace(&self, namespace: &str) -> Result<bool> {
         self.inner.has_namespace(namespace).await
     }
 
-    async fn locate(&self, name: &TableName) -> Result<Option<String>> {
-        self.inner.locate(name).await
+    async fn namespaces(&self) -> Result<Vec<String>> {
+        self.inner.namespaces().await
     }
 
-    async fn list(&self, namespace: &str) -> Result<Vec<(TableName, String)>> {
+    async fn load(&self, name: &TableName) -> Result<Option<Entry>> {
+        self.inner.load(name).await
+    }
+
+    async fn list(&self, namespace: &str) -> Result<Vec<(TableName, Option<String>)>> {
         self.inner.list(namespace).await
     }
 
-    async fn insert(&self, name: &TableName, location: &str) -> Result<Inserted> {
-        self.inner.insert(name, location).await
+    async fn insert(&self, new: Next<'_>) -> Result<Inserted> {
+        self.inner.insert(new).await
     }
 
-    async fn swap(&self, name: &TableName, base: &str, next: &str) -> Result<Swapped> {
+    async fn swap(&self, next: Next<'_>) -> Result<Swapped> {
         let forgets = self
             .left
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
             .is_ok();
         if !forgets {
-            return self.inner.swap(name, base, next).await;
+            return self.inner.swap(next).await;
         }
         if self.does_it {
-            self.inner.swap(name, base, next).await?;
+            self.inner.swap(next).await?;
         }
         Err(Error::new(ErrorKind::CommitStateUnknown))
     }
