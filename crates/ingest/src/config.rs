@@ -2,8 +2,9 @@
 
 use std::num::NonZero;
 use std::path::Path;
+use std::time::Duration;
 
-use ol_lake::WriteOptions;
+use ol_lake::{S3Addressing, S3Encryption, S3Options, WriteOptions};
 use serde::Deserialize;
 
 /// All settings of this binary.
@@ -20,6 +21,8 @@ pub struct Config {
     pub replace: Replace,
     /// How files are written.
     pub lake: Files,
+    /// How a warehouse on S3 is reached.
+    pub s3: S3,
 }
 
 /// How sources are read.
@@ -92,6 +95,55 @@ pub struct Files {
     pub compression_level: i32,
 }
 
+/// How a warehouse on S3 is reached.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct S3 {
+    /// The encryption that is asked for each object.
+    pub sse: Sse,
+    /// The key of KMS; empty for the account's own.
+    pub kms_key_id: String,
+    /// Whether the bucket's name stands in the path of a request.
+    pub path_style: PathStyle,
+    /// Seconds that connecting may take.
+    pub connect_timeout_seconds: f64,
+    /// Seconds that a request may take.
+    pub request_timeout_seconds: f64,
+    /// How often a request is repeated.
+    pub retries: usize,
+    /// Size of the parts of a large object, in bytes.
+    pub part_bytes: usize,
+}
+
+/// The encryption that is asked for each object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Sse {
+    /// What the bucket says.
+    #[serde(rename = "bucket")]
+    Bucket,
+    /// Keys of S3.
+    #[serde(rename = "AES256")]
+    S3,
+    /// A key of KMS.
+    #[serde(rename = "aws:kms")]
+    Kms,
+    /// A key of KMS, twice.
+    #[serde(rename = "aws:kms:dsse")]
+    DualKms,
+}
+
+/// Whether the bucket's name stands in the path of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PathStyle {
+    /// Where an endpoint is set.
+    Auto,
+    /// In the path.
+    Always,
+    /// In the name of the host.
+    Never,
+}
+
 impl Config {
     /// The defaults, the file at `path` and the variables, in that order.
     ///
@@ -125,6 +177,21 @@ impl Config {
             if !(0.0..=3600.0).contains(&value) {
                 return refuse(key, "must be from 0 to 3600");
             }
+        }
+        for (key, value) in [
+            ("s3.connect_timeout_seconds", self.s3.connect_timeout_seconds),
+            ("s3.request_timeout_seconds", self.s3.request_timeout_seconds),
+        ] {
+            if !(0.1..=3600.0).contains(&value) {
+                return refuse(key, "must be from 0.1 to 3600");
+            }
+        }
+        // S3 takes no smaller part than 5 MiB and at most 10,000 of them, each held in memory.
+        if !(8 << 20..=1 << 30).contains(&self.s3.part_bytes) {
+            return refuse("s3.part_bytes", "must be from 8388608 (8 MiB) to 1073741824 (1 GiB)");
+        }
+        if !self.s3.kms_key_id.is_empty() && !matches!(self.s3.sse, Sse::Kms | Sse::DualKms) {
+            return refuse("s3.kms_key_id", "has a meaning with s3.sse = \"aws:kms\" alone");
         }
         if self.incremental.sweep_keys == 0 {
             return refuse("incremental.sweep_keys", "must be at least 1");
@@ -173,6 +240,30 @@ impl Config {
             ..WriteOptions::default()
         }
     }
+
+    /// How a warehouse on S3 is reached.
+    #[must_use]
+    pub fn s3_options(&self) -> S3Options {
+        let key_id = (!self.s3.kms_key_id.is_empty()).then(|| self.s3.kms_key_id.clone());
+        S3Options {
+            encryption: match self.s3.sse {
+                Sse::Bucket => None,
+                Sse::S3 => Some(S3Encryption::S3),
+                Sse::Kms => Some(S3Encryption::Kms { key_id }),
+                Sse::DualKms => Some(S3Encryption::DualKms { key_id }),
+            },
+            addressing: match self.s3.path_style {
+                PathStyle::Auto => S3Addressing::Auto,
+                PathStyle::Always => S3Addressing::Path,
+                PathStyle::Never => S3Addressing::Host,
+            },
+            connect_timeout: Duration::from_secs_f64(self.s3.connect_timeout_seconds),
+            request_timeout: Duration::from_secs_f64(self.s3.request_timeout_seconds),
+            retries: self.s3.retries,
+            part_bytes: self.s3.part_bytes,
+            ..S3Options::default()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -184,5 +275,6 @@ mod tests {
     fn the_manual_is_complete_and_valid() {
         let config = Config::load(None).unwrap();
         assert!(config.streams() >= 1);
+        assert_eq!(config.s3_options(), S3Options::default());
     }
 }

@@ -110,6 +110,22 @@ ol_chassis::kinds! {
         WarehouseUnwritable = "The warehouse cannot be written",
         /// A file of the warehouse cannot be read.
         WarehouseUnreadable = "A file of the warehouse cannot be read",
+        /// The bucket of the warehouse does not exist.
+        WarehouseMissing = "The bucket of the warehouse does not exist",
+        /// The bucket is in another region than the one that is asked.
+        WarehouseElsewhere = "The bucket of the warehouse is in another region",
+        /// The warehouse knows who asks, and refuses.
+        WarehouseRefused = "The warehouse refused the request",
+        /// No keys for the warehouse were found.
+        WarehouseLoginMissing = "No keys for the warehouse were found",
+        /// The keys for the warehouse are not accepted, or not given to us.
+        WarehouseLoginRefused = "The keys for the warehouse are not accepted",
+        /// The keys for the warehouse were temporary.
+        WarehouseLoginExpired = "The keys for the warehouse have expired",
+        /// The key that files are encrypted with is disabled, gone or not ours.
+        EncryptionKeyRefused = "The encryption key of the warehouse cannot be used",
+        /// This machine's clock is minutes away from the warehouse's.
+        ClockWrong = "The clock of this machine is wrong",
         /// A disk on our side is full.
         DiskFull = "The disk is full",
         /// The catalog refused the user or is read-only.
@@ -160,6 +176,8 @@ ol_chassis::kinds! {
         /// The source is out of memory, of disk, or of another resource.
         SourceExhausted = "The source is out of memory or disk",
 
+        /// The warehouse did not answer, or could not serve us, as often as it was asked.
+        WarehouseUnreachable = "The warehouse cannot be reached",
         /// Another process holds the catalog database.
         CatalogLocked = "The catalog is locked by another process",
         /// The catalog does not answer.
@@ -271,6 +289,15 @@ impl From<ol_lake::Error> for Error {
             Lake::SchemaInvalid => Definite::ColumnNamesCollide.into(),
             Lake::WarehouseUnwritable => Definite::WarehouseUnwritable.into(),
             Lake::WarehouseUnreadable | Lake::Parquet => Definite::WarehouseUnreadable.into(),
+            Lake::WarehouseMissing => Definite::WarehouseMissing.into(),
+            Lake::WarehouseElsewhere => Definite::WarehouseElsewhere.into(),
+            Lake::WarehouseRefused => Definite::WarehouseRefused.into(),
+            Lake::WarehouseLoginMissing => Definite::WarehouseLoginMissing.into(),
+            Lake::WarehouseLoginRefused => Definite::WarehouseLoginRefused.into(),
+            Lake::WarehouseLoginExpired => Definite::WarehouseLoginExpired.into(),
+            Lake::EncryptionKeyRefused => Definite::EncryptionKeyRefused.into(),
+            Lake::ClockWrong => Definite::ClockWrong.into(),
+            Lake::WarehouseUnreachable => Transient::WarehouseUnreachable.into(),
             Lake::NoSpace => Definite::DiskFull.into(),
             Lake::NotFound => Definite::LakeTableMissing.into(),
             Lake::RowsMismatch | Lake::Unexpected => Definite::Defect.into(),

@@ -220,6 +220,41 @@ fn definite(kind: Definite) -> Policy {
             "Give this process the right to read the warehouse; if the file is gone or damaged, \
              load the table anew.",
         ),
+        Definite::WarehouseMissing => Policy::definite(
+            "ingest-warehouse",
+            "Create the bucket that OL_WAREHOUSE names, or correct OL_WAREHOUSE.",
+        ),
+        Definite::WarehouseElsewhere => Policy::definite(
+            "ingest-warehouse",
+            "Set AWS_REGION to the region of the bucket, which the cause names, or correct AWS_ENDPOINT_URL_S3.",
+        ),
+        Definite::WarehouseRefused => Policy::definite(
+            "ingest-warehouse",
+            "Give the role of this process the rights s3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject and \
+             s3:AbortMultipartUpload on the warehouse.",
+        ),
+        Definite::WarehouseLoginMissing => Policy::definite(
+            "ingest-warehouse",
+            "Give this process an identity: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, a service account \
+             with a role, or an instance role.",
+        ),
+        Definite::WarehouseLoginRefused => Policy::definite(
+            "ingest-warehouse",
+            "Correct the access key and its secret, or the trust policy of the role.",
+        ),
+        Definite::WarehouseLoginExpired => Policy::definite(
+            "ingest-warehouse",
+            "Get fresh keys (`aws sso login`, a new session token), then run again; keys of a role renew themselves.",
+        ),
+        Definite::EncryptionKeyRefused => Policy::definite(
+            "ingest-warehouse",
+            "Enable the KMS key and give the role of this process kms:GenerateDataKey and kms:Decrypt on it, or correct \
+             s3.kms_key_id.",
+        ),
+        Definite::ClockWrong => Policy::definite(
+            "ingest-warehouse",
+            "Set the clock of this machine and keep it right by NTP; S3 accepts a difference of 15 minutes.",
+        ),
         Definite::DiskFull => Policy::definite(
             "ingest-warehouse",
             "Free space on the disk; no table was changed by the write that failed.",
@@ -317,6 +352,10 @@ fn transient(kind: Transient) -> Policy {
         Transient::SourceExhausted => Policy::transient(
             "ingest-source-overloaded",
             "Tell the owner of the database that it is out of memory or disk, then run again.",
+        ),
+        Transient::WarehouseUnreachable => Policy::transient(
+            "ingest-warehouse",
+            "Run again; if it lasts, check the network, AWS_ENDPOINT_URL_S3 and the state of S3 in this region.",
         ),
         Transient::CatalogLocked => Policy::transient(
             "ingest-catalog",

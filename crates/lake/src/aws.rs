@@ -29,7 +29,7 @@ pub(crate) async fn config() -> &'static SdkConfig {
                 .connect_timeout(CONNECT_TIMEOUT)
                 .operation_attempt_timeout(ATTEMPT_TIMEOUT)
                 .build();
-            aws_config::defaults(BehaviorVersion::latest())
+            aws_config::defaults(BehaviorVersion::v2026_01_12())
                 .http_client(http)
                 .retry_config(RetryConfig::standard().with_max_attempts(TRIES))
                 .timeout_config(timeouts)

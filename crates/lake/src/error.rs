@@ -50,6 +50,24 @@ pub enum ErrorKind {
     WarehouseUnreadable,
     /// The disk of the warehouse is full.
     NoSpace,
+    /// The bucket of the warehouse does not exist.
+    WarehouseMissing,
+    /// The bucket of the warehouse is in another region than the one that is asked.
+    WarehouseElsewhere,
+    /// The warehouse knows who asks and refuses the request.
+    WarehouseRefused,
+    /// Nobody says who asks: no keys for the warehouse were found.
+    WarehouseLoginMissing,
+    /// The keys for the warehouse are not accepted, or are not given to us.
+    WarehouseLoginRefused,
+    /// The keys for the warehouse were temporary, and their time is over.
+    WarehouseLoginExpired,
+    /// The key that files are encrypted with is disabled, gone, or not ours to use.
+    EncryptionKeyRefused,
+    /// The clock of this machine differs from the warehouse's by minutes, so no request is accepted.
+    ClockWrong,
+    /// The warehouse did not answer, or could not serve the request, as often as it was asked.
+    WarehouseUnreachable,
     /// The table, namespace or column does not exist.
     NotFound,
     /// The rows handed over do not have the schema of the table.
@@ -69,7 +87,8 @@ impl ErrorKind {
             | Self::CommitConflict
             | Self::CommitStateUnknown
             | Self::StaleOverwrite
-            | Self::StateMoved => true,
+            | Self::StateMoved
+            | Self::WarehouseUnreachable => true,
             Self::Settings
             | Self::CatalogRefused
             | Self::CatalogCorrupt
@@ -79,6 +98,14 @@ impl ErrorKind {
             | Self::SchemaInvalid
             | Self::WarehouseUnwritable
             | Self::WarehouseUnreadable
+            | Self::WarehouseMissing
+            | Self::WarehouseElsewhere
+            | Self::WarehouseRefused
+            | Self::WarehouseLoginMissing
+            | Self::WarehouseLoginRefused
+            | Self::WarehouseLoginExpired
+            | Self::EncryptionKeyRefused
+            | Self::ClockWrong
             | Self::NoSpace
             | Self::NotFound
             | Self::RowsMismatch
@@ -130,6 +157,31 @@ impl ErrorKind {
                 "Restore the file, or give this user the right to read it."
             }
             Self::NoSpace => "Free space on the disk of the warehouse, then run again.",
+            Self::WarehouseMissing => "Create the bucket, or correct OL_WAREHOUSE.",
+            Self::WarehouseElsewhere => {
+                "Set AWS_REGION to the region of the bucket, or correct AWS_ENDPOINT_URL_S3."
+            }
+            Self::WarehouseRefused => {
+                "Give this role the rights s3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject and \
+                 s3:AbortMultipartUpload on the warehouse."
+            }
+            Self::WarehouseLoginMissing => {
+                "Give this process an identity: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, a service \
+                 account with a role, or an instance role."
+            }
+            Self::WarehouseLoginRefused => {
+                "Correct the access key and its secret, or the trust policy of the role; make sure both are of this \
+                 account."
+            }
+            Self::WarehouseLoginExpired => "Log in anew to get fresh keys, then run again.",
+            Self::EncryptionKeyRefused => {
+                "Enable the KMS key and give this role kms:GenerateDataKey and kms:Decrypt on it, or correct \
+                 s3.kms_key_id."
+            }
+            Self::ClockWrong => "Set the clock of this machine, and keep it right by NTP.",
+            Self::WarehouseUnreachable => {
+                "Run again; if it lasts, check the network, AWS_ENDPOINT_URL_S3 and the state of S3 in this region."
+            }
             Self::NotFound => "Check the name, or create the table by a run.",
             Self::RowsMismatch | Self::Unexpected => "Report this as a defect.",
             Self::Parquet => "Check the file, or report this as a defect.",
@@ -161,6 +213,15 @@ impl fmt::Display for ErrorKind {
             Self::WarehouseUnwritable => "The warehouse cannot be written",
             Self::WarehouseUnreadable => "A file of the warehouse cannot be read",
             Self::NoSpace => "The disk of the warehouse is full",
+            Self::WarehouseMissing => "The bucket of the warehouse does not exist",
+            Self::WarehouseElsewhere => "The bucket of the warehouse is in another region",
+            Self::WarehouseRefused => "The warehouse refused the request",
+            Self::WarehouseLoginMissing => "No keys for the warehouse were found",
+            Self::WarehouseLoginRefused => "The keys for the warehouse are not accepted",
+            Self::WarehouseLoginExpired => "The keys for the warehouse have expired",
+            Self::EncryptionKeyRefused => "The encryption key of the warehouse cannot be used",
+            Self::ClockWrong => "The clock of this machine is wrong",
+            Self::WarehouseUnreachable => "The warehouse cannot be reached",
             Self::NotFound => "It does not exist in the lake",
             Self::RowsMismatch => "The rows do not have the schema of the table",
             Self::Parquet => "A data file cannot be encoded or decoded",
@@ -275,12 +336,21 @@ pub(crate) struct StorageFailure {
     pub(crate) action: &'static str,
     pub(crate) path: String,
     #[source]
-    pub(crate) source: std::io::Error,
+    pub(crate) source: Source,
 }
 
 impl StorageFailure {
+    pub(crate) fn of(
+        kind: ErrorKind,
+        action: &'static str,
+        path: &str,
+        source: impl Into<Source>,
+    ) -> Self {
+        Self { kind, action, path: path.to_owned(), source: source.into() }
+    }
+
     pub(crate) fn reading(action: &'static str, path: &str, source: std::io::Error) -> Self {
-        Self { kind: ErrorKind::WarehouseUnreadable, action, path: path.to_owned(), source }
+        Self::of(ErrorKind::WarehouseUnreadable, action, path, source)
     }
 
     #[expect(
@@ -294,7 +364,7 @@ impl StorageFailure {
             }
             _other => ErrorKind::WarehouseUnwritable,
         };
-        Self { kind, action, path: path.to_owned(), source }
+        Self::of(kind, action, path, source)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::schema::evolve::{self, SchemaChange};
 use crate::schema::{LakeSchema, layout, map};
 use crate::settings::{LakeSettings, Warehouse, WriteOptions};
-use crate::storage::{self, LocalStorageFactory};
+use crate::storage::{self, LakeStorage, LakeStorageFactory};
 use crate::table::{LakeTable, TableDefinition, TableName};
 
 /// Properties every new table has unless its definition says otherwise.
@@ -34,6 +34,7 @@ pub struct Lake {
     catalog: Arc<dyn Catalog>,
     warehouse: Warehouse,
     write: WriteOptions,
+    storage: LakeStorage,
     file_io: FileIO,
     clock: Arc<dyn Clock>,
     runtime: Handle,
@@ -50,12 +51,15 @@ impl Lake {
     /// [`Lake::open`] with another clock, for tests of time.
     pub async fn open_with_clock(settings: LakeSettings, clock: Arc<dyn Clock>) -> Result<Self> {
         let warehouse = Warehouse::parse(&settings.warehouse)?;
+        settings.s3.check()?;
         let catalog = catalog::open(&settings, &clock).await?;
+        let storage = LakeStorage::new(settings.s3);
         Ok(Self {
             catalog,
             warehouse,
             write: settings.write,
-            file_io: FileIOBuilder::new(Arc::new(LocalStorageFactory)).build(),
+            file_io: FileIOBuilder::new(Arc::new(LakeStorageFactory(storage.clone()))).build(),
+            storage,
             clock,
             runtime: Handle::current(),
         })
@@ -68,7 +72,7 @@ impl Lake {
 
     /// Makes the namespace exist.
     pub async fn ensure_namespace(&self, namespace: &str) -> Result<()> {
-        let location = self.warehouse.namespace_location(namespace);
+        let location = self.warehouse.namespace_folder(namespace);
         self.catalog.ensure_namespace(namespace, &location).await
     }
 
@@ -254,6 +258,10 @@ impl Lake {
 
     pub(crate) fn file_io(&self) -> &FileIO {
         &self.file_io
+    }
+
+    pub(crate) fn storage(&self) -> &LakeStorage {
+        &self.storage
     }
 
     pub(crate) fn runtime(&self) -> &Handle {

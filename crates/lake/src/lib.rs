@@ -47,6 +47,7 @@ pub use schema::{
     colliding_names, unreadable_name,
 };
 pub use settings::{CATALOG_NAME, CatalogAddress, LakeSettings, WriteOptions};
+pub use storage::options::{S3Addressing, S3Credentials, S3Encryption, S3Options};
 pub use table::{
     COMMIT_ID_KEY, LakeTable, POSITION_KEY, STATE_PREFIX, SnapshotInfo, TableDefinition, TableName,
 };

@@ -5,14 +5,13 @@
 //! table, so listing it and taking away what any snapshot can reach finds every one, whatever its name.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use iceberg::table::Table;
 
-use crate::error::{Error, ErrorKind, Result, StorageFailure};
+use crate::error::{Error, ErrorKind, Result};
 use crate::lake::Lake;
-use crate::storage;
+use crate::storage::{self, Listed};
 use crate::table::TableName;
 
 /// A file no table refers to.
@@ -40,19 +39,18 @@ impl Lake {
         let Some(before) = self.load_inner(name).await? else {
             return Err(Error::new(ErrorKind::NotFound).with("table", name));
         };
-        let folder = storage::local_path(before.metadata().location());
-        let files = list_files(folder).await?;
+        let files = self.storage().list(before.metadata().location()).await?;
         // What was committed during the listing must not look like an orphan, so the table is read after it.
         let Some(table) = self.load_inner(name).await? else {
             return Err(Error::new(ErrorKind::NotFound).with("table", name));
         };
         let mut reachable = reachable(&table).await.map_err(|error| error.with("table", name))?;
         if let Some(entry) = before.metadata_location() {
-            reachable.insert(storage::local_path(entry));
+            reachable.insert(storage::canonical(entry));
         }
         Ok(files
             .into_iter()
-            .filter(|file| !reachable.contains(&file.path) && file.is_older(older_than, now))
+            .filter(|file| !reachable.contains(&file.address) && file.is_older(older_than, now))
             .map(Listed::into_orphan)
             .collect())
     }
@@ -65,21 +63,22 @@ impl Lake {
         older_than: Duration,
         now: SystemTime,
     ) -> Result<Vec<Orphan>> {
-        let files = list_files(self.warehouse().namespace_folder(namespace)).await?;
+        let files = self.storage().list(&self.warehouse().namespace_folder(namespace)).await?;
         let mut folders = BTreeSet::new();
         for (name, _location) in self.catalog().list(namespace).await? {
             // The folder the table says it has, and the one its current metadata file stands in.
             let Some(table) = self.load_inner(&name).await? else { continue };
-            folders.insert(storage::local_path(table.metadata().location()));
-            let metadata = storage::local_path(table.metadata_location().unwrap_or_default());
-            if let Some(folder) = metadata.parent().and_then(Path::parent) {
-                folders.insert(folder.to_path_buf());
+            let folder = storage::canonical(table.metadata().location());
+            folders.insert(folder.trim_end_matches('/').to_owned());
+            let metadata = storage::canonical(table.metadata_location().unwrap_or_default());
+            if let Some(folder) = ancestors(&metadata).nth(1) {
+                folders.insert(folder.to_owned());
             }
         }
         Ok(files
             .into_iter()
             .filter(|file| {
-                !file.path.ancestors().any(|folder| folders.contains(folder))
+                !ancestors(&file.address).any(|folder| folders.contains(folder))
                     && file.is_older(older_than, now)
             })
             .map(Listed::into_orphan)
@@ -88,24 +87,23 @@ impl Lake {
 
     /// Deletes the files and says how many bytes they had. A file that is already gone counts as deleted.
     pub async fn delete_orphans(&self, orphans: &[Orphan]) -> Result<u64> {
-        let mut bytes = 0;
-        for orphan in orphans {
-            self.file_io().delete(&orphan.path).await.map_err(|error| {
-                Error::from_iceberg(ErrorKind::WarehouseUnwritable, error)
-                    .with("file", &orphan.path)
-            })?;
-            bytes += orphan.bytes;
-        }
-        Ok(bytes)
+        let addresses: Vec<String> = orphans.iter().map(|orphan| orphan.path.clone()).collect();
+        self.storage().delete_many(&addresses).await?;
+        Ok(orphans.iter().map(|orphan| orphan.bytes).sum())
     }
 }
 
+/// The folders an address is in, from the inside out.
+fn ancestors(address: &str) -> impl Iterator<Item = &str> {
+    address.rmatch_indices('/').filter_map(|(at, _slash)| address.get(..at))
+}
+
 /// Everything any snapshot, log or statistics entry of the table refers to, and its current metadata file.
-async fn reachable(table: &Table) -> Result<BTreeSet<PathBuf>> {
+async fn reachable(table: &Table) -> Result<BTreeSet<String>> {
     let unreadable = |error| Error::from_iceberg(ErrorKind::WarehouseUnreadable, error);
     let metadata = table.metadata();
     let mut found = BTreeSet::new();
-    let mut add = |address: &str| found.insert(storage::local_path(address));
+    let mut add = |address: &str| found.insert(storage::canonical(address));
     if let Some(location) = table.metadata_location() {
         add(location);
     }
@@ -138,12 +136,6 @@ async fn reachable(table: &Table) -> Result<BTreeSet<PathBuf>> {
     Ok(found)
 }
 
-struct Listed {
-    path: PathBuf,
-    bytes: u64,
-    modified: SystemTime,
-}
-
 impl Listed {
     fn is_older(&self, age: Duration, now: SystemTime) -> bool {
         // A file from the future is young.
@@ -151,44 +143,6 @@ impl Listed {
     }
 
     fn into_orphan(self) -> Orphan {
-        Orphan { path: storage::address(&self.path), bytes: self.bytes, modified: self.modified }
+        Orphan { path: self.address, bytes: self.bytes, modified: self.modified }
     }
-}
-
-/// All files below a folder, in order of path. A folder that does not exist has none.
-async fn list_files(folder: PathBuf) -> Result<Vec<Listed>> {
-    let listed = tokio::task::spawn_blocking(move || {
-        let mut files = Vec::new();
-        list_into(&folder, &mut files)?;
-        files.sort_by(|first, second| first.path.cmp(&second.path));
-        Ok::<_, StorageFailure>(files)
-    });
-    Ok(listed.await.map_err(|error| Error::new(ErrorKind::Unexpected).because(error))??)
-}
-
-fn list_into(folder: &Path, files: &mut Vec<Listed>) -> Result<(), StorageFailure> {
-    let failed =
-        |path: &Path, error| StorageFailure::reading("list", &path.to_string_lossy(), error);
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed(folder, error)),
-    };
-    for entry in entries {
-        let entry = entry.map_err(|error| failed(folder, error))?;
-        let path = entry.path();
-        let metadata = match entry.metadata() {
-            Ok(metadata) => metadata,
-            // Deleted while it was listed.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(failed(&path, error)),
-        };
-        if metadata.is_dir() {
-            list_into(&path, files)?;
-        } else {
-            let modified = metadata.modified().map_err(|error| failed(&path, error))?;
-            files.push(Listed { path, bytes: metadata.len(), modified });
-        }
-    }
-    Ok(())
 }

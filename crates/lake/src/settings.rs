@@ -1,11 +1,11 @@
 //! Where the lake is and how its files are written.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::storage::options::S3Options;
 
 /// The name of the catalog inside its database. Every reader must be told the same one.
 pub const CATALOG_NAME: &str = "ol";
@@ -66,10 +66,12 @@ impl From<String> for CatalogAddress {
 pub struct LakeSettings {
     /// The catalog that says which metadata file is the current one of each table.
     pub catalog: CatalogAddress,
-    /// Folder of the tables: a path (made absolute) or `file:///…`.
+    /// Folder of the tables: a path (made absolute), `file:///…` or `s3://bucket/prefix`.
     pub warehouse: String,
     /// How data files are written.
     pub write: WriteOptions,
+    /// How S3 is reached, for a warehouse there and for tables that are.
+    pub s3: S3Options,
 }
 
 impl LakeSettings {
@@ -79,6 +81,7 @@ impl LakeSettings {
             catalog: catalog.into(),
             warehouse: warehouse.into(),
             write: WriteOptions::default(),
+            s3: S3Options::default(),
         }
     }
 }
@@ -120,7 +123,8 @@ impl Default for WriteOptions {
 /// The folder of all tables, absolute.
 #[derive(Clone, Debug)]
 pub(crate) struct Warehouse {
-    folder: PathBuf,
+    /// Its address, without a slash at the end.
+    address: String,
 }
 
 impl Warehouse {
@@ -129,7 +133,12 @@ impl Warehouse {
         let refuse = |reason: &str| {
             Error::new(ErrorKind::Settings).with("warehouse", setting).with("reason", reason)
         };
+        // PyIceberg parses locations as addresses, where these characters start another part.
+        if setting.contains(['?', '#', '%']) {
+            return Err(refuse("readers cannot open a path that contains ?, # or %"));
+        }
         let path = match setting.split_once("://") {
+            Some(("s3" | "s3a", rest)) => return Self::on_s3(rest, refuse),
             Some(("file", rest)) if rest.starts_with('/') => rest,
             Some(("file", _rest)) => return Err(refuse("a file address has three slashes")),
             Some((_scheme, _rest)) => return Err(refuse("the scheme is not supported")),
@@ -138,36 +147,40 @@ impl Warehouse {
         if path.is_empty() {
             return Err(refuse("it is empty"));
         }
-        // PyIceberg parses locations as addresses, where these characters start another part.
-        if path.contains(['?', '#', '%']) {
-            return Err(refuse("readers cannot open a path that contains ?, # or %"));
-        }
         let folder = std::path::absolute(path)
             .map_err(|error| refuse("the current folder is unknown").because(error))?;
-        if folder.to_str().is_none() {
+        let Some(folder) = folder.to_str() else {
             return Err(refuse("it is not UTF-8"));
+        };
+        Ok(Self { address: format!("file://{}", folder.trim_end_matches('/')) })
+    }
+
+    fn on_s3(rest: &str, refuse: impl Fn(&str) -> Error) -> Result<Self> {
+        let rest = rest.trim_end_matches('/');
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        if bucket.is_empty() || !bucket.chars().all(is_name) {
+            return Err(refuse("it names no bucket; write s3://bucket/prefix"));
         }
-        Ok(Self { folder })
+        let is_odd = |folder: &str| matches!(folder, "" | "." | "..");
+        if rest.contains('/') && prefix.split('/').any(is_odd) {
+            return Err(refuse("a prefix has no empty folders and none named . or .."));
+        }
+        if prefix.chars().any(char::is_control) {
+            return Err(refuse("a prefix has no control characters"));
+        }
+        Ok(Self { address: format!("s3://{rest}") })
     }
 
     /// The folder of one table, named after it. Characters that paths or addresses treat specially are replaced, and
     /// a digest of the true name keeps two such tables apart.
     pub(crate) fn table_location(&self, namespace: &str, name: &str) -> String {
-        format!("file://{}/{}/{}", self.text(), plain(namespace), plain(name))
-    }
-
-    /// The folder of a namespace, as an address.
-    pub(crate) fn namespace_location(&self, namespace: &str) -> String {
-        format!("file://{}/{}", self.text(), plain(namespace))
+        format!("{}/{}", self.namespace_folder(namespace), plain(name))
     }
 
     /// The folder of a namespace.
-    pub(crate) fn namespace_folder(&self, namespace: &str) -> PathBuf {
-        self.folder.join(plain(namespace))
-    }
-
-    fn text(&self) -> &str {
-        self.folder.to_str().expect("parse() accepts UTF-8 only").trim_end_matches('/')
+    pub(crate) fn namespace_folder(&self, namespace: &str) -> String {
+        format!("{}/{}", self.address, plain(namespace))
     }
 }
 
@@ -205,7 +218,7 @@ mod tests {
     #[test]
     fn a_relative_warehouse_becomes_absolute() {
         let warehouse = Warehouse::parse(".ol/warehouse").unwrap();
-        assert!(warehouse.folder.is_absolute());
+        assert!(warehouse.address.starts_with("file:///"));
         assert!(warehouse.table_location("n", "t").ends_with("/.ol/warehouse/n/t"));
         assert_eq!(
             Warehouse::parse("file:///x/w/").unwrap().table_location("n", "t"),
@@ -214,8 +227,23 @@ mod tests {
     }
 
     #[test]
+    fn a_warehouse_on_s3_is_a_bucket_and_perhaps_a_prefix() {
+        for (setting, location) in [
+            ("s3://b", "s3://b/n/t"),
+            ("s3://b/", "s3://b/n/t"),
+            ("s3a://b.c/x/y/", "s3://b.c/x/y/n/t"),
+        ] {
+            assert_eq!(Warehouse::parse(setting).unwrap().table_location("n", "t"), location);
+        }
+        for setting in ["s3://", "s3:///x", "s3://b/x//y", "s3://b/../y", "s3://user@b/x"] {
+            let error = Warehouse::parse(setting).unwrap_err();
+            assert_eq!(error.kind(), &ErrorKind::Settings, "{setting}");
+        }
+    }
+
+    #[test]
     fn warehouses_readers_cannot_open_are_refused() {
-        for setting in ["", "s3://bucket/x", "file://x", "/a#b", "/a?b", "/a%20b"] {
+        for setting in ["", "gs://bucket/x", "file://x", "/a#b", "/a?b", "/a%20b"] {
             let error = Warehouse::parse(setting).unwrap_err();
             assert_eq!(error.kind(), &ErrorKind::Settings, "{setting}");
         }

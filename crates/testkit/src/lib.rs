@@ -16,6 +16,7 @@ mod process;
 mod proxy;
 mod random;
 mod readers;
+mod s3;
 mod session;
 mod shared;
 
@@ -28,5 +29,6 @@ pub use process::{Finished, Running, Step};
 pub use proxy::{Fault, Proxy};
 pub use random::Random;
 pub use readers::{Comparison, Readers};
+pub use s3::{S3Fault, S3Request, S3Server, S3Then};
 pub use session::{Broken, Session};
 pub use shared::{number_setting, shared_data};

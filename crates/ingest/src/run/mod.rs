@@ -94,6 +94,7 @@ impl RunContext {
 pub async fn open_lake(platform: &Platform, config: &Config) -> Result<Arc<Lake>, Error> {
     let mut settings = LakeSettings::new(platform.catalog.expose(), platform.warehouse.clone());
     settings.write = config.write_options();
+    settings.s3 = config.s3_options();
     let lake = Lake::open(settings).await?;
     lake.ensure_namespace(&platform.raw_namespace()).await?;
     Ok(Arc::new(lake))

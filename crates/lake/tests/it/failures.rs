@@ -21,7 +21,7 @@ async fn settings_that_make_no_sense_are_named() {
         ("catalog.db", "w"),
         ("sqlite:", "w"),
         ("sqlite:x.db?cache=shared", "w"),
-        ("sqlite:x.db", "s3://bucket/prefix"),
+        ("sqlite:x.db", "gs://bucket/prefix"),
         ("postgres://user:hunter2@host:notaport/x", "w"),
     ] {
         let error = open_error(catalog, warehouse).await;

@@ -19,5 +19,6 @@ mod pointer;
 mod postgres;
 mod readers;
 mod round_trip;
+mod s3;
 mod support;
 mod writing;
