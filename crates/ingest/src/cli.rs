@@ -81,13 +81,19 @@ Example:
     Status(Selection),
     /// Forget what the lake knows of a table's position, so that the next run loads it anew
     Reset(Selection),
-    /// Find, and delete when told how old, files that no table refers to
+    /// Keep the tables of a namespace small: expire, compact, sweep, repair
     #[command(after_help = "\
-Without --orphan-days nothing is deleted: files older than 7 days are shown.
+Nothing is changed unless it is asked for: without a flag the report shows what there would be to do. Every step is safe \
+beside runs and streams, and may be killed; to go on, run it again. SIGTERM ends it after the tables under way (exit 75), \
+and the report says where the next one may begin.
+
+--orphan-days must be longer than the longest run: files of a run that is still going are referred to by nothing, too.
 
 Example:
   ol-ingest maintain --namespace ol_warehouse_dev_raw
-  ol-ingest maintain --namespace ol_warehouse_dev_raw --orphan-days 7")]
+  ol-ingest maintain --namespace ol_warehouse_dev_raw --expire-days 7 --orphan-days 7 --compact
+  ol-ingest maintain --namespace ol_warehouse_dev_raw --table '*__salesforce__*' --expire-days 14
+  ol-ingest maintain --namespace ol_warehouse_dev_raw --repair-pointers --output json")]
     Maintain(Maintain),
     /// Print the completion script of a shell
     Completion {
@@ -210,7 +216,42 @@ pub struct Maintain {
     /// The namespace, e.g. ol_warehouse_production_raw
     #[arg(long)]
     pub namespace: String,
-    /// Delete files that nothing refers to and that are at least this old
+    /// Only tables whose name matches; may be repeated
+    #[arg(long = "table", value_name = "GLOB")]
+    pub tables: Vec<String>,
+    /// Expire snapshots of at least this age; without a number, as the properties of each table say (7 days without one)
+    #[arg(long, value_name = "DAYS", num_args = 0..=1, default_missing_value = "table")]
+    pub expire_days: Option<ExpireDays>,
+    /// Keep so many snapshots of each branch, whatever their age [default: as the table says, else 1]
+    #[arg(long, value_name = "N", requires = "expire_days")]
+    pub keep_snapshots: Option<usize>,
+    /// Delete files that nothing refers to and that are at least this old [default: 7, shown and not deleted]
     #[arg(long, value_name = "DAYS")]
-    pub orphan_days: Option<u64>,
+    pub orphan_days: Option<u32>,
+    /// Rewrite small files, files with many deleted rows, and small manifests
+    #[arg(long)]
+    pub compact: bool,
+    /// Repair pointers to the current snapshot that another loader left behind
+    #[arg(long)]
+    pub repair_pointers: bool,
+    /// Begin after this table, where an earlier run stopped
+    #[arg(long, value_name = "TABLE")]
+    pub after: Option<String>,
+}
+
+/// How old a snapshot may get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpireDays {
+    /// As the properties of the table say.
+    OfTable,
+    /// So many days.
+    Days(u32),
+}
+
+impl std::str::FromStr for ExpireDays {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "table" { Ok(Self::OfTable) } else { text.parse().map(Self::Days) }
+    }
 }

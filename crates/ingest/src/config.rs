@@ -21,6 +21,8 @@ pub struct Config {
     pub replace: Replace,
     /// How files are written.
     pub lake: Files,
+    /// How tables are maintained.
+    pub maintain: Maintain,
     /// How a warehouse on S3 is reached.
     pub s3: S3,
 }
@@ -81,6 +83,16 @@ pub struct Incremental {
 pub struct Replace {
     /// The least part of the rows that must be left.
     pub keep_ratio: f64,
+}
+
+/// How tables are maintained.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Maintain {
+    /// Tables at the same time.
+    pub tables: usize,
+    /// Tables that are begun in a second, at most.
+    pub tables_per_second: f64,
 }
 
 /// How files are written.
@@ -193,6 +205,9 @@ impl Config {
         if !self.s3.kms_key_id.is_empty() && !matches!(self.s3.sse, Sse::Kms | Sse::DualKms) {
             return refuse("s3.kms_key_id", "has a meaning with s3.sse = \"aws:kms\" alone");
         }
+        if !(0.01..=10_000.0).contains(&self.maintain.tables_per_second) {
+            return refuse("maintain.tables_per_second", "must be from 0.01 to 10000");
+        }
         if self.incremental.sweep_keys == 0 {
             return refuse("incremental.sweep_keys", "must be at least 1");
         }
@@ -209,6 +224,7 @@ impl Config {
             }
         }
         for (key, value) in [
+            ("maintain.tables", self.maintain.tables),
             ("ingest.units", self.ingest.units),
             ("ingest.batch_rows", self.ingest.batch_rows),
             ("ingest.batch_bytes", self.ingest.batch_bytes),

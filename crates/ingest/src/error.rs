@@ -136,6 +136,8 @@ ol_chassis::kinds! {
         LakeRowMissing = "A row that was changed at the source is not in the lake",
         /// The table is not in the lake.
         LakeTableMissing = "The table does not exist in the lake",
+        /// It is not known whether a file is needed. Context: `table`, `reason`.
+        SweepUnsafe = "Nothing was swept, as a table may need it that cannot be read",
         /// The lake does not hold what the source held.
         VerificationFailed = "The lake does not hold what the source holds",
 

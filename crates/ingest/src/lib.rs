@@ -26,6 +26,7 @@ pub mod error;
 pub mod failpoints;
 pub mod inventory;
 pub mod load;
+pub mod maintain;
 pub mod metrics;
 pub mod policy;
 pub mod position;

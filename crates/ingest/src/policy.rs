@@ -206,6 +206,10 @@ fn definite(kind: Definite) -> Policy {
             "Find out whether the rows of {table} really went away; if they did, allow this \
              replace once with --allow-shrink.",
         ),
+        Definite::SweepUnsafe => Policy::definite(
+            "ingest-maintenance",
+            "Repair {table} first, or drop it from the catalog if nobody needs it; then run again. No file was deleted.",
+        ),
         Definite::SchemaConflict => Policy::definite(
             "ingest-lake-schema",
             "Declare the column's lake type under overrides as the table in the lake has it, or \

@@ -42,6 +42,9 @@ pub struct CompactOptions {
     pub least_files: usize,
     /// A data file of whose rows this share is deleted is rewritten whatever its size, 0 to 1.
     pub delete_share: f64,
+    /// Files of about so many bytes are rewritten by one commit; what is left is for the next call, so that little is
+    /// lost when a process is killed.
+    pub most_bytes: u64,
     /// What the names of the new files begin with.
     pub prefix: String,
 }
@@ -54,6 +57,7 @@ impl Default for CompactOptions {
             write,
             least_files: 5,
             delete_share: 0.1,
+            most_bytes: 4 << 30,
             prefix: "compact".to_owned(),
         }
     }
@@ -208,7 +212,13 @@ fn plan(
     }
     let bins = bins.into_values().flatten();
     let worth = bins.filter(|bin| bin.is_due || bin.files.len() >= options.least_files.max(2));
-    worth.map(|bin| bin.files).collect()
+    let mut bytes = 0;
+    let within = worth.take_while(|bin| {
+        let is_first = bytes == 0;
+        bytes += bin.bytes.max(1);
+        is_first || bytes <= options.most_bytes
+    });
+    within.map(|bin| bin.files).collect()
 }
 
 fn rewrite_group(

@@ -28,6 +28,10 @@ const DEFAULT_PROPERTIES: [(&str, &str); 5] = [
     ("write.delete.mode", "merge-on-read"),
 ];
 
+fn file_io(storage: &LakeStorage) -> FileIO {
+    FileIOBuilder::new(Arc::new(LakeStorageFactory(storage.clone()))).build()
+}
+
 /// An open lake. Cloning shares the connections.
 #[derive(Clone, Debug)]
 pub struct Lake {
@@ -58,7 +62,7 @@ impl Lake {
             catalog,
             warehouse,
             write: settings.write,
-            file_io: FileIOBuilder::new(Arc::new(LakeStorageFactory(storage.clone()))).build(),
+            file_io: file_io(&storage),
             storage,
             clock,
             runtime: Handle::current(),
@@ -195,8 +199,12 @@ impl Lake {
     }
 
     pub(crate) async fn open_entry(&self, name: &TableName, entry: Entry) -> Result<Table> {
+        let file_io = match entry.lent {
+            Some(lent) => file_io(&self.storage.with(lent)),
+            None => self.file_io.clone(),
+        };
         match entry.metadata {
-            Some(metadata) => self.build(name, *metadata, entry.location),
+            Some(metadata) => self.build_on(file_io, name, *metadata, entry.location),
             None => self.read_metadata(name, entry.location).await,
         }
     }
@@ -217,9 +225,19 @@ impl Lake {
         metadata: TableMetadata,
         location: String,
     ) -> Result<Table> {
+        self.build_on(self.file_io.clone(), name, metadata, location)
+    }
+
+    fn build_on(
+        &self,
+        file_io: FileIO,
+        name: &TableName,
+        metadata: TableMetadata,
+        location: String,
+    ) -> Result<Table> {
         let invalid = |error| Error::from_iceberg(ErrorKind::Unexpected, error);
         Table::builder()
-            .file_io(self.file_io.clone())
+            .file_io(file_io)
             .metadata(metadata)
             .metadata_location(location)
             .identifier(TableIdent::new(

@@ -21,13 +21,13 @@ mod expire;
 mod guard;
 mod lake;
 mod live;
-mod maintain;
 mod merge;
 mod pointer;
 mod read;
 pub mod schema;
 mod settings;
 mod storage;
+mod sweep;
 mod table;
 mod write;
 
@@ -37,7 +37,6 @@ pub use error::{Error, ErrorKind, Result};
 pub use expire::{ExpireOptions, Expired};
 pub use guard::ReplaceGuard;
 pub use lake::Lake;
-pub use maintain::Orphan;
 pub use merge::{Merge, MergeOptions, MergeWriter, OnDelete, Orphans};
 pub use pointer::StalePointer;
 pub use read::RowStream;
@@ -48,6 +47,7 @@ pub use schema::{
 };
 pub use settings::{CATALOG_NAME, CatalogAddress, LakeSettings, WriteOptions};
 pub use storage::options::{S3Addressing, S3Credentials, S3Encryption, S3Options};
+pub use sweep::{Looked, Orphan, Sweep};
 pub use table::{
     COMMIT_ID_KEY, LakeTable, POSITION_KEY, STATE_PREFIX, SnapshotInfo, TableDefinition, TableName,
 };

@@ -1,7 +1,6 @@
 //! What each command does: settings in, one document on stdout, an exit code.
 
 mod discover;
-mod maintain;
 mod plan;
 mod status;
 mod verify;
@@ -17,8 +16,9 @@ use crate::cli::{Cli, Command, Selection};
 use crate::config::Config;
 use crate::error::{Definite, Error};
 use crate::inventory::{self, Inventory, ReplicationMethod};
+use crate::maintain;
 use crate::policy::{advice, policy};
-use crate::run::{self, RunContext, Until};
+use crate::run::{self, Reporter, RunContext, Until};
 
 /// Carries out the command line, and tells Dagster how it ended.
 ///
@@ -120,7 +120,12 @@ async fn dispatch(cli: Cli, context: Context, pipes: Pipes) -> Result<Exit, Erro
         }
         Command::Maintain(arguments) => {
             let config = Config::load(cli.global.config.as_deref())?;
-            maintain::execute(&arguments, &config, context.clock.now(), json).await
+            let tables = globs(&arguments.tables)?;
+            let report =
+                Box::pin(maintain::execute(&arguments, &tables, &config, &context)).await?;
+            Reporter::new(pipes).maintained(&report);
+            print(&if json { report.to_json() } else { report.to_text() });
+            Ok(report.exit())
         }
     }
 }

@@ -290,7 +290,10 @@ impl Target {
         failpoints::hit(failpoints::FILES_COMPLETE);
         let written = match &operation {
             Operation::Merge(merge) => merge.files(),
-            Operation::Append | Operation::Overwrite | Operation::Rewrite(_) => &files,
+            Operation::Append
+            | Operation::Overwrite
+            | Operation::Rewrite(_)
+            | Operation::Gather => &files,
         };
         let (count, bytes) = (written.len() as u64, written.iter().map(|file| file.bytes).sum());
         let threshold =

@@ -11,6 +11,7 @@ use ol_pipes::{
 
 use super::TableDone;
 use crate::error::{Definite, Error, Failure};
+use crate::maintain::MaintainReport;
 use crate::report::TableReport;
 
 /// The check that a replace did not shrink the table.
@@ -123,6 +124,39 @@ impl Reporter {
             Level::Error,
             &format!("{} ({}): {advice}", report.raw_table, report.outcome.word()),
         );
+    }
+
+    /// Tables are maintained: one materialization of the asset that asked for it, with the names that the platform's
+    /// maintenance assets give the totals.
+    pub fn maintained(&self, report: &MaintainReport) {
+        let line = format!(
+            "{}: {} of {} tables maintained, {} snapshots expired, {} orphans removed",
+            report.namespace,
+            report.tables_cleaned,
+            report.tables_scanned,
+            report.snapshots_expired,
+            report.orphans_removed
+        );
+        self.say(Level::Info, &line);
+        for failure in &report.failure_details {
+            self.say(Level::Error, failure);
+        }
+        let [asset_key] = self.pipes.context().asset_keys.as_slice() else { return };
+        let details = report.failure_details.iter().cloned().map(serde_json::Value::from);
+        let metadata = BTreeMap::from([
+            ("tables_scanned".to_owned(), Metadata::from(report.tables_scanned)),
+            ("tables_cleaned".to_owned(), Metadata::from(report.tables_cleaned)),
+            ("tables_optimized".to_owned(), Metadata::from(report.tables_optimized)),
+            ("pointers_repaired".to_owned(), Metadata::from(report.pointers_repaired)),
+            ("snapshots_expired".to_owned(), Metadata::from(report.snapshots_expired)),
+            ("orphans_removed".to_owned(), Metadata::from(report.orphans_removed)),
+            ("failure_count".to_owned(), Metadata::from(report.failure_count)),
+            ("failure_details".to_owned(), Metadata::Json(details.collect())),
+            ("seconds".to_owned(), Metadata::from(report.seconds)),
+        ]);
+        let asset_key = asset_key.clone();
+        let materialization = Materialization { asset_key, metadata, data_version: None };
+        self.sent(self.pipes.report_materialization(&materialization));
     }
 
     /// If it was the guard that refused, its check has failed.

@@ -9,7 +9,6 @@ pub(crate) mod glue;
 pub(crate) mod rest;
 pub(crate) mod sql;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -20,6 +19,7 @@ use ol_chassis::clock::Clock;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::LakeSettings;
+use crate::storage::lent::Lent;
 use crate::table::TableName;
 
 /// What a catalog says of a table.
@@ -29,14 +29,14 @@ pub(crate) struct Entry {
     pub(crate) location: String,
     /// What is in it, where the catalog answers with that.
     pub(crate) metadata: Option<Box<TableMetadata>>,
-    /// How the files of the table are reached, where the catalog lends the means.
-    pub(crate) storage: BTreeMap<String, String>,
+    /// Keys to the files of the table, where the catalog lends them.
+    pub(crate) lent: Option<Lent>,
 }
 
 impl Entry {
     /// An entry that is an address alone.
     pub(crate) fn at(location: String) -> Self {
-        Self { location, metadata: None, storage: BTreeMap::new() }
+        Self { location, metadata: None, lent: None }
     }
 }
 

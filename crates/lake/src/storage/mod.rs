@@ -6,6 +6,7 @@
 
 mod answer;
 mod credentials;
+pub(crate) mod lent;
 pub(crate) mod local;
 pub(crate) mod options;
 mod s3;
@@ -25,6 +26,7 @@ use iceberg::io::{
 };
 use serde::{Deserialize, Serialize};
 
+use self::lent::Lent;
 use self::options::S3Options;
 use self::s3::S3Files;
 use crate::error::{Result, StorageFailure};
@@ -86,6 +88,11 @@ pub(crate) struct LakeStorage {
 impl LakeStorage {
     pub(crate) fn new(options: S3Options) -> Self {
         Self { s3: S3Files::new(options) }
+    }
+
+    /// The same files by other means.
+    pub(crate) fn with(&self, lent: Lent) -> Self {
+        Self::new(lent.options(self.s3.options()))
     }
 
     /// All files below a folder, in order of address. A folder that does not exist has none.

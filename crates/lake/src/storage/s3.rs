@@ -56,6 +56,10 @@ impl S3Files {
         Self { options, shared: Arc::default() }
     }
 
+    pub(super) fn options(&self) -> &S3Options {
+        &self.options
+    }
+
     async fn bucket(&self, name: &str) -> Result<Arc<Bucket>, StorageFailure> {
         let buckets = || self.shared.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bucket) = buckets().get(name) {

@@ -21,6 +21,7 @@ use self::client::{Answer, Client, Doing};
 use super::{Catalog, Entry, Inserted, Next, Swapped};
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::CatalogAddress;
+use crate::storage::lent::Lent;
 use crate::table::TableName;
 
 /// Pages of a list, at most: a server that never ends one is not followed for ever.
@@ -54,8 +55,8 @@ impl RestCatalog {
                 .with("reason", "the server names no metadata file")
                 .with("server", self.client.server())
         })?;
-        let storage = table.storage(&location);
-        Ok(Entry { location, metadata: Some(Box::new(table.metadata)), storage })
+        let lent = Lent::of(table.storage(&location));
+        Ok(Entry { location, metadata: Some(Box::new(table.metadata)), lent })
     }
 
     /// All pages of a list, or `None` when what is listed does not exist.
