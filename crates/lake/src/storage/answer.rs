@@ -80,6 +80,10 @@ impl Answer {
             | "RequestExpired" => {
                 return ErrorKind::WarehouseLoginExpired;
             }
+            // Said of one object of a deletion of many, it comes with the status of success.
+            "AccessDenied" | "AllAccessDisabled" if !self.message.contains("kms:") => {
+                return ErrorKind::WarehouseRefused;
+            }
             "RequestTimeTooSkewed" => return ErrorKind::ClockWrong,
             "QuotaExceeded" => return ErrorKind::NoSpace,
             // The key's own refusals have codes; a right that is missing is told from others by its name alone.

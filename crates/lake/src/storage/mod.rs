@@ -10,6 +10,9 @@ pub(crate) mod lent;
 pub(crate) mod local;
 pub(crate) mod options;
 mod s3;
+#[cfg(test)]
+#[path = "tests.rs"]
+mod server_tests;
 mod upload;
 
 use std::collections::BTreeMap;

@@ -13,7 +13,7 @@ use crate::support::{
     Place, batch, commit_rows, definition, files_below, identifiers, name, now, two_columns, write,
 };
 
-fn options() -> CompactOptions {
+pub(crate) fn options() -> CompactOptions {
     CompactOptions { least_files: 2, ..CompactOptions::default() }
 }
 
@@ -38,7 +38,7 @@ async fn delete(table: &LakeTable, ids: impl IntoIterator<Item = i64>) -> Merge 
     .unwrap()
 }
 
-async fn five_files(lake: &Lake) -> LakeTable {
+pub(crate) async fn five_files(lake: &Lake) -> LakeTable {
     let table = lake.create(&definition("t", two_columns())).await.unwrap();
     let mut commit =
         Commit::new(Operation::Append, write(&table, vec![batch(&table, 0..10)]).await);
