@@ -8,6 +8,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -104,6 +105,7 @@ pub struct S3Server {
 struct State {
     faults: Mutex<Vec<S3Fault>>,
     requests: Mutex<Vec<S3Request>>,
+    met: AtomicUsize,
 }
 
 impl State {
@@ -126,6 +128,7 @@ impl State {
                 return None;
             }
             fault.times = fault.times.checked_sub(1)?;
+            self.met.fetch_add(1, Ordering::SeqCst);
             Some(fault.then.clone())
         })
     }
@@ -198,6 +201,11 @@ impl S3Server {
     /// Takes all faults away.
     pub fn heal(&self) {
         self.state.faults().clear();
+    }
+
+    /// How often a fault has happened.
+    pub fn faults_met(&self) -> usize {
+        self.state.met.load(Ordering::SeqCst)
     }
 
     /// The requests since the last call.

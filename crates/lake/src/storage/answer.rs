@@ -212,6 +212,15 @@ pub(super) fn failure(
         let kind = answer.kind(otherwise);
         return StorageFailure::of(kind, action, address, answer.clone());
     }
+    // What is told of keys says all; the layer around it would say it once more.
+    let error = if let object_store::Error::Generic { store, source } = error {
+        match source.downcast::<LoginFailure>() {
+            Ok(login) => return StorageFailure::of(login.kind.clone(), action, address, *login),
+            Err(source) => object_store::Error::Generic { store, source },
+        }
+    } else {
+        error
+    };
     let kind = match find::<LoginFailure>(&error) {
         Some(login) => login.kind.clone(),
         None if matches!(error, object_store::Error::Generic { .. }) => {

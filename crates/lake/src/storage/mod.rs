@@ -11,7 +11,6 @@ pub(crate) mod local;
 pub(crate) mod options;
 mod s3;
 #[cfg(test)]
-#[path = "tests.rs"]
 mod server_tests;
 mod upload;
 

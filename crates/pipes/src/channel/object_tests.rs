@@ -75,7 +75,7 @@ fn the_first_chunk_goes_at_once_and_the_next_waits_for_the_interval() {
     let timing = Timing { interval: Duration::from_secs(3600), ..QUICK };
     let mut channel = channel(&server, None, timing);
     send(&mut channel, 0);
-    server.wait_for_puts(1);
+    server.wait_for_put("");
     send(&mut channel, 1);
     send(&mut channel, 2);
     std::thread::sleep(Duration::from_millis(200));
@@ -109,7 +109,7 @@ fn closing_gives_up_after_its_time_and_says_why() {
     let timing = Timing { join_timeout: Duration::from_secs(2), ..QUICK };
     let mut channel = channel(&server, Some("run/z"), timing);
     send(&mut channel, 0);
-    server.wait_for_puts(1);
+    server.wait_for_put("run/z");
     server.fail_all_puts();
     send(&mut channel, 1);
     let error = channel.finish().unwrap_err();

@@ -104,7 +104,6 @@ async fn no_keys_at_all_tells_where_they_were_looked_for() {
     let s3 = OnS3::new();
     let said = outcome(&s3, &[("AWS_ENDPOINT_URL", s3.server.endpoint())]);
     assert!(said.starts_with("WarehouseLoginMissing"), "{said}");
-    eprintln!("{said}");
     for place in ["AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE"] {
         assert!(said.contains(place), "{said}");
     }

@@ -1,6 +1,6 @@
 //! The warehouse on S3: the same behaviour as in a folder, and what only a network does.
 //!
-//! `src/storage/tests.rs` has the faults one by one; here they happen to a table.
+//! `src/storage/server_tests.rs` has the faults one by one; here they happen to a table.
 
 mod login;
 
