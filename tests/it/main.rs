@@ -22,6 +22,7 @@ mod names;
 mod oracle;
 mod ranges;
 mod readers;
+mod servers;
 mod session;
 mod sizes;
 mod unchanged;

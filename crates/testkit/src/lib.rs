@@ -7,6 +7,7 @@
 //! Every function panics with a sentence when it cannot do its work: a test without its server has failed.
 
 mod binary;
+mod install;
 mod inventory;
 mod lake;
 pub mod ledger;
@@ -17,8 +18,10 @@ mod proxy;
 mod random;
 mod readers;
 mod s3;
+mod service;
 mod session;
 mod shared;
+mod trino;
 
 pub use binary::{binary, example, workspace_root};
 pub use inventory::{Inventory, Unit};
@@ -32,3 +35,4 @@ pub use readers::{Comparison, Readers};
 pub use s3::{S3Fault, S3Request, S3Server, S3Then};
 pub use session::{Broken, Session};
 pub use shared::{number_setting, shared_data};
+pub use trino::{TrinoAnswer, TrinoCatalog, TrinoServer};

@@ -208,6 +208,11 @@ impl PostgresServer {
         self.port
     }
 
+    /// The superuser.
+    pub fn user(&self) -> &'static str {
+        USER
+    }
+
     /// The superuser's password. No output of our binaries may ever hold it.
     pub fn password(&self) -> &str {
         &self.password
@@ -399,7 +404,7 @@ fn group_of(user: &str) -> String {
     Step::new("id").args(["-g", user]).run().stdout.trim().to_owned()
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     listener.local_addr().expect("a bound socket has an address").port()
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::binary::workspace_root;
+use crate::install::install;
 use crate::lake::Lake;
 use crate::process::{Finished, Step};
 
@@ -213,22 +214,8 @@ fn virtual_environment() -> PathBuf {
     )
 }
 
-/// Makes or brings up to date an environment that `make test` uses, with the project's own set-up script.
+/// Makes or brings up to date an environment that `make test` uses.
 fn environment(kind: &str, name: &str, requirements: &[&str]) -> PathBuf {
-    let root = workspace_root();
-    let done = Step::new(root.join("deploy/scripts/install.sh"))
-        .args([kind, name])
-        .args(requirements)
-        .folder(&root)
-        .run();
-    assert!(
-        done.status.success(),
-        "the packages of {name} cannot be installed: {}{}",
-        done.stdout,
-        done.stderr
-    );
-    let cache = std::env::var_os("OL_CACHE")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/ol-flows")));
-    cache.expect("HOME or OL_CACHE says where the cache is").join(name).join("bin/python")
+    let arguments: Vec<&str> = [kind, name].iter().chain(requirements).copied().collect();
+    install(&arguments).join(name).join("bin/python")
 }

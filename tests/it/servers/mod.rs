@@ -1,0 +1,3 @@
+//! The servers that tests stand on are real ones: each is started, asked and left here once.
+
+mod trino;
