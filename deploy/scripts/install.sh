@@ -7,6 +7,7 @@
 #   install.sh python NAME FILE…        a Python environment $OL_CACHE/NAME from pinned requirement files
 #   install.sh spark NAME FILE…         the same with Spark in it, Java for it, and Iceberg for Spark
 #   install.sh trino                    a Trino server with its Iceberg connector, and Java for it
+#   install.sh rest-catalog             Iceberg's REST catalog, and Java for it
 #   install.sh tool CRATE VERSION       a cargo binary in $OL_CACHE/bin
 #
 # Everything but the Debian packages and the toolchain stays under $OL_CACHE (default ~/.cache/ol-flows).
@@ -24,6 +25,7 @@ MAVEN_DEPENDENCY_PLUGIN=3.8.1
 # What the poms of tests/servers name, as digests of `jars_digest`, and what compiles their few lines of Java.
 TRINO_SERVER_SHA256=d17b4d82fd89816f611b956d63e72cc812c4d5995750cbbe200e1a67ccc46931
 TRINO_ICEBERG_SHA256=307d3109ab7a84938ed2abb8502c4fc97e4f1a3013caf8ca560826304de2edec
+REST_CATALOG_SHA256=c2d65452447061146df953b96e08a1adc40f2dd5157a925c378283bfe32e4f34
 JAVA_COMPILER=org.eclipse.jdt:ecj:3.44.0
 JAVA_COMPILER_SHA256=14c46ddc2e511c46c998da728f6a80f13a689c920f3832402f7ad150f6a6188d
 
@@ -217,20 +219,19 @@ compile_java() {
     -cp "$(printf '%s:' "$lib"/*.jar)" -d "$classes" "$source"
 }
 
-# is_stamped FOLDER FILE…: whether a folder was made from these files, as they are now, and from this script's digests.
-is_stamped() {
-  local folder=$1
-  shift
-  stamp "$@" | cmp -s - "$folder/ol-stamp.txt"
-}
+# is_stamped FOLDER PARTS: whether a folder was made from these files, as they are now, and from the digests above.
+is_stamped() { stamp "$2" | cmp -s - "$1/ol-stamp.txt"; }
 
-stamp() { cat "$@" && printf '%s\n' "$TRINO_SERVER_SHA256 $TRINO_ICEBERG_SHA256 $JAVA_COMPILER_SHA256"; }
+stamp() {
+  cat "$1"/*
+  printf '%s\n' "$TRINO_SERVER_SHA256" "$TRINO_ICEBERG_SHA256" "$REST_CATALOG_SHA256" "$JAVA_COMPILER_SHA256"
+}
 
 # trino: $OL_CACHE/trino with the server in lib/, the connector in plugin/ and its start in classes/.
 trino() {
   local folder="$OL_CACHE/trino" parts="$OL_ROOT/tests/servers/trino" work
   java_runtime >/dev/null || return 1
-  is_stamped "$folder" "$parts"/* && return 0
+  is_stamped "$folder" "$parts" && return 0
   say "Fetching Trino"
   work="$folder/maven"
   rm -rf "$folder"
@@ -242,7 +243,21 @@ trino() {
   printf 'io.trino.plugin.iceberg.IcebergPlugin\n' \
     >"$folder/plugin/iceberg/services/META-INF/services/io.trino.spi.Plugin"
   rm -rf "$work"
-  stamp "$parts"/* >"$folder/ol-stamp.txt"
+  stamp "$parts" >"$folder/ol-stamp.txt"
+}
+
+# rest_catalog: $OL_CACHE/rest-catalog. Its Hadoop reads files of this machine with Debian's Java, not with a newer one.
+rest_catalog() {
+  local folder="$OL_CACHE/rest-catalog" parts="$OL_ROOT/tests/servers/rest" work
+  debian_packages <<<"default-jre-headless java"
+  is_stamped "$folder" "$parts" && return 0
+  say "Fetching Iceberg's REST catalog"
+  work="$folder/maven"
+  rm -rf "$folder"
+  class_path "$parts/pom.xml" "$REST_CATALOG_SHA256" "$folder/lib" "$work" || return 1
+  compile_java "$parts/Main.java" "$folder/lib" "$folder/classes" "$work" || return 1
+  rm -rf "$work"
+  stamp "$parts" >"$folder/ol-stamp.txt"
 }
 
 # is_digest FILE SHA256: whether the file is there and has this digest.
@@ -274,6 +289,7 @@ case ${1:-} in
   python) shift && python_environment "$@" ;;
   spark) shift && spark_environment "$@" ;;
   trino) trino ;;
+  rest-catalog) rest_catalog ;;
   tool) shift && cargo_tool "$@" ;;
-  *) sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 3 ;;
+  *) sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 3 ;;
 esac

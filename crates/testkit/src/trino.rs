@@ -103,6 +103,14 @@ impl TrinoCatalog {
             .with("iceberg.rest-catalog.warehouse", warehouse)
     }
 
+    /// The same of a REST catalog that gives tokens to those who know a secret.
+    #[must_use]
+    pub fn with_oauth2(self, token_address: &str, id: &str, secret: &str) -> Self {
+        self.with("iceberg.rest-catalog.security", "OAUTH2")
+            .with("iceberg.rest-catalog.oauth2.server-uri", token_address)
+            .with("iceberg.rest-catalog.oauth2.credential", &format!("{id}:{secret}"))
+    }
+
     /// The files of this machine, under the addresses that tables give them (`file:///…`).
     #[must_use]
     pub fn with_local_files(self) -> Self {

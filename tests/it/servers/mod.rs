@@ -1,3 +1,4 @@
 //! The servers that tests stand on are real ones: each is started, asked and left here once.
 
+mod rest_catalog;
 mod trino;
