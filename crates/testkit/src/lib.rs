@@ -7,6 +7,7 @@
 //! Every function panics with a sentence when it cannot do its work: a test without its server has failed.
 
 mod binary;
+mod glue;
 mod install;
 mod inventory;
 mod lake;
@@ -25,6 +26,7 @@ mod shared;
 mod trino;
 
 pub use binary::{binary, example, workspace_root};
+pub use glue::GlueServer;
 pub use inventory::{Inventory, Unit};
 pub use lake::Lake;
 pub use load::{LoadDone, LoadTable, LoadUnderWay, WriteLoad};
