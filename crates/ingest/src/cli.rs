@@ -81,6 +81,17 @@ Example:
     Status(Selection),
     /// Forget what the lake knows of a table's position, so that the next run loads it anew
     Reset(Selection),
+    /// Take over raw tables that Airbyte or dlt wrote, where they stand
+    #[command(after_help = "\
+The table keeps its name, folder, rows and history; columns that the contract has and it lacks are added, and no file is \
+rewritten. What cannot be taken over is refused with the reason: a column of another kind (with the declaration that would \
+keep it), equality deletes, another layout. Stop the other loader first, then hand the position over: run --from, stream \
+--from-slot, or a first run that copies the table anew.
+
+Example:
+  ol-ingest adopt --inventory inventory --unit mitxonline/app_postgres --dry-run
+  ol-ingest adopt --inventory inventory --table '*users_user' --output json")]
+    Adopt(Adopt),
     /// Keep the tables of a namespace small: expire, compact, sweep, repair
     #[command(after_help = "\
 Nothing is changed unless it is asked for: without a flag the report shows what there would be to do. Every step is safe \
@@ -208,6 +219,17 @@ fn hand_over(text: &str) -> Result<(String, String), &'static str> {
         }
         _ => Err("write TABLE=VALUE"),
     }
+}
+
+/// `adopt`.
+#[derive(Debug, Args)]
+pub struct Adopt {
+    /// Which tables.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `maintain`.

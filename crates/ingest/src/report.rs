@@ -7,6 +7,7 @@
 //! A run ends in done, retry or blocked, never in "nothing happened": a table that was not read is
 //! in the report with the reason.
 
+pub mod adoption;
 pub mod documents;
 pub mod verification;
 

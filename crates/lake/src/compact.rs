@@ -9,6 +9,8 @@
 //! group of which a file is gone, or has lost rows since, is left out, and its new files are deleted. When no group is
 //! left, the compaction ends as [`ErrorKind::CommitConflict`].
 //!
+//! In a table with a sort order, the rows of a group are put in order together, as many as fit 64 MiB.
+//!
 //! Held in memory are one row group of the file that is read, the deleted positions of that file, and what a
 //! [`crate::DataWriter`] holds; it does not grow with the table but for the entries of its manifests.
 
@@ -16,6 +18,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use arrow_array::RecordBatch;
+use arrow_select::concat::concat_batches;
+use futures::StreamExt;
 use iceberg::spec::{Operation as SnapshotOperation, Struct};
 use iceberg::table::Table;
 use roaring::RoaringTreemap;
@@ -30,6 +35,9 @@ use crate::settings::WriteOptions;
 use crate::table::LakeTable;
 use crate::write::WrittenFile;
 use crate::write::encode::Encoder;
+
+/// Rows that are put in order together in a table that has one, by their bytes in memory.
+const SORTED_BYTES: usize = 64 << 20;
 
 /// What is rewritten, and how.
 #[derive(Clone, Debug, PartialEq)]
@@ -232,19 +240,56 @@ fn rewrite_group(
     let schema = table.current_schema_ref();
     let mut encoder = Encoder::of(table, &schema, runtime, &options.write, &options.prefix)?;
     let mut before = HashMap::new();
+    let mut sorted = Sorted::default();
     let mut copy = || -> Result<()> {
         for file in files.iter().filter_map(|index| live.files.get(*index)) {
             let gone = live.deleted(table, runtime, file, widely)?;
             before.insert(file.data_file.file_path().to_owned(), gone.len());
-            encoder.copy(table, runtime, &file.data_file, &gone)?;
+            if !encoder.sorts() {
+                encoder.copy(table, runtime, &file.data_file, &gone)?;
+                continue;
+            }
+            let mut batches = encoder.rows(table, runtime, &file.data_file, &gone)?;
+            while let Some(batch) = runtime.block_on(batches.next()) {
+                if let Some(run) = sorted.take(batch?)? {
+                    encoder.write(&run, None)?;
+                }
+            }
         }
-        Ok(())
+        match sorted.end()? {
+            Some(run) => encoder.write(&run, None),
+            None => Ok(()),
+        }
     };
     if let Err(error) = copy() {
         encoder.discard();
         return Err(error);
     }
     Ok(Group { before, after: encoder.finish()? })
+}
+
+/// Batches that are put in order together: small files become one sorted run, and not as many as they were.
+#[derive(Default)]
+struct Sorted {
+    batches: Vec<RecordBatch>,
+    bytes: usize,
+}
+
+impl Sorted {
+    /// Adds rows, and gives out all when they are enough.
+    fn take(&mut self, batch: RecordBatch) -> Result<Option<RecordBatch>> {
+        self.bytes += batch.get_array_memory_size();
+        self.batches.push(batch);
+        if self.bytes < SORTED_BYTES { Ok(None) } else { self.end() }
+    }
+
+    fn end(&mut self) -> Result<Option<RecordBatch>> {
+        self.bytes = 0;
+        let batches = std::mem::take(&mut self.batches);
+        let Some(first) = batches.first() else { return Ok(None) };
+        let run = concat_batches(&first.schema(), &batches);
+        run.map(Some).map_err(|error| Error::new(ErrorKind::Unexpected).because(error))
+    }
 }
 
 impl Rewrite {

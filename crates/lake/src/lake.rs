@@ -19,13 +19,17 @@ use crate::storage::{self, LakeStorage, LakeStorageFactory};
 use crate::table::{LakeTable, TableDefinition, TableName};
 
 /// Properties every new table has unless its definition says otherwise.
-const DEFAULT_PROPERTIES: [(&str, &str); 5] = [
+pub(crate) const DEFAULT_PROPERTIES: [(&str, &str); 8] = [
     ("write.format.default", "parquet"),
     ("write.parquet.compression-codec", "zstd"),
     ("write.metadata.delete-after-commit.enabled", "true"),
     ("write.metadata.previous-versions-max", "100"),
     // Merges are position deletes; equality deletes cannot be read by every reader.
     ("write.delete.mode", "merge-on-read"),
+    // What other engines' maintenance goes by, as well as ours.
+    ("write.target-file-size-bytes", "268435456"),
+    ("history.expire.max-snapshot-age-ms", "604800000"),
+    ("history.expire.min-snapshots-to-keep", "1"),
 ];
 
 fn file_io(storage: &LakeStorage) -> FileIO {

@@ -12,6 +12,7 @@
 //!
 //! This crate does not know what a source database is, and nothing in it decides when to run.
 
+mod adopt;
 mod aws;
 mod catalog;
 mod commit;

@@ -1,5 +1,6 @@
 //! What each command does: settings in, one document on stdout, an exit code.
 
+mod adopt;
 mod discover;
 mod plan;
 mod status;
@@ -117,6 +118,12 @@ async fn dispatch(cli: Cli, context: Context, pipes: Pipes) -> Result<Exit, Erro
             let report = status::reset(&selection, &config).await?;
             print(&if json { report.to_json() } else { report.to_text() });
             Ok(Exit::Done)
+        }
+        Command::Adopt(arguments) => {
+            let config = Config::load(cli.global.config.as_deref())?;
+            let report = adopt::execute(&arguments, &config).await?;
+            print(&if json { report.to_json() } else { report.to_text() });
+            Ok(report.exit())
         }
         Command::Maintain(arguments) => {
             let config = Config::load(cli.global.config.as_deref())?;

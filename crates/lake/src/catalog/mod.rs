@@ -121,7 +121,7 @@ pub(crate) async fn open(
         "rest+http" | "rest+https" => {
             Arc::new(rest::RestCatalog::open(address, Arc::clone(clock)).await?)
         }
-        "glue" => Arc::new(glue::GlueCatalog::open(address, Arc::clone(clock)).await?),
+        "glue" => Arc::new(glue::GlueCatalog::open(settings, Arc::clone(clock)).await?),
         _other => {
             return Err(Error::new(ErrorKind::Settings).with("catalog", address).with(
                 "reason",

@@ -8,7 +8,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use iceberg::spec::{NestedField, NestedFieldRef, PrimitiveType, Schema, SchemaRef, Type};
+use iceberg::spec::{
+    NestedField, NestedFieldRef, PrimitiveType, Schema, SchemaRef, TableMetadata, Type,
+};
 use iceberg::{TableRequirement, TableUpdate};
 
 use super::map::{self, FieldIdentifiers};
@@ -41,6 +43,11 @@ impl SchemaChange {
     /// The schema after the change.
     pub(crate) fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// Whether the table has the columns already.
+    pub(crate) fn is_made(&self, metadata: &TableMetadata) -> bool {
+        self.is_empty() || metadata.current_schema().as_struct() == self.schema.as_struct()
     }
 
     pub(crate) fn updates(&self) -> Vec<TableUpdate> {

@@ -10,6 +10,7 @@ use arrow_array::{Array, RecordBatch, UInt32Array};
 use arrow_schema::SchemaRef as ArrowSchemaRef;
 use arrow_select::take::take_record_batch;
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use iceberg::arrow::schema_to_arrow_schema;
 use iceberg::spec::{DataFile, SchemaRef, Struct};
 use iceberg::table::Table;
@@ -113,12 +114,28 @@ impl Encoder {
         file: &DataFile,
         gone: &RoaringTreemap,
     ) -> Result<()> {
-        let opened = runtime.block_on(RowsFile::open_live(table.file_io(), file))?;
-        let mut batches = runtime.block_on(opened.read(&self.schema, Wanted::Except(gone)))?;
+        let mut batches = self.rows(table, runtime, file, gone)?;
         while let Some(batch) = runtime.block_on(batches.next()) {
             self.write(&batch?, None)?;
         }
         Ok(())
+    }
+
+    /// The rows of a data file except those that are gone, as this encoder takes them.
+    pub(crate) fn rows(
+        &self,
+        table: &Table,
+        runtime: &Handle,
+        file: &DataFile,
+        gone: &RoaringTreemap,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let opened = runtime.block_on(RowsFile::open_live(table.file_io(), file))?;
+        runtime.block_on(opened.read(&self.schema, Wanted::Except(gone)))
+    }
+
+    /// Whether rows are put in order.
+    pub(crate) fn sorts(&self) -> bool {
+        self.layout.sorts()
     }
 
     /// Encodes the rows; `places` then says where each one went, in the order of the batch.

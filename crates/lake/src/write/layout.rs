@@ -77,6 +77,11 @@ impl Layout {
         Ok(Self { spec_id: spec.spec_id(), partitions, sort })
     }
 
+    /// Whether rows are put in order.
+    pub(crate) fn sorts(&self) -> bool {
+        self.sort.is_some()
+    }
+
     /// Divides and orders the rows of a batch.
     pub(crate) fn arrange(&self, batch: &RecordBatch) -> Result<Vec<Part>> {
         let mut parts = match &self.partitions {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use ol_lake::{
     Commit, CompactOptions, ErrorKind, Lake, LakeTable, Merge, MergeOptions, OnDelete, Operation,
-    Orphans, POSITION_KEY, WriteOptions,
+    Orphans, POSITION_KEY, SortField, WriteOptions,
 };
 
 use crate::readers::Readers;
 use crate::support::{
-    Place, batch, commit_rows, definition, files_below, identifiers, name, now, two_columns, write,
+    Place, batch, commit_rows, definition, files_below, identifiers, name, now, read, two_columns,
+    write,
 };
 
 pub(crate) fn options() -> CompactOptions {
@@ -188,4 +189,46 @@ async fn groups_that_were_changed_are_left_out_and_the_others_committed() {
     assert_eq!(identifiers(&lake, &name("t")).await, wanted);
     let orphans = lake.orphans(&name("t"), std::time::Duration::ZERO, now()).await.unwrap();
     assert_eq!(orphans, Vec::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sorted_table_is_one_sorted_run_afterwards_and_large_groups_take_several_commits() {
+    let place = Place::new();
+    let lake = place.open().await;
+    let mut sorted = definition("t", two_columns());
+    sorted.sort_by = vec![SortField { column: "id".to_owned(), descending: true }];
+    let mut table = lake.create(&sorted).await.unwrap();
+    for index in 0..6_i64 {
+        let rows = (0..50).map(move |row| row * 6 + index);
+        table = commit_rows(&lake, &table, Operation::Append, rows).await.table;
+    }
+    let table = lake.compact(&table, &options()).await.unwrap().unwrap().table;
+    let rows = read(&lake, &table).await;
+    let ids = rows.column_by_name("id").unwrap().as_any().downcast_ref::<Int64Array>().unwrap();
+    let expected: Vec<i64> = (0..300).rev().collect();
+    assert_eq!(ids.values().to_vec(), expected);
+
+    // Each group is a commit of its own when a commit takes no more than one.
+    let mut table = lake.create(&definition("u", two_columns())).await.unwrap();
+    for index in 0..8_i64 {
+        let rows = index * 10..index * 10 + 10;
+        table = commit_rows(&lake, &table, Operation::Append, rows).await.table;
+    }
+    let file = table.current_snapshot().unwrap().bytes / 8;
+    let write = WriteOptions { target_file_bytes: file * 5 / 2, ..WriteOptions::default() };
+    let options = CompactOptions {
+        small_file_bytes: file * 3 / 2,
+        write,
+        least_files: 2,
+        most_bytes: 1,
+        ..CompactOptions::default()
+    };
+    let mut commits = 0;
+    while let Some(committed) = lake.compact(&table, &options).await.unwrap() {
+        table = committed.table;
+        commits += 1;
+        assert!(commits <= 4, "it does not end");
+    }
+    assert_eq!(commits, 4);
+    assert_eq!(identifiers(&lake, &name("u")).await, (0..80).collect::<Vec<_>>());
 }

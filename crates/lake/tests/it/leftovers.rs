@@ -69,14 +69,27 @@ async fn folders_without_a_table_are_found() {
     lake.commit(&dropped, Commit::new(Operation::Append, Vec::new())).await.unwrap();
     lake.drop_table(&name("dropped")).await.unwrap();
     let now = now() + Duration::from_secs(3600);
-    let orphans = lake.orphan_tables(NAMESPACE, Duration::from_secs(60), now).await.unwrap();
+    let orphans = lake
+        .sweep(NAMESPACE, Duration::from_secs(60), now)
+        .await
+        .unwrap()
+        .without_table()
+        .await
+        .unwrap();
     // Two metadata files and one manifest list.
     assert_eq!(orphans.len(), 3);
     assert!(orphans.iter().all(|orphan| orphan.path.contains("/dropped/")), "{orphans:?}");
     lake.delete_orphans(&orphans).await.unwrap();
-    let again = lake.orphan_tables(NAMESPACE, Duration::ZERO, now).await.unwrap();
+    let again =
+        lake.sweep(NAMESPACE, Duration::ZERO, now).await.unwrap().without_table().await.unwrap();
     assert_eq!(again, Vec::new());
     assert_eq!(identifiers(&lake, &name("kept")).await.len(), 10);
-    let none = lake.orphan_tables("no_such_namespace", Duration::ZERO, now).await.unwrap();
+    let none = lake
+        .sweep("no_such_namespace", Duration::ZERO, now)
+        .await
+        .unwrap()
+        .without_table()
+        .await
+        .unwrap();
     assert_eq!(none, Vec::new());
 }

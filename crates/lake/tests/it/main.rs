@@ -6,6 +6,7 @@
 )]
 
 mod branches;
+mod catalogs;
 mod commits;
 mod compaction;
 mod evolution;

@@ -21,14 +21,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_glue::Client;
-use aws_sdk_glue::config::{Builder, retry::RetryConfig};
+use aws_sdk_glue::config::retry::RetryConfig;
+use aws_sdk_glue::config::{Builder, Credentials, Region};
 use aws_sdk_glue::types::{DatabaseInput, Table};
 use ol_chassis::clock::Clock;
 
 use self::failure::{Doing, code, failed, is_throttled};
 use super::{Catalog, Entry, Inserted, Next, Swapped};
 use crate::error::{Error, ErrorKind, Result};
-use crate::settings::CatalogAddress;
+use crate::settings::LakeSettings;
+use crate::storage::options::S3Credentials;
 use crate::table::TableName;
 
 /// Tries of an update that Glue refused for the rate of requests.
@@ -53,26 +55,46 @@ impl fmt::Debug for GlueCatalog {
 }
 
 impl GlueCatalog {
-    /// Takes `glue:` or `glue:?catalog_id=ACCOUNT`. Nothing is asked yet.
-    pub(crate) async fn open(address: &CatalogAddress, clock: Arc<dyn Clock>) -> Result<Self> {
-        let rest = address.expose().strip_prefix("glue:").unwrap_or_default();
-        let query = rest.trim_start_matches('/').strip_prefix('?').unwrap_or(rest);
-        let mut catalog_id = None;
+    /// Takes `glue:`, with the options `catalog_id` (another account's) and `endpoint` (another address than AWS's).
+    /// Nothing is asked yet.
+    pub(crate) async fn open(settings: &LakeSettings, clock: Arc<dyn Clock>) -> Result<Self> {
+        let rest = settings.catalog.expose().strip_prefix("glue:").unwrap_or_default();
+        let rest = rest.trim_start_matches('/');
+        let query = rest.strip_prefix('?').unwrap_or(rest);
+        let (mut catalog_id, mut endpoint) = (None, None);
         for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            if key != "catalog_id" {
-                return Err(Error::new(ErrorKind::Settings)
-                    .with("catalog option", key)
-                    .with("reason", "write glue: or glue:?catalog_id=ACCOUNT"));
+            match key.as_ref() {
+                "catalog_id" => catalog_id = Some(value.into_owned()),
+                "endpoint" => endpoint = Some(value.into_owned()),
+                _other => {
+                    return Err(Error::new(ErrorKind::Settings)
+                        .with("catalog option", key)
+                        .with("reason", "write glue: or glue:?catalog_id=ACCOUNT"));
+                }
             }
-            catalog_id = Some(value.into_owned());
         }
-        let config = crate::aws::config().await;
-        if config.region().is_none() {
+        let found = crate::aws::config().await;
+        let mut config = Builder::from(found);
+        config.set_endpoint_url(endpoint.or_else(|| found.endpoint_url().map(str::to_owned)));
+        if let S3Credentials::Keys { access_key_id, secret_access_key, session_token } =
+            &settings.s3.credentials
+        {
+            config = config.credentials_provider(Credentials::new(
+                access_key_id,
+                secret_access_key.expose(),
+                session_token.as_ref().map(|token| token.expose().to_owned()),
+                None,
+                "the settings",
+            ));
+        }
+        if let Some(region) = &settings.s3.region {
+            config = config.region(Region::new(region.clone()));
+        } else if found.region().is_none() {
             return Err(Error::new(ErrorKind::Settings)
-                .with("catalog", address)
+                .with("catalog", &settings.catalog)
                 .with("reason", "no region is set: set AWS_REGION, or the region of the profile"));
         }
-        Ok(Self { client: Client::new(config), catalog_id, clock })
+        Ok(Self { client: Client::from_conf(config.build()), catalog_id, clock })
     }
 
     async fn get(&self, name: &TableName) -> Result<Option<Table>> {

@@ -86,7 +86,13 @@ async fn a_table_on_s3_is_made_filled_replaced_and_swept() {
     let orphans = lake.orphans(&name, Duration::from_secs(60), now).await.unwrap();
     assert_eq!(orphans.len(), 1, "{orphans:?}");
     assert!(orphans[0].path.starts_with(table.location()), "{orphans:?}");
-    let tables = lake.orphan_tables(NAMESPACE, Duration::from_secs(60), now).await.unwrap();
+    let tables = lake
+        .sweep(NAMESPACE, Duration::from_secs(60), now)
+        .await
+        .unwrap()
+        .without_table()
+        .await
+        .unwrap();
     assert_eq!(tables.len(), 3, "{tables:?}");
     let bytes = lake.delete_orphans(&orphans).await.unwrap();
     assert_eq!(bytes, orphans[0].bytes);
@@ -156,7 +162,13 @@ async fn one_catalog_holds_tables_of_a_folder_and_of_two_buckets() {
             assert_eq!(orphans, Vec::new(), "{table} by {warehouse}");
         }
         let later = now() + Duration::from_secs(10);
-        let orphans = lake.orphan_tables(NAMESPACE, Duration::ZERO, later).await.unwrap();
+        let orphans = lake
+            .sweep(NAMESPACE, Duration::ZERO, later)
+            .await
+            .unwrap()
+            .without_table()
+            .await
+            .unwrap();
         assert_eq!(orphans, Vec::new(), "{warehouse}");
     }
 }
@@ -178,7 +190,8 @@ async fn an_address_that_hadoop_wrote_is_the_same_file() {
     assert_eq!(identifiers(&lake, &name("t")).await, (0..10).collect::<Vec<_>>());
     let later = now() + Duration::from_secs(10);
     assert_eq!(lake.orphans(&name("t"), Duration::ZERO, later).await.unwrap(), Vec::new());
-    let tables = lake.orphan_tables(NAMESPACE, Duration::ZERO, later).await.unwrap();
+    let tables =
+        lake.sweep(NAMESPACE, Duration::ZERO, later).await.unwrap().without_table().await.unwrap();
     assert_eq!(tables, Vec::new());
 }
 

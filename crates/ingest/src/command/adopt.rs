@@ -1,0 +1,103 @@
+//! `ol-ingest adopt`: raw tables of Airbyte or dlt become ours where they stand, or it is said why not.
+
+use ol_chassis::config::Platform;
+use ol_lake::{ErrorKind, Lake, LakeTable, TableName};
+
+use crate::cli::Adopt;
+use crate::config::Config;
+use crate::error::{Definite, Error, Result};
+use crate::inventory::{SourceKind, Table, Unit};
+use crate::report::adoption::{AdoptReport, AdoptedTable};
+use crate::run::capture::CapturePlan;
+use crate::run::open_lake;
+use crate::source::postgres::catalog::Catalog;
+use crate::source::postgres::plan;
+use crate::source::postgres::session::Session;
+use crate::source::postgres::settings::SourceAddress;
+
+/// Adopts the selected tables, or shows what that would change.
+pub(super) async fn execute(arguments: &Adopt, config: &Config) -> Result<AdoptReport> {
+    let inventory = super::select(&arguments.selection)?;
+    let platform = Platform::from_environment().await?;
+    let lake = open_lake(&platform, config).await?;
+    let namespace = platform.raw_namespace();
+    let mut tables = Vec::new();
+    for unit in &inventory.units {
+        let catalog = catalog(unit).await;
+        for table in &unit.tables {
+            let name = TableName::new(namespace.clone(), &table.raw_table);
+            let mut adopted = AdoptedTable::new(&table.raw_table, !arguments.dry_run);
+            let ended = match &catalog {
+                Ok(catalog) => {
+                    let job = Job { lake: &lake, unit, table, catalog };
+                    job.adopt(&name, arguments.dry_run, &mut adopted).await
+                }
+                Err(error) => {
+                    adopted = adopted.failed(error);
+                    Ok(())
+                }
+            };
+            tables.push(match ended {
+                Ok(()) => adopted,
+                Err(error) => adopted.failed(&error),
+            });
+        }
+    }
+    Ok(AdoptReport::new(tables))
+}
+
+async fn catalog(unit: &Unit) -> Result<Catalog> {
+    if unit.source_kind != SourceKind::Postgres {
+        return Err(Error::new(Definite::ModeUnsupported).with("source_kind", unit.source_kind));
+    }
+    Ok(Session::open(&SourceAddress::of(&unit.id)).await?.catalog)
+}
+
+struct Job<'a> {
+    lake: &'a Lake,
+    unit: &'a Unit,
+    table: &'a Table,
+    catalog: &'a Catalog,
+}
+
+impl Job<'_> {
+    async fn adopt(&self, name: &TableName, dry_run: bool, report: &mut AdoptedTable) -> Result<()> {
+        let Some(theirs) = self.lake.load(name).await? else {
+            return Err(Error::new(Definite::LakeTableMissing)
+                .with("table", name)
+                .with("reason", "there is nothing to adopt; the first run makes the table"));
+        };
+        report.describe(&theirs);
+        theirs.check_layout(&self.table.partition_by, &self.table.sort_by)?;
+        let wanted = if self.unit.follows(self.table) {
+            CapturePlan::of_catalog(self.unit, self.table, self.catalog)?.lake_schema_of(&theirs)
+        } else {
+            plan::plan(self.unit, self.table, self.catalog)?.lake_schema_of(&theirs)
+        };
+        report.steps = self.lake.adoptable(&theirs).await?;
+        let change = match self.lake.evolve(&theirs, &wanted).await {
+            Ok(change) => change,
+            Err(error) => {
+                if *error.kind() == ErrorKind::SchemaConflict {
+                    report.overrides = overrides(&theirs, &wanted).into_iter().collect();
+                }
+                return Err(error.into());
+            }
+        };
+        report.steps.extend(change.steps().iter().cloned());
+        if !dry_run {
+            self.lake.adopt(&theirs, &change).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The declarations that would keep the types of the table, for every column in which it differs from the contract.
+fn overrides(theirs: &LakeTable, wanted: &ol_lake::LakeSchema) -> Vec<(String, String)> {
+    let differing = wanted.columns.iter().filter_map(|column| {
+        let there = theirs.schema().column(&column.name)?;
+        let differs = there.lake_type != column.lake_type;
+        differs.then(|| (column.name.clone(), there.lake_type.to_string()))
+    });
+    differing.collect()
+}

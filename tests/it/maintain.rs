@@ -1,0 +1,188 @@
+//! `ol-ingest maintain` beside runs, killed, stopped, and told nothing.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use ol_testkit::Readers;
+use serde_json::{Value, json};
+
+use crate::common::{Case, expect_told};
+
+const DONE: i32 = 0;
+const DEFINITE: i32 = 2;
+
+/// Two tables that are replaced by every run, so that each leaves a snapshot and files behind.
+struct Kept {
+    case: Case,
+    unit: PathBuf,
+}
+
+impl Kept {
+    fn new(deployment: &'static str) -> Self {
+        let case = Case::new(deployment);
+        case.database.psql(
+            "CREATE TABLE t (id int PRIMARY KEY, note text); CREATE TABLE u (id int PRIMARY KEY)",
+        );
+        let (unit, _draft) = case.discover();
+        for round in 0..4 {
+            case.database.psql(&format!(
+                "TRUNCATE t, u; INSERT INTO t SELECT n, 'round {round}' FROM generate_series(1, 200) n;
+                 INSERT INTO u SELECT n + {round} FROM generate_series(1, 50) n"
+            ));
+            case.run(DONE);
+        }
+        Self { case, unit }
+    }
+
+    fn step(&self, flags: &[&str]) -> ol_testkit::Step {
+        let namespace = self.case.lake.namespace();
+        let step =
+            self.case.ingest().args(["maintain", "--output", "json", "--namespace", namespace]);
+        step.args(flags.iter().copied())
+    }
+
+    #[track_caller]
+    fn maintain(&self, flags: &[&str]) -> Value {
+        self.case.finish(self.step(flags)).expect_code(DONE).json()
+    }
+
+    #[track_caller]
+    fn expect_equal(&self) {
+        let document = self.case.run(DONE);
+        self.case.compare(&self.unit, &document).expect_equal();
+    }
+
+    /// What a script prints that works on the catalog with PyIceberg, as another engine would.
+    #[track_caller]
+    fn python(&self, script: &str) -> String {
+        const CATALOG: &str = "import sys
+from pyiceberg.catalog.sql import SqlCatalog
+catalog = SqlCatalog('ol', uri='sqlite:///' + sys.argv[1], warehouse='file://' + sys.argv[2])
+raw = catalog.load_table((sys.argv[3], sys.argv[4]))
+";
+        let done = Command::new(Readers::python())
+            .args(["-c", &format!("{CATALOG}{script}")])
+            .arg(self.case.lake.catalog_file())
+            .arg(self.case.lake.warehouse())
+            .args([self.case.lake.namespace(), &self.case.raw_table("t")])
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap().trim().to_owned()
+    }
+}
+
+#[test]
+fn nothing_is_done_that_was_not_asked_for() {
+    let kept = Kept::new("maintshow");
+    let stray = kept.case.lake.warehouse().join(kept.case.lake.namespace()).join("stray.parquet");
+    std::fs::write(&stray, b"stray").unwrap();
+    let shown = kept.maintain(&[]);
+    assert_eq!(shown["tables_scanned"], json!(2));
+    assert_eq!((&shown["snapshots_expired"], &shown["deleted"]), (&json!(0), &json!(false)));
+    assert_eq!(shown["files"], json!(0), "a stray file is young: {shown:#}");
+    let table = &shown["tables"][0];
+    assert_eq!((&table["pointer"], &table["snapshots_expirable"]), (&json!("sound"), &json!(0)));
+    let expired = kept.maintain(&["--expire-days", "0", "--orphan-days", "0"]);
+    assert_eq!(expired["snapshots_expired"], json!(6), "{expired:#}");
+    assert_eq!(expired["orphans_removed"], json!(1), "{expired:#}");
+    assert!(!stray.exists());
+    let again = kept.maintain(&["--expire-days", "0", "--orphan-days", "0", "--compact"]);
+    assert_eq!((&again["snapshots_expired"], &again["outcome"]), (&json!(0), &json!("done")));
+    kept.expect_equal();
+}
+
+#[test]
+fn a_file_that_any_table_refers_to_is_not_swept() {
+    let kept = Kept::new("maintclaim");
+    // As an engine adds a file where it stands, here to a table of another namespace.
+    let path = kept.python(
+        "import pyarrow.parquet
+catalog.create_namespace('elsewhere')
+other = catalog.create_table('elsewhere.mine', schema=raw.schema())
+path = raw.location().removeprefix('file://') + '/data/mine.parquet'
+pyarrow.parquet.write_table(raw.scan().to_arrow(), path)
+other.add_files(['file://' + path])
+print(path)",
+    );
+    let swept = kept.maintain(&["--expire-days", "0", "--orphan-days", "0"]);
+    assert!(Path::new(&path).is_file(), "{path} went: {swept:#}");
+    kept.expect_equal();
+    // A table that nobody can read may refer to anything.
+    let metadata = kept.python(
+        "print(catalog.load_table('elsewhere.mine').metadata_location.removeprefix('file://'))",
+    );
+    let text = std::fs::read(&metadata).unwrap();
+    std::fs::remove_file(&metadata).unwrap();
+    let stray = Path::new(&path).with_file_name("stray.parquet");
+    std::fs::write(&stray, b"stray").unwrap();
+    let finished = kept.case.finish(kept.step(&["--orphan-days", "0"])).expect_code(DEFINITE);
+    expect_told(&finished, &["Nothing was swept", "ingest-maintenance"]);
+    assert!(stray.is_file());
+    std::fs::write(&metadata, text).unwrap();
+    kept.maintain(&["--orphan-days", "0"]);
+    assert!(!stray.exists() && Path::new(&path).is_file());
+}
+
+#[test]
+fn runs_and_maintenance_beside_each_other_lose_nothing() {
+    let kept = Kept::new("maintbeside");
+    for round in 0..6 {
+        kept.case.database.psql(&format!("INSERT INTO t VALUES ({}, 'more')", 1_000 + round));
+        let running = kept.case.command("run").start();
+        kept.maintain(&["--expire-days", "0", "--compact", "--orphan-days", "1"]);
+        kept.case.told_no_secret(running.wait()).expect_code(DONE);
+    }
+    kept.expect_equal();
+    kept.maintain(&["--expire-days", "0", "--orphan-days", "0"]);
+    kept.expect_equal();
+}
+
+#[test]
+fn killed_after_the_catalog_was_told_it_leaves_only_orphans() {
+    let kept = Kept::new("maintkill");
+    let step = kept.step(&["--expire-days", "0"]).env("FAILPOINTS", "lake.expire.committed=pause");
+    let mut running = step.start();
+    let quiet = Duration::from_millis(700);
+    assert!(running.wait_until_quiet(Duration::from_secs(60), quiet));
+    running.signal("KILL");
+    drop(running.wait());
+    assert_eq!(kept.case.state().get("absent"), Some(&json!([])), "a table needs what is gone");
+    let swept = kept.maintain(&["--expire-days", "0", "--orphan-days", "0"]);
+    assert!(swept["orphans_removed"].as_u64() > Some(0), "{swept:#}");
+    kept.expect_equal();
+}
+
+#[test]
+fn a_part_of_the_tables_and_the_rest_after_it() {
+    let kept = Kept::new("maintpart");
+    let part = kept.maintain(&["--table", "*__t", "--expire-days", "0"]);
+    assert_eq!((&part["tables_scanned"], &part["snapshots_expired"]), (&json!(1), &json!(3)));
+    let after = kept.case.raw_table("t");
+    let rest = kept.maintain(&["--after", &after, "--expire-days", "0", "--keep-snapshots", "2"]);
+    assert_eq!((&rest["tables_scanned"], &rest["snapshots_expired"]), (&json!(1), &json!(2)));
+    let of_table = kept.maintain(&["--expire-days"]);
+    assert_eq!(of_table["snapshots_expired"], json!(0), "seven days, as the tables say");
+}
+
+#[test]
+fn a_pointer_that_another_loader_left_behind_is_repaired_when_asked() {
+    let kept = Kept::new("maintpointer");
+    let rows = kept.python(
+        "import json
+path = raw.metadata_location.removeprefix('file://')
+metadata = json.load(open(path))
+metadata['current-snapshot-id'] = raw.current_snapshot().parent_snapshot_id
+json.dump(metadata, open(path, 'w'))
+print(raw.scan().to_arrow().num_rows)",
+    );
+    // Without the flag the table is named, and what can be done about it.
+    let finished = kept.case.finish(kept.step(&[])).expect_code(DEFINITE);
+    let table = kept.case.raw_table("t");
+    expect_told(&finished, &[&table, "stale"]);
+    let repaired = kept.maintain(&["--repair-pointers"]);
+    assert_eq!(repaired["pointers_repaired"], json!(1), "{repaired:#}");
+    assert_eq!(kept.python("print(raw.scan().to_arrow().num_rows)"), rows);
+    kept.expect_equal();
+}
