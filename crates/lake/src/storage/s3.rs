@@ -95,7 +95,7 @@ impl S3Files {
         match object.bucket.store.head(&object.path).await {
             Ok(_found) => Ok(true),
             Err(error) if answer(&error).is_some_and(|answer| answer.status == 404) => Ok(false),
-            Err(error) => Err(object.unreadable("look for", error)),
+            Err(error) => Err(object.unreadable("look for", object.explained(error).await)),
         }
     }
 
@@ -302,8 +302,21 @@ impl Object {
     }
 
     pub(super) async fn size(&self) -> Result<u64, StorageFailure> {
-        let found = self.bucket.store.head(&self.path).await;
-        found.map(|found| found.size).map_err(|error| self.unreadable("look at", error))
+        match self.bucket.store.head(&self.path).await {
+            Ok(found) => Ok(found.size),
+            Err(error) => Err(self.unreadable("look at", self.explained(error).await)),
+        }
+    }
+
+    /// An answer to HEAD has no body and so no code; the same question by GET is told why.
+    async fn explained(&self, error: object_store::Error) -> object_store::Error {
+        if answer(&error).is_none_or(|answer| !answer.code.is_empty()) {
+            return error;
+        }
+        match self.bucket.store.get_range(&self.path, 0..1).await {
+            Ok(_byte) => error,
+            Err(told) => told,
+        }
     }
 
     async fn read(&self) -> Result<Bytes, StorageFailure> {

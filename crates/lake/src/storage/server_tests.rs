@@ -239,11 +239,12 @@ async fn each_answer_has_its_kind_whether_reading_or_writing() {
         (507, "XMinioStorageFull", plain, ErrorKind::NoSpace),
     ] {
         let answer = S3Then::Answer { status, code, more };
-        for method in ["GET", "PUT", "POST"] {
+        for method in ["GET", "HEAD", "PUT", "POST"] {
             server.fail(S3Fault::each(method, "", answer.clone()));
         }
         let errors = [
             kind(storage.read(&address("there")).await.unwrap_err()),
+            kind(storage.metadata(&address("there")).await.err().unwrap()),
             kind(storage.write(&address("new"), Bytes::from_static(b"y")).await.unwrap_err()),
             kind(storage.write(&address("big"), pattern(2 * PART)).await.unwrap_err()),
             storage.list(&address("")).await.unwrap_err(),
@@ -260,8 +261,13 @@ async fn each_answer_has_its_kind_whether_reading_or_writing() {
     // What is simply not there, by the server's own word.
     let gone = kind(storage.read(&address("gone")).await.unwrap_err());
     assert_eq!(gone.kind(), &ErrorKind::WarehouseUnreadable, "{gone:?}");
-    let nowhere = kind(storage.read("s3://nowhere/x").await.unwrap_err());
-    assert_eq!(nowhere.kind(), &ErrorKind::WarehouseMissing, "{nowhere:?}");
+    for asked in [
+        storage.read("s3://nowhere/x").await.map(drop),
+        storage.metadata("s3://nowhere/x").await.map(drop),
+    ] {
+        let nowhere = kind(asked.unwrap_err());
+        assert_eq!(nowhere.kind(), &ErrorKind::WarehouseMissing, "{nowhere:?}");
+    }
     // A deletion that succeeds for all but some.
     server.fail(S3Fault::first("POST", "?delete", S3Then::answer(200, "AccessDenied")));
     let error = storage.delete_many(&[address("there")]).await.unwrap_err();
