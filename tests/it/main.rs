@@ -16,6 +16,7 @@ mod incremental;
 mod interrupt;
 mod kill;
 mod masks;
+mod matrix;
 mod metadata_columns;
 mod mitxonline;
 mod names;

@@ -8,7 +8,7 @@ and DuckDB. Memory is bounded by a chunk of rows.
 Exit code 0: all equal or refused with a reason; 1: a difference; 2: the comparison could not be made.
 
     digest.py --source URL --catalog sqlite:PATH --namespace ol_warehouse_ci_raw --unit units/x.yml \
-              [--report run.json] [--table GLOB]… [--reader pyiceberg|duckdb|spark]… [--output text|json]
+              [--report run.json] [--table GLOB]… [--reader pyiceberg|duckdb|spark|trino]… [--output text|json]
 """
 
 import argparse

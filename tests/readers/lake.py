@@ -1,4 +1,5 @@
-"""Where the lake's tables are, and independent readers of them: PyIceberg, DuckDB and, if it is asked for, Spark."""
+"""Where the lake's tables are, and independent readers of them: PyIceberg, DuckDB and, if they are asked for, Spark
+and Trino."""
 
 import pathlib
 import sqlite3
@@ -9,17 +10,20 @@ import duckdb
 import duckdb_extension_avro
 import duckdb_extension_iceberg
 from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.table import StaticTable, Table
 
 import canonical
 from spark import Spark
+from trino import Trino
 
 CATALOG_NAME = "ol"
 ODD_COLUMN = "_ol_odd"
 CHUNK_ROWS = 20_000
 READERS = ("pyiceberg", "duckdb")
 # A session of Spark takes ten seconds to start, so that it reads where a test is about what it reads.
-ALL_READERS = (*READERS, "spark")
+# Trino is a server that a test has started.
+ALL_READERS = (*READERS, "spark", "trino")
 
 
 class Lake:
@@ -30,6 +34,7 @@ class Lake:
         self.namespace = namespace
         self.duckdb = None
         self.spark = None
+        self.trino = None
         self.sql_catalog = None
 
     def locations(self) -> dict:
@@ -66,6 +71,10 @@ class Lake:
         elif reader == "spark":
             self.spark = self.spark or Spark()
             yield from self.spark.batches(table.metadata_location)
+        elif reader == "trino":
+            self.trino = self.trino or Trino()
+            schema = schema_to_pyarrow(table.schema(), include_field_ids=False)
+            yield from self.trino.batches(self.namespace, raw_table, schema)
         else:
             relation = self.connection().execute("SELECT * FROM iceberg_scan(?)", [table.metadata_location])
             # Columns come in the schema's order, under names made unique without regard to case.

@@ -107,7 +107,7 @@ impl Readers {
             .clone()
     }
 
-    /// The readers of which `tests/readers` has three.
+    /// The readers that need no server.
     pub const ALL: &'static [&'static str] = &["pyiceberg", "duckdb", "spark"];
 
     /// The Python interpreter with Spark: the variable `OL_SPARK_PYTHON`, or a virtual environment `venv-spark` beside
@@ -126,8 +126,13 @@ impl Readers {
 
     /// A Python program of `tests/readers` that takes `--reader`, with all readers.
     pub fn program_of_all(name: &str) -> Step {
-        let step = Self::program(name).env("OL_SPARK_PYTHON", Self::spark_python());
+        let step = Self::program_with_spark(name);
         Self::ALL.iter().fold(step, |step, reader| step.args(["--reader", reader]))
+    }
+
+    /// The same, for a test that names the readers.
+    pub fn program_with_spark(name: &str) -> Step {
+        Self::program(name).env("OL_SPARK_PYTHON", Self::spark_python())
     }
 
     /// A Python program of `tests/readers`.

@@ -245,7 +245,11 @@ impl TrinoServer {
     ) -> Result<Value, String> {
         let mut failure = String::new();
         for _ in 0..TRIES {
-            match request().header("X-Trino-User", "test").send() {
+            // Without the second one a client is taken for an old one that knows milliseconds alone.
+            let request = request()
+                .header("X-Trino-User", "test")
+                .header("X-Trino-Client-Capabilities", "PARAMETRIC_DATETIME");
+            match request.send() {
                 Ok(answer) if answer.status().is_success() => {
                     return answer.json().map_err(|error| error.to_string());
                 }
