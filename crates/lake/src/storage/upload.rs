@@ -158,8 +158,8 @@ impl S3Write {
 
 impl Upload {
     async fn abort(mut self, address: &str) {
-        // A part that arrives after the abortion would stay.
-        self.under_way.shutdown().await;
+        // Parts under way are waited for and not called off: one that the server takes after the abortion would stay.
+        while self.under_way.join_next().await.is_some() {}
         if let Err(error) = self.upload.abort().await {
             tracing::warn!(address, %error, "an unfinished upload could not be aborted");
         }
