@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 
+mod adopt;
 mod bad_input;
 mod catalog_postgres;
 mod cdc;
@@ -15,12 +16,14 @@ mod dagster;
 mod incremental;
 mod interrupt;
 mod kill;
+mod maintain;
 mod masks;
 mod matrix;
 mod metadata_columns;
 mod mitxonline;
 mod names;
 mod oracle;
+mod production;
 mod ranges;
 mod readers;
 mod servers;

@@ -53,16 +53,20 @@ impl Lake {
         let adopt = |base: &Table| -> Result<Option<Staged>> {
             let mut updates = Vec::new();
             if base.metadata().format_version() == FormatVersion::V1 {
-                updates.push(TableUpdate::UpgradeFormatVersion { format_version: FormatVersion::V2 });
+                updates
+                    .push(TableUpdate::UpgradeFormatVersion { format_version: FormatVersion::V2 });
             }
-            let mut requirements = vec![TableRequirement::UuidMatch { uuid: base.metadata().uuid() }];
+            let mut requirements =
+                vec![TableRequirement::UuidMatch { uuid: base.metadata().uuid() }];
             // A try whose answer was lost has made them.
             let is_made = change.is_made(base.metadata());
             if !is_made {
                 updates.extend(change.updates());
                 requirements.extend(change.requirements());
             }
-            let set = |(key, _value): &(&String, &String)| !base.metadata().properties().contains_key(*key);
+            let set = |(key, _value): &(&String, &String)| {
+                !base.metadata().properties().contains_key(*key)
+            };
             let unset: Vec<_> = properties.iter().filter(set).collect();
             if !unset.is_empty() {
                 let updated = unset.into_iter().map(|(key, value)| (key.clone(), value.clone()));

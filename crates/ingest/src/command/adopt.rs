@@ -10,6 +10,7 @@ use crate::inventory::{SourceKind, Table, Unit};
 use crate::report::adoption::{AdoptReport, AdoptedTable};
 use crate::run::capture::CapturePlan;
 use crate::run::open_lake;
+use crate::run::postgres::{partition_by, sort_by};
 use crate::source::postgres::catalog::Catalog;
 use crate::source::postgres::plan;
 use crate::source::postgres::session::Session;
@@ -61,14 +62,23 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    async fn adopt(&self, name: &TableName, dry_run: bool, report: &mut AdoptedTable) -> Result<()> {
+    async fn adopt(
+        &self,
+        name: &TableName,
+        dry_run: bool,
+        report: &mut AdoptedTable,
+    ) -> Result<()> {
         let Some(theirs) = self.lake.load(name).await? else {
             return Err(Error::new(Definite::LakeTableMissing)
                 .with("table", name)
                 .with("reason", "there is nothing to adopt; the first run makes the table"));
         };
         report.describe(&theirs);
-        theirs.check_layout(&self.table.partition_by, &self.table.sort_by)?;
+        // A layout that the inventory does not speak of is the table's own affair.
+        let (partitions, sort) = (partition_by(self.table), sort_by(self.table));
+        if !(partitions.is_empty() && sort.is_empty()) {
+            theirs.check_layout(&partitions, &sort)?;
+        }
         let wanted = if self.unit.follows(self.table) {
             CapturePlan::of_catalog(self.unit, self.table, self.catalog)?.lake_schema_of(&theirs)
         } else {

@@ -66,7 +66,8 @@ impl AdoptedTable {
     pub(crate) fn failed(self, error: &Error) -> Self {
         let (outcome, exit) = outcome_of(error);
         // A table that cannot be taken over is refused: nothing of it has changed.
-        let outcome = if outcome == TableOutcome::Blocked { TableOutcome::Refused } else { outcome };
+        let outcome =
+            if outcome == TableOutcome::Blocked { TableOutcome::Refused } else { outcome };
         Self { outcome, exit, adopted: false, advice: Some(sentence(error)), ..self }
     }
 }

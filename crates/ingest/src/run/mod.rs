@@ -5,7 +5,7 @@
 
 pub mod capture;
 mod dagster;
-mod postgres;
+pub(crate) mod postgres;
 
 use std::sync::Arc;
 use std::time::SystemTime;

@@ -142,7 +142,7 @@ fn mode(plan: &TablePlan, base: &LakeTable, step: Option<&Step>) -> LoadMode {
 }
 
 /// How the inventory divides a table; it counts when the table is made.
-pub(super) fn partition_by(table: &Table) -> Vec<PartitionField> {
+pub(crate) fn partition_by(table: &Table) -> Vec<PartitionField> {
     use inventory::PartitionTransform as Asked;
     let transform = |asked| match asked {
         Asked::Identity => PartitionTransform::Identity,
@@ -163,7 +163,7 @@ pub(super) fn partition_by(table: &Table) -> Vec<PartitionField> {
 }
 
 /// How the inventory sorts the rows of a table.
-pub(super) fn sort_by(table: &Table) -> Vec<SortField> {
+pub(crate) fn sort_by(table: &Table) -> Vec<SortField> {
     let terms = table.overrides.sort_by.iter();
     terms
         .map(|term| SortField { column: term.column.clone(), descending: term.descending })

@@ -441,10 +441,9 @@ impl Lake {
     }
 
     pub(crate) async fn delete(&self, addresses: Vec<String>) {
-        for address in addresses {
-            if let Err(error) = self.file_io().delete(&address).await {
-                tracing::warn!(file = address, %error, "a file that is not needed could not be deleted");
-            }
+        if let Err(error) = self.storage().delete_many(&addresses).await {
+            let files = addresses.len();
+            tracing::warn!(files, %error, "files that are not needed could not be deleted");
         }
     }
 }

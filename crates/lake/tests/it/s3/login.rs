@@ -1,57 +1,28 @@
 //! Who asks: the chain of the AWS tools, in processes of their own, since an environment belongs to a process.
 
-use std::error::Error as _;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ol_lake::{Lake, LakeSettings, Operation};
 use ol_testkit::S3Server;
 
 use super::OnS3;
-use crate::support::{NAMESPACE, commit_rows, definition, identifiers, name, two_columns};
 
-/// What [`client`] is told by, so that nobody runs it as a test.
-const CATALOG: &str = "OL_TEST_S3_CATALOG";
-
-/// Makes a table with nothing but what the environment says, and prints how that went.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "started by the tests of this file, with an environment of theirs"]
-async fn client() {
-    #[expect(clippy::disallowed_methods, reason = "the other half of a test")]
-    let catalog = std::env::var(CATALOG).unwrap();
-    let lake = Lake::open(LakeSettings::new(catalog, "s3://lake/raw")).await.unwrap();
-    lake.ensure_namespace(NAMESPACE).await.unwrap();
-    let outcome = match lake.create(&definition("t", two_columns())).await {
-        Ok(table) => {
-            commit_rows(&lake, &table, Operation::Append, 0..10).await;
-            format!("{} rows", identifiers(&lake, &name("t")).await.len())
-        }
-        Err(error) => {
-            let mut said = format!("{:?}: {error}", error.kind());
-            let mut next = error.source();
-            while let Some(cause) = next {
-                said += &format!("; {}", cause.to_string().replace('\n', " "));
-                next = cause.source();
-            }
-            said
-        }
-    };
-    eprintln!("outcome {outcome}");
-}
+/// What the client says when nothing was in its way.
+const MADE: &str = "made s3://lake/raw/n/t";
 
 /// What a client says that has these variables and no others of AWS.
 fn outcome(s3: &OnS3, variables: &[(&str, String)]) -> String {
     let folder = s3.place.folder.path();
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "s3::login::client", "--ignored", "--nocapture"])
+    let output = Command::new(ol_testkit::example("lake_login"))
         .env_clear()
         .env("HOME", folder)
         // No test asks the machine it happens to run on.
         .env("AWS_EC2_METADATA_DISABLED", "true")
-        .env(CATALOG, format!("sqlite:{}", s3.place.path("catalog.db").display()))
+        .env("OL_LOGIN_WAREHOUSE", "s3://lake/raw")
+        .env("OL_LOGIN_CATALOG", format!("sqlite:{}", s3.place.path("catalog.db").display()))
         .envs(variables.iter().map(|(name, value)| (*name, value)))
         .output()
         .unwrap();
@@ -66,7 +37,7 @@ async fn keys_of_the_environment() {
     let s3 = OnS3::new();
     let nowhere = ("AWS_ENDPOINT_URL", "http://127.0.0.1:1".to_owned());
     let variables: Vec<_> = s3.server.variables().into_iter().chain([nowhere]).collect();
-    assert_eq!(outcome(&s3, &variables), "10 rows", "the endpoint of S3 comes first");
+    assert_eq!(outcome(&s3, &variables), MADE, "the endpoint of S3 comes first");
     let mut wrong = s3.server.variables();
     wrong[2].1 = "hunter2-wrong".to_owned();
     let said = outcome(&s3, &wrong);
@@ -95,7 +66,7 @@ async fn keys_region_and_endpoint_of_profile_files() {
         ("AWS_CONFIG_FILE", config.display().to_string()),
         ("AWS_PROFILE", "lake".to_owned()),
     ];
-    assert_eq!(outcome(&s3, &variables), "10 rows");
+    assert_eq!(outcome(&s3, &variables), MADE);
     let requests = s3.server.take_requests();
     let signed = requests.first().unwrap().header("authorization").unwrap();
     assert!(signed.contains("/eu-west-1/s3/"), "{signed}");
@@ -179,7 +150,7 @@ async fn a_web_identity_is_changed_for_keys() {
         ]
     };
     let sts = Giver::start("200 OK", body);
-    assert_eq!(outcome(&s3, &variables(sts.url())), "10 rows");
+    assert_eq!(outcome(&s3, &variables(sts.url())), MADE);
     assert_eq!(sts.asked.load(Ordering::SeqCst), 1, "keys that last are asked for once");
 
     let refusal = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>Not authorized</Message>\
@@ -209,7 +180,7 @@ async fn keys_of_a_container_are_renewed_before_they_end() {
             ("AWS_REGION", "us-east-1".to_owned()),
             ("AWS_CONTAINER_CREDENTIALS_FULL_URI", giver.url()),
         ];
-        assert_eq!(outcome(&s3, &variables), "10 rows");
+        assert_eq!(outcome(&s3, &variables), MADE);
         let asked = giver.asked.load(Ordering::SeqCst);
         assert_eq!(asked > 1, is_renewed, "asked {asked} times for keys of {lasts} seconds");
         assert!(asked >= 1);
