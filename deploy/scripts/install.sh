@@ -25,7 +25,7 @@ MAVEN_DEPENDENCY_PLUGIN=3.8.1
 # What the poms of tests/servers name, as digests of `jars_digest`, and what compiles their few lines of Java.
 TRINO_SERVER_SHA256=d17b4d82fd89816f611b956d63e72cc812c4d5995750cbbe200e1a67ccc46931
 TRINO_ICEBERG_SHA256=307d3109ab7a84938ed2abb8502c4fc97e4f1a3013caf8ca560826304de2edec
-REST_CATALOG_SHA256=c2d65452447061146df953b96e08a1adc40f2dd5157a925c378283bfe32e4f34
+REST_CATALOG_SHA256=2a3b952aff50d943d474d1769aa74e44c171dbfe0b4a5340014c597fc28aaadc
 JAVA_COMPILER=org.eclipse.jdt:ecj:3.44.0
 JAVA_COMPILER_SHA256=14c46ddc2e511c46c998da728f6a80f13a689c920f3832402f7ad150f6a6188d
 
@@ -204,7 +204,7 @@ class_path() {
 }
 
 # jars_digest FOLDER: one SHA-256 over the names and digests of a folder's Java files.
-jars_digest() { (cd "$1" && LC_ALL=C sha256sum -- *.jar | sha256sum | cut -d ' ' -f 1); }
+jars_digest() { (export LC_ALL=C && cd "$1" && sha256sum -- *.jar | sha256sum | cut -d ' ' -f 1); }
 
 # compile_java SOURCE LIB CLASSES WORK: what starts a server; the runtime has no compiler, so this is one in a file.
 compile_java() {
@@ -219,19 +219,25 @@ compile_java() {
     -cp "$(printf '%s:' "$lib"/*.jar)" -d "$classes" "$source"
 }
 
-# is_stamped FOLDER PARTS: whether a folder was made from these files, as they are now, and from the digests above.
-is_stamped() { stamp "$2" | cmp -s - "$1/ol-stamp.txt"; }
+# is_stamped FOLDER PARTS DIGEST…: whether a folder was made from these files, as they are now, and these digests.
+is_stamped() {
+  local folder=$1
+  shift
+  stamp "$@" | cmp -s - "$folder/ol-stamp.txt"
+}
 
 stamp() {
   cat "$1"/*
-  printf '%s\n' "$TRINO_SERVER_SHA256" "$TRINO_ICEBERG_SHA256" "$REST_CATALOG_SHA256" "$JAVA_COMPILER_SHA256"
+  shift
+  printf '%s\n' "$@" "$JAVA_COMPILER_SHA256"
 }
 
 # trino: $OL_CACHE/trino with the server in lib/, the connector in plugin/ and its start in classes/.
 trino() {
   local folder="$OL_CACHE/trino" parts="$OL_ROOT/tests/servers/trino" work
+  local made_from=("$parts" "$TRINO_SERVER_SHA256" "$TRINO_ICEBERG_SHA256")
   java_runtime >/dev/null || return 1
-  is_stamped "$folder" "$parts" && return 0
+  is_stamped "$folder" "${made_from[@]}" && return 0
   say "Fetching Trino"
   work="$folder/maven"
   rm -rf "$folder"
@@ -243,21 +249,22 @@ trino() {
   printf 'io.trino.plugin.iceberg.IcebergPlugin\n' \
     >"$folder/plugin/iceberg/services/META-INF/services/io.trino.spi.Plugin"
   rm -rf "$work"
-  stamp "$parts" >"$folder/ol-stamp.txt"
+  stamp "${made_from[@]}" >"$folder/ol-stamp.txt"
 }
 
 # rest_catalog: $OL_CACHE/rest-catalog. Its Hadoop reads files of this machine with Debian's Java, not with a newer one.
 rest_catalog() {
   local folder="$OL_CACHE/rest-catalog" parts="$OL_ROOT/tests/servers/rest" work
+  local made_from=("$parts" "$REST_CATALOG_SHA256")
   debian_packages <<<"default-jre-headless java"
-  is_stamped "$folder" "$parts" && return 0
+  is_stamped "$folder" "${made_from[@]}" && return 0
   say "Fetching Iceberg's REST catalog"
   work="$folder/maven"
   rm -rf "$folder"
   class_path "$parts/pom.xml" "$REST_CATALOG_SHA256" "$folder/lib" "$work" || return 1
   compile_java "$parts/Main.java" "$folder/lib" "$folder/classes" "$work" || return 1
   rm -rf "$work"
-  stamp "$parts" >"$folder/ol-stamp.txt"
+  stamp "${made_from[@]}" >"$folder/ol-stamp.txt"
 }
 
 # is_digest FILE SHA256: whether the file is there and has this digest.

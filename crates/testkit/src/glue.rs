@@ -66,6 +66,14 @@ impl GlueServer {
         (status, serde_json::from_str(&body).unwrap_or(Value::Null))
     }
 
+    /// Makes a bucket, in which the same address keeps objects as S3 does.
+    #[track_caller]
+    pub fn make_bucket(&self, name: &str) {
+        let asked = self.client.put(format!("{}/{name}", self.url()));
+        let (status, body) = answered(asked.header("Authorization", signed_for("s3")));
+        assert_eq!(status, 200, "{body}");
+    }
+
     /// What STS answers to a service account of Kubernetes that shows its token: the status and the XML.
     #[track_caller]
     pub fn assume_role_with_web_identity(&self, role: &str, token: &str) -> (u16, String) {

@@ -4,6 +4,7 @@
 //! What was seen is a document, `tests/contracts/readers.md`: a reader that comes, goes or refuses is a changed line.
 
 mod document;
+mod outlived;
 mod tables;
 
 use std::path::{Path, PathBuf};
@@ -74,7 +75,7 @@ impl Matrix {
             case.database.psql(table.made);
         }
         let trino = TrinoServer::shared();
-        add_to(trino, &catalog, &case.lake);
+        add_to(trino, DEPLOYMENT, &catalog, &case.lake);
         Self { case, unit: PathBuf::new(), trino }
     }
 
@@ -235,9 +236,10 @@ impl Matrix {
     }
 }
 
-fn add_to(trino: &TrinoServer, catalog: &Database<'_>, lake: &Lake) {
+/// Tells Trino of a lake, all of whose past it may forget.
+fn add_to(trino: &TrinoServer, name: &str, catalog: &Database<'_>, lake: &Lake) {
     trino.add(
-        &TrinoCatalog::of_postgres(DEPLOYMENT, catalog, lake.warehouse())
+        &TrinoCatalog::of_postgres(name, catalog, lake.warehouse())
             // An expiry of everything but the present is refused otherwise.
             .with("iceberg.expire-snapshots.min-retention", "0s")
             .with("iceberg.remove-orphan-files.min-retention", "0s"),

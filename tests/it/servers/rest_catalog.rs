@@ -1,7 +1,8 @@
 //! The REST catalog: what it answers to a client, and to Trino, with and without tokens.
 
 use ol_testkit::{
-    Lake, PostgresServer, RestCatalogClient, RestCatalogServer, TrinoCatalog, TrinoServer,
+    GlueServer, Lake, PostgresServer, RestCatalogClient, RestCatalogServer, TrinoCatalog,
+    TrinoServer,
 };
 use serde_json::{Value, json};
 
@@ -74,4 +75,34 @@ fn a_rest_catalog_with_oauth2_answers_nobody_without_a_valid_token() {
     trino.add(&known.with_oauth2(&catalog.token_url(), &client.id, &client.secret));
     trino.query("CREATE SCHEMA guarded.raw");
     assert_eq!(trino.query("SHOW SCHEMAS FROM guarded LIKE 'raw'").rows, [json!(["raw"])]);
+}
+
+#[test]
+fn a_rest_catalog_and_trino_keep_tables_in_s3() {
+    let (key, secret) = ("test", "not-for-logs");
+    let aws = GlueServer::start();
+    aws.make_bucket("lake");
+    let database = PostgresServer::shared().create_database("rest");
+    let properties = [
+        ("io-impl", "org.apache.iceberg.aws.s3.S3FileIO"),
+        ("client.region", GlueServer::REGION),
+        ("s3.endpoint", &aws.url()),
+        ("s3.path-style-access", "true"),
+        ("s3.access-key-id", key),
+        ("s3.secret-access-key", secret),
+        ("http-client.type", "urlconnection"),
+    ];
+    let catalog = RestCatalogServer::start(&database, "s3://lake/warehouse", &properties, None);
+    let trino = TrinoServer::shared();
+    let known = TrinoCatalog::of_rest("s3", &catalog.url(), "");
+    trino.add(&known.with_s3(&aws.url(), GlueServer::REGION, key, secret));
+    trino.query("CREATE SCHEMA s3.raw");
+    trino.query(
+        "CREATE TABLE s3.raw.t AS SELECT * FROM (VALUES (1, 'é'), (2, NULL)) AS v (id, note)",
+    );
+    trino.query("DELETE FROM s3.raw.t WHERE id = 2");
+    assert_eq!(trino.query("SELECT * FROM s3.raw.t").rows, [json!([1, "é"])]);
+    let (_, loaded) = catalog.get("v1/namespaces/raw/tables/t", None);
+    let location = loaded["metadata-location"].as_str().unwrap_or_default();
+    assert!(location.starts_with("s3://lake/warehouse/"), "{location}");
 }
