@@ -6,6 +6,8 @@ use ol_testkit::{
 };
 use serde_json::{Value, json};
 
+use crate::common::Case;
+
 fn server(lake: &Lake, client: Option<&RestCatalogClient>) -> RestCatalogServer {
     let database = PostgresServer::shared().create_database("rest");
     let warehouse = format!("file://{}", lake.warehouse().display());
@@ -105,4 +107,22 @@ fn a_rest_catalog_and_trino_keep_tables_in_s3() {
     let (_, loaded) = catalog.get("v1/namespaces/raw/tables/t", None);
     let location = loaded["metadata-location"].as_str().unwrap_or_default();
     assert!(location.starts_with("s3://lake/warehouse/"), "{location}");
+}
+
+#[test]
+fn a_rest_catalog_over_a_lakes_database_has_the_lakes_tables() {
+    let mut case = Case::new("restover");
+    let database = PostgresServer::shared().create_database("catalog");
+    case.lake = Lake::with_catalog(&database.url());
+    case.database.psql("CREATE TABLE kept (id int PRIMARY KEY); INSERT INTO kept VALUES (1), (2)");
+    case.discover();
+    case.run(0);
+    let warehouse = format!("file://{}", case.lake.warehouse().display());
+    let catalog = RestCatalogServer::start(&database, &warehouse, &[], None);
+    let path = format!("v1/namespaces/{}/tables/{}", case.lake.namespace(), case.raw_table("kept"));
+    let (status, loaded) = catalog.get(&path, None);
+    assert_eq!(status, 200, "{loaded}");
+    let state = case.state();
+    let snapshot = state["tables"][case.raw_table("kept")]["snapshot_id"].as_u64().unwrap();
+    assert_eq!(loaded["metadata"]["current-snapshot-id"], snapshot);
 }
