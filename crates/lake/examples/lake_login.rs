@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::error::Error as _;
 
 use ol_lake::{
-    Lake, LakeColumn, LakeSchema, LakeSettings, LakeType, Result, TableDefinition, TableName,
+    Commit, Lake, LakeColumn, LakeSchema, LakeSettings, LakeType, Operation, Result,
+    TableDefinition, TableName,
 };
 
 #[tokio::main]
@@ -27,8 +28,7 @@ async fn main() {
 async fn made() -> Result<String> {
     #[expect(clippy::disallowed_methods, reason = "this program is about the environment")]
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
-    let settings =
-        LakeSettings::new(variable("OL_LOGIN_CATALOG"), variable("OL_LOGIN_WAREHOUSE"));
+    let settings = LakeSettings::new(variable("OL_LOGIN_CATALOG"), variable("OL_LOGIN_WAREHOUSE"));
     let lake = Lake::open(settings).await?;
     lake.ensure_namespace("n").await?;
     let definition = TableDefinition {
@@ -40,5 +40,7 @@ async fn made() -> Result<String> {
         properties: BTreeMap::new(),
     };
     let table = lake.create(&definition).await?;
-    Ok(table.location().to_owned())
+    // Several requests, between which keys may have to be renewed.
+    let nothing = Commit::new(Operation::Append, Vec::new());
+    Ok(lake.commit(&table, nothing).await?.table.location().to_owned())
 }

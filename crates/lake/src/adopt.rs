@@ -10,6 +10,7 @@ use iceberg::table::Table;
 use iceberg::{TableRequirement, TableUpdate};
 
 use crate::commit::produce::Staged;
+use crate::commit::{Commit, Operation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lake::{DEFAULT_PROPERTIES, Lake};
 use crate::live::Live;
@@ -26,7 +27,10 @@ impl Lake {
         let metadata = table.inner().metadata();
         let mut steps = Vec::new();
         match metadata.format_version() {
-            FormatVersion::V1 => steps.push("Raise the format version from 1 to 2".to_owned()),
+            FormatVersion::V1 => {
+                steps.push("Raise the format version from 1 to 2".to_owned());
+                steps.push("Write the manifests anew".to_owned());
+            }
             FormatVersion::V2 => {}
             FormatVersion::V3 => {
                 return Err(Error::new(ErrorKind::SchemaConflict)
@@ -43,7 +47,8 @@ impl Lake {
         Ok(steps)
     }
 
-    /// Takes the table over: columns, format version and missing properties in one step.
+    /// Takes the table over: columns, format version and missing properties in one step. The manifests of a table of the
+    /// first format are written anew in a second one.
     ///
     /// # Errors
     /// Those of [`Lake::adoptable`], and [`ErrorKind::CommitConflict`] when another commit changes the columns meanwhile.
@@ -77,9 +82,16 @@ impl Lake {
             }
             Ok(Some(Staged { updates, requirements, written: Vec::new() }))
         };
-        Box::pin(self.change_metadata(table, adopt))
+        let adopted = Box::pin(self.change_metadata(table, adopt))
             .await
-            .map_err(|error| error.with("table", table.name()))
+            .map_err(|error| error.with("table", table.name()))?;
+        let was_first = table.inner().metadata().format_version() == FormatVersion::V1;
+        if !was_first || adopted.current_snapshot().is_none() {
+            return Ok(adopted);
+        }
+        // DuckDB does not read a list of manifests of the first format in a table of the second.
+        let gathered = Commit::new(Operation::Gather, Vec::new());
+        Ok(self.commit(&adopted, gathered).await?.table)
     }
 }
 

@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef as ArrowSchemaRef;
+use iceberg::TableUpdate;
 use iceberg::arrow::schema_to_arrow_schema;
-use iceberg::spec::{SchemaRef, SnapshotRef, SnapshotReference, TableMetadata};
+use iceberg::spec::{SchemaRef, SnapshotRef, SnapshotReference, SnapshotRetention, TableMetadata};
 use iceberg::table::Table;
 use tokio::runtime::Handle;
 
@@ -241,7 +242,8 @@ impl LakeTable {
     /// The state of the table: the entries that start with [`STATE_PREFIX`] of the nearest snapshot, from the current
     /// one backwards, that has [`POSITION_KEY`]. Snapshots of other writers carry none and are walked over.
     ///
-    /// Empty when no ancestor has a position, or when the one that had it was expired.
+    /// Where ancestors were expired by others, it is that of the snapshot tagged `ol-state`, as every commit with a
+    /// position tags its own. Empty when no ancestor has a position.
     pub fn state(&self) -> BTreeMap<String, String> {
         state_at(self.inner.metadata(), self.inner.metadata().current_snapshot_id())
     }
@@ -309,6 +311,19 @@ pub(crate) fn references(metadata: &TableMetadata) -> Result<BTreeMap<String, Sn
     }
 }
 
+/// Tag on the newest snapshot of the table that carries its state. Whoever expires snapshots keeps those with a tag, so
+/// that the state outlives maintenance by engines that know nothing of it.
+pub(crate) const STATE_TAG: &str = "ol-state";
+
+/// The tag on a snapshot that carries the state.
+pub(crate) fn state_tag(snapshot_id: i64) -> TableUpdate {
+    let retention = SnapshotRetention::Tag { max_ref_age_ms: None };
+    TableUpdate::SetSnapshotRef {
+        ref_name: STATE_TAG.to_owned(),
+        reference: SnapshotReference::new(snapshot_id, retention),
+    }
+}
+
 /// The state at a snapshot: see [`LakeTable::state`].
 pub(crate) fn state_at(metadata: &TableMetadata, from: Option<i64>) -> BTreeMap<String, String> {
     let mut next = from;
@@ -320,6 +335,14 @@ pub(crate) fn state_at(metadata: &TableMetadata, from: Option<i64>) -> BTreeMap<
             return info.state;
         }
         next = snapshot.parent_snapshot_id();
+        let is_broken = next.is_some_and(|parent| metadata.snapshot_by_id(parent).is_none());
+        if is_broken && from == metadata.current_snapshot_id() {
+            // Somebody has expired what was in between. The tag is older than what is left, or it would have been met.
+            let tagged = metadata.snapshot_for_ref(STATE_TAG);
+            let older =
+                tagged.filter(|tagged| tagged.sequence_number() < snapshot.sequence_number());
+            return older.map(|tagged| SnapshotInfo::of(tagged).state).unwrap_or_default();
+        }
     }
     BTreeMap::new()
 }

@@ -14,7 +14,7 @@ use super::{FIRST_PAUSE, LONGEST_PAUSE, Outcome, TRIES, check_expected, jittered
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::ReplaceGuard;
 use crate::lake::Lake;
-use crate::table::{LakeTable, SnapshotInfo, references, state_at};
+use crate::table::{LakeTable, SnapshotInfo, references, state_at, state_tag};
 
 impl Lake {
     /// Makes the newest snapshot of the branch that of the table, sets `properties`, and removes the branch.
@@ -51,16 +51,21 @@ impl Lake {
             guard.check(before, SnapshotInfo::of(snapshot).records)?;
             published = Some(snapshot.snapshot_id());
             let retention = SnapshotRetention::branch(None, None, None);
+            let tag = SnapshotInfo::of(snapshot).has_position();
+            let tag = tag.then(|| state_tag(snapshot.snapshot_id()));
             let updates = properties.clone().into_iter().collect();
             Ok(Some(Staged {
-                updates: vec![
+                updates: [
                     TableUpdate::SetProperties { updates },
                     TableUpdate::SetSnapshotRef {
                         ref_name: MAIN_BRANCH.to_owned(),
                         reference: SnapshotReference::new(snapshot.snapshot_id(), retention),
                     },
                     TableUpdate::RemoveSnapshotRef { ref_name: branch.to_owned() },
-                ],
+                ]
+                .into_iter()
+                .chain(tag)
+                .collect(),
                 requirements: vec![
                     TableRequirement::UuidMatch { uuid: metadata.uuid() },
                     is_at(MAIN_BRANCH, metadata.current_snapshot_id()),

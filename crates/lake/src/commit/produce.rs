@@ -18,7 +18,7 @@ use super::edit::{Added, Edit, Removed};
 use super::{Commit, Operation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::live;
-use crate::table::{COMMIT_ID_KEY, STATE_PREFIX, head, state_at};
+use crate::table::{COMMIT_ID_KEY, POSITION_KEY, STATE_PREFIX, head, state_at, state_tag};
 
 /// From this number of manifests on, small ones are gathered.
 const MANY_MANIFESTS: usize = 100;
@@ -313,11 +313,15 @@ impl<'a> Producer<'a> {
         let mut updates =
             self.commit.schema_change.as_ref().map(|c| c.updates()).unwrap_or_default();
         let retention = SnapshotRetention::branch(None, None, None);
+        let carries_state = snapshot.summary().additional_properties.contains_key(POSITION_KEY);
         updates.push(TableUpdate::AddSnapshot { snapshot });
         updates.push(TableUpdate::SetSnapshotRef {
             ref_name: self.branch().to_owned(),
             reference: SnapshotReference::new(self.snapshot_id, retention),
         });
+        if self.commit.branch.is_none() && carries_state {
+            updates.push(state_tag(self.snapshot_id));
+        }
         if !self.commit.table_properties.is_empty() {
             let properties = self.commit.table_properties.iter();
             updates.push(TableUpdate::SetProperties {

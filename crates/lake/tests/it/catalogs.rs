@@ -253,7 +253,8 @@ async fn a_table_that_moved_is_not_taken_for_what_it_was(setup: &Setup) {
     let error = other.commit(&stale, with_position(files.clone(), "1", None)).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::StateMoved, "{error}");
     assert_eq!(identifiers(&lake, &name("moved")).await, (0..10).collect::<Vec<_>>());
-    other.commit(&stale, with_position(files, "2", Some("1"))).await.unwrap();
+    let current = other.load(&name("moved")).await.unwrap().unwrap();
+    other.commit(&current, with_position(files, "2", Some("1"))).await.unwrap();
     assert_eq!(identifiers(&lake, &name("moved")).await, (0..20).collect::<Vec<_>>());
     // A table that was dropped and made again is another table.
     let old = lake.load(&name("moved")).await.unwrap().unwrap();

@@ -211,7 +211,7 @@ async fn a_sorted_table_is_one_sorted_run_afterwards_and_large_groups_take_sever
     // Each group is a commit of its own when a commit takes no more than one.
     let mut table = lake.create(&definition("u", two_columns())).await.unwrap();
     for index in 0..8_i64 {
-        let rows = index * 10..index * 10 + 10;
+        let rows = index * 4_000..index * 4_000 + 4_000;
         table = commit_rows(&lake, &table, Operation::Append, rows).await.table;
     }
     let file = table.current_snapshot().unwrap().bytes / 8;
@@ -227,8 +227,9 @@ async fn a_sorted_table_is_one_sorted_run_afterwards_and_large_groups_take_sever
     while let Some(committed) = lake.compact(&table, &options).await.unwrap() {
         table = committed.table;
         commits += 1;
-        assert!(commits <= 4, "it does not end");
+        // Each takes at least one file away.
+        assert!(commits <= 7, "it does not end");
     }
-    assert_eq!(commits, 4);
-    assert_eq!(identifiers(&lake, &name("u")).await, (0..80).collect::<Vec<_>>());
+    assert!(commits > 1, "one commit took all");
+    assert_eq!(identifiers(&lake, &name("u")).await, (0..32_000).collect::<Vec<_>>());
 }

@@ -1,9 +1,10 @@
 //! What a failure of Glue means.
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_glue::config::http::HttpResponse;
 use aws_sdk_glue::error::{ProvideErrorMetadata, SdkError};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, find};
 
 pub(super) type Failure<E> = SdkError<E, HttpResponse>;
 
@@ -54,9 +55,10 @@ where
     let kind = match &failure {
         _any if is_throttled(&failure) => ErrorKind::CatalogUnreachable,
         SdkError::ConstructionFailure(_) => ErrorKind::CatalogRefused,
-        SdkError::DispatchFailure(dispatch) if dispatch.is_user() => ErrorKind::CatalogRefused,
         // Without credentials nothing was sent.
-        SdkError::DispatchFailure(dispatch) if dispatch.is_other() => ErrorKind::CatalogRefused,
+        SdkError::DispatchFailure(_) if find::<CredentialsError>(&failure).is_some() => {
+            ErrorKind::CatalogRefused
+        }
         SdkError::ServiceError(service) => match service.err().code() {
             Some("EntityNotFoundException") => ErrorKind::NotFound,
             Some(

@@ -75,7 +75,10 @@ impl GlueCatalog {
         }
         let found = crate::aws::config().await;
         let mut config = Builder::from(found);
-        config.set_endpoint_url(endpoint.or_else(|| found.endpoint_url().map(str::to_owned)));
+        // Without the option it is the chain's, which has one for this service.
+        if let Some(endpoint) = endpoint {
+            config = config.endpoint_url(endpoint);
+        }
         if let S3Credentials::Keys { access_key_id, secret_access_key, session_token } =
             &settings.s3.credentials
         {
