@@ -98,6 +98,10 @@ impl Run<'_> {
             table.files_compacted += (before + committed.files).saturating_sub(after);
             table.files_written += committed.files;
             table.bytes_written += committed.bytes;
+            // Files that come out as many as they went in would go in again for ever.
+            if after >= before {
+                break;
+            }
         }
         Ok(loaded)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use ol_lake::{
     Commit, CompactOptions, ErrorKind, Lake, LakeTable, Merge, MergeOptions, OnDelete, Operation,
-    Orphans, POSITION_KEY, SortField, WriteOptions,
+    Orphans, POSITION_KEY, PartitionField, PartitionTransform, SortField, WriteOptions,
 };
 
 use crate::readers::Readers;
@@ -208,28 +208,23 @@ async fn a_sorted_table_is_one_sorted_run_afterwards_and_large_groups_take_sever
     let expected: Vec<i64> = (0..300).rev().collect();
     assert_eq!(ids.values().to_vec(), expected);
 
-    // Each group is a commit of its own when a commit takes no more than one.
-    let mut table = lake.create(&definition("u", two_columns())).await.unwrap();
-    for index in 0..8_i64 {
-        let rows = index * 4_000..index * 4_000 + 4_000;
+    // Each partition is a group, and each group a commit of its own when a commit takes no more than one.
+    let mut divided = definition("u", two_columns());
+    let transform = PartitionTransform::Bucket(4);
+    divided.partition_by = vec![PartitionField { column: "id".to_owned(), transform }];
+    let mut table = lake.create(&divided).await.unwrap();
+    for index in 0..3_i64 {
+        let rows = index * 40..index * 40 + 40;
         table = commit_rows(&lake, &table, Operation::Append, rows).await.table;
     }
-    let file = table.current_snapshot().unwrap().bytes / 8;
-    let write = WriteOptions { target_file_bytes: file * 5 / 2, ..WriteOptions::default() };
-    let options = CompactOptions {
-        small_file_bytes: file * 3 / 2,
-        write,
-        least_files: 2,
-        most_bytes: 1,
-        ..CompactOptions::default()
-    };
+    assert_eq!(table.current_snapshot().unwrap().files, 12);
+    let options = CompactOptions { most_bytes: 1, ..options() };
     let mut commits = 0;
     while let Some(committed) = lake.compact(&table, &options).await.unwrap() {
         table = committed.table;
         commits += 1;
-        // Each takes at least one file away.
-        assert!(commits <= 7, "it does not end");
+        assert!(commits <= 4, "it does not end");
     }
-    assert!(commits > 1, "one commit took all");
-    assert_eq!(identifiers(&lake, &name("u")).await, (0..32_000).collect::<Vec<_>>());
+    assert_eq!((commits, table.current_snapshot().unwrap().files), (4, 4));
+    assert_eq!(identifiers(&lake, &name("u")).await, (0..120).collect::<Vec<_>>());
 }
