@@ -78,6 +78,8 @@ fn nothing_is_done_that_was_not_asked_for() {
     let kept = Kept::new("maintshow");
     let stray = kept.case.lake.warehouse().join(kept.case.lake.namespace()).join("stray.parquet");
     std::fs::write(&stray, b"stray").unwrap();
+    let nowhere = kept.case.ingest().args(["maintain", "--namespace", "no_such_namespace"]);
+    expect_told(&kept.case.finish(nowhere).expect_code(DEFINITE), &["no_such_namespace"]);
     let shown = kept.maintain(&[]);
     assert_eq!(shown["tables_scanned"], json!(2));
     assert_eq!((&shown["snapshots_expired"], &shown["deleted"]), (&json!(0), &json!(false)));

@@ -31,6 +31,8 @@ class History:
         self.steps, self.faults = [], []
         self.position = self.first_copy = None
         self.is_replaced = False
+        # A person had the log copied anew: what went before the new copy stands in it as deletions at its position.
+        self.is_renewed = False
         # Chunks of a copy may have been read up to here, behind the place that the table is followed from.
         self.copied_until = table.properties.get("ol.copied-until", "")
         for snapshot in ancestors(table):

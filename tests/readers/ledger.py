@@ -157,7 +157,8 @@ class Check:
                 finding.faults.append("the table is not in the lake")
             return
         history = History(opened)
-        history.is_replaced = history.is_replaced and name not in self.arguments.renewed
+        history.is_renewed = name in self.arguments.renewed
+        history.is_replaced = history.is_replaced and not history.is_renewed
         finding.faults += history.faults
         if history.position is None:
             # Rows of a copy that is not complete: they are nobody's claim yet.

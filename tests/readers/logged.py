@@ -43,9 +43,10 @@ def check(lake, reader, raw_table, finding, history, journal, placing, total) ->
     finding.rows = len(found)
     if history.is_replaced:
         finding.faults.append("the log was replaced by a copy, and with it what had been logged")
-    streamed = [row for row in found if row.op != "r"]
+    went = [row for row in found if history.is_renewed and row.op == "d" and "." not in row.position]
+    streamed = [row for row in found if row.op != "r" and row not in went]
     for row in found:
-        if row.op not in "riudt" or ("." in row.position) == (row.op == "r"):
+        if row.op not in "riudt" or ("." in row.position) == (row.op == "r" or row in went):
             finding.faults.append(f"op {row.op} at position {row.position}")
     doubled = collections.Counter(row.position for row in streamed)
     finding.extra += [f"position {position} {count} times" for position, count in doubled.items() if count > 1]
@@ -54,6 +55,7 @@ def check(lake, reader, raw_table, finding, history, journal, placing, total) ->
         if row.op == "r":
             copied[row.position].append(row)
     check_copied(finding, journal, placing, copied)
+    check_went(finding, journal, went, copied)
     check_streamed(finding, history, journal, placing, streamed)
     return replay(finding, history, journal, found, total)
 
@@ -72,6 +74,18 @@ def check_copied(finding, journal, placing, copied: dict):
                 best = (missing, extra, altered)
         for kind, keys in zip(("missing", "extra", "altered"), best):
             getattr(finding, kind).extend(f"copied row {key} at {position}" for key in keys)
+
+
+def check_went(finding, journal, went: list, copied: dict):
+    """A copy says of no row that it went which it has."""
+    key_columns = journal.first_shapes[finding.table].key
+
+    def key_of(values):
+        return key_text(values[column] for column in key_columns)
+
+    for row in went:
+        if key_of(row.values) in {key_of(other.values) for other in copied.get(row.position, [])}:
+            finding.faults.append(f"the copy at {row.position} has the row {key_of(row.values)} and says that it went")
 
 
 def possible_states(table: str, journal, placing, position: str):

@@ -11,10 +11,10 @@
 #[cfg(feature = "failpoints")]
 pub fn hit(name: &'static str) {
     kill_if_armed(name);
-    if fail::list().iter().any(|(armed, _)| armed == name) {
-        if let Ok(Some(marker)) = crate::config::variable("OL_FAILPOINT_MARKER") {
-            std::fs::write(marker, name).expect("the test's marker file can be written");
-        }
+    if fail::list().iter().any(|(armed, _)| armed == name)
+        && let Ok(Some(marker)) = crate::config::variable("OL_FAILPOINT_MARKER")
+    {
+        std::fs::write(marker, name).expect("the test's marker file can be written");
     }
     fail::eval(name, |_| ());
 }

@@ -116,8 +116,19 @@ impl Lake {
         let rewritten = tokio::task::spawn_blocking(move || rewrite(&inner, &runtime, &options));
         let rewritten =
             rewritten.await.map_err(|error| Error::new(ErrorKind::Unexpected).because(error))?;
-        let Some(rewrite) = rewritten.map_err(|error| error.with("table", table.name()))? else {
-            return Ok(None);
+        let rewrite = match rewritten {
+            Ok(Some(rewrite)) => rewrite,
+            Ok(None) => return Ok(None),
+            // Its snapshot has expired while it was read, and files with it.
+            Err(error)
+                if *error.kind() == ErrorKind::WarehouseUnreadable
+                    && self.has_moved(table.inner()).await =>
+            {
+                return Err(Error::new(ErrorKind::CommitConflict)
+                    .with("table", table.name())
+                    .because(error));
+            }
+            Err(error) => return Err(error.with("table", table.name())),
         };
         let commit = Commit::new(Operation::Rewrite(rewrite.clone()), Vec::new());
         let committed = self.commit(table, commit).await;

@@ -84,6 +84,11 @@ impl Lake {
         self.catalog.ensure_namespace(namespace, &location).await
     }
 
+    /// Whether the catalog has the namespace.
+    pub async fn has_namespace(&self, namespace: &str) -> Result<bool> {
+        self.catalog.has_namespace(namespace).await
+    }
+
     /// The table, or `None` when the catalog has none of this name.
     pub async fn load(&self, name: &TableName) -> Result<Option<LakeTable>> {
         match self.load_inner(name).await? {

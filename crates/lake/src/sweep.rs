@@ -52,6 +52,8 @@ pub struct Sweep {
     folders: BTreeMap<TableName, BTreeSet<String>>,
     /// The tables of each of these folders.
     owners: HashMap<String, Vec<TableName>>,
+    /// Why some tables are not among them.
+    unseen: Option<String>,
 }
 
 /// What a look at one table shows.
@@ -66,26 +68,46 @@ pub struct Looked {
 impl Lake {
     /// Begins a sweep of files that were last written at least `older_than` before `now`.
     ///
+    /// What hinders it from seeing all tables of the catalog is told by [`Sweep::claims_of_others`], so that a look at the
+    /// namespace is possible all the same.
+    ///
     /// # Errors
-    /// The catalog's, and those of tables whose metadata cannot be read: without them it is not known what is theirs.
+    /// The catalog's, when it does not list the namespace itself.
     pub async fn sweep(
         &self,
         namespace: &str,
         older_than: Duration,
         now: SystemTime,
     ) -> Result<Sweep> {
-        let mut all = Vec::new();
-        let mut namespaces: BTreeSet<String> =
-            self.catalog().namespaces().await?.into_iter().collect();
-        namespaces.insert(namespace.to_owned());
-        for namespace in namespaces {
-            all.extend(self.catalog().list(&namespace).await?);
+        let mut unseen = None;
+        let mut all = self.catalog().list(namespace).await?;
+        let namespaces = match self.catalog().namespaces().await {
+            Ok(namespaces) => namespaces,
+            Err(error) => {
+                unseen = Some(error);
+                Vec::new()
+            }
+        };
+        for other in namespaces.iter().filter(|other| *other != namespace) {
+            match self.catalog().list(other).await {
+                Ok(tables) => all.extend(tables),
+                Err(error) => unseen = Some(error.with("namespace", other)),
+            }
         }
         let finding = futures::stream::iter(all).map(|(name, location)| async move {
-            Ok::<_, Error>((name.clone(), self.folders_of(&name, location).await?))
+            let found = self.folders_of(&name, location).await;
+            (name, found)
         });
-        let folders: BTreeMap<TableName, BTreeSet<String>> =
-            finding.buffer_unordered(LOOKS).try_collect().await?;
+        let mut finding = finding.buffer_unordered(LOOKS);
+        let mut folders: BTreeMap<TableName, BTreeSet<String>> = BTreeMap::new();
+        while let Some((name, found)) = finding.next().await {
+            let found = found.unwrap_or_else(|error| {
+                unseen = Some(error.with("table", &name));
+                BTreeSet::new()
+            });
+            folders.insert(name, found);
+        }
+        drop(finding);
         let mut owners: HashMap<String, Vec<TableName>> = HashMap::new();
         for (name, folder) in
             folders.iter().flat_map(|(name, of)| of.iter().map(move |it| (name, it)))
@@ -93,7 +115,8 @@ impl Lake {
             owners.entry(folder.clone()).or_default().push(name.clone());
         }
         let namespace = namespace.to_owned();
-        Ok(Sweep { lake: self.clone(), namespace, older_than, now, folders, owners })
+        let unseen = unseen.map(|error| error.to_string());
+        Ok(Sweep { lake: self.clone(), namespace, older_than, now, folders, owners, unseen })
     }
 
     /// The folder in which the metadata file of a table stands, and the one that the table says it has where the file
@@ -209,8 +232,12 @@ impl Sweep {
     /// What the tables claim that were not looked at: those of other namespaces, and of this one those not `looked`.
     ///
     /// # Errors
-    /// Those of reading their manifests: a sweep that cannot see all claims must not delete.
+    /// Those of reading their manifests, and [`ErrorKind::CatalogRefused`] when the catalog did not show all tables: a
+    /// sweep that cannot see all claims must not delete.
     pub async fn claims_of_others(&self, looked: &BTreeSet<&str>) -> Result<BTreeSet<String>> {
+        if let Some(reason) = &self.unseen {
+            return Err(Error::new(ErrorKind::CatalogRefused).with("reason", reason));
+        }
         let is_looked = |name: &TableName| {
             name.namespace == self.namespace && looked.contains(name.name.as_str())
         };

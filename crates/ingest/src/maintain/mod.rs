@@ -78,6 +78,11 @@ pub async fn execute(
 ) -> Result<MaintainReport, Error> {
     let started = Instant::now();
     let lake = open_lake(&Platform::from_environment().await?, config).await?;
+    if !lake.has_namespace(&arguments.namespace).await? {
+        return Err(Error::new(Definite::LakeTableMissing)
+            .with("namespace", &arguments.namespace)
+            .with("reason", "the catalog has no such namespace"));
+    }
     let days = arguments.orphan_days.unwrap_or(SHOWN_DAYS);
     let sweep = lake.sweep(&arguments.namespace, DAY * days, context.clock.now()).await?;
     let is_selected = |name: &TableName| {
@@ -175,7 +180,10 @@ impl Run<'_> {
             match sweep.claims_of_others(&looked).await {
                 Ok(theirs) => claims.extend(theirs),
                 Err(error) => {
-                    hindrance = Some(Error::new(Definite::SweepUnsafe).because(error));
+                    let hindered = Error::new(Definite::SweepUnsafe)
+                        .with("table", "the table or namespace of the reason")
+                        .with("reason", &error);
+                    hindrance = Some(hindered.because(error));
                 }
             }
         }

@@ -9,8 +9,8 @@ use iceberg::spec::{MAIN_BRANCH, SnapshotReference, SnapshotRetention, TableMeta
 use iceberg::table::Table;
 use iceberg::{TableRequirement, TableUpdate};
 
+use super::check_expected;
 use super::produce::Staged;
-use super::{FIRST_PAUSE, LONGEST_PAUSE, Outcome, TRIES, check_expected, jittered};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::ReplaceGuard;
 use crate::lake::Lake;
@@ -116,43 +116,6 @@ impl Lake {
         Box::pin(self.change_metadata(table, remove))
             .await
             .map_err(|error| error.with("table", table.name()))
-    }
-
-    /// Makes a change of metadata alone, such as of references, on whatever is there. `None` says that nothing is left to do.
-    pub(crate) async fn change_metadata(
-        &self,
-        table: &LakeTable,
-        mut change: impl FnMut(&Table) -> Result<Option<Staged>> + Send,
-    ) -> Result<LakeTable> {
-        let mut base = table.inner().clone();
-        let mut pause = FIRST_PAUSE;
-        let mut unknown = None;
-        for attempt in 0..TRIES {
-            if attempt > 0 {
-                self.clock().sleep(jittered(pause)).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-                base = match self.load_inner(table.name()).await {
-                    Ok(Some(loaded)) => loaded,
-                    Ok(None) => return Err(Error::new(ErrorKind::NotFound)),
-                    Err(error) if unknown.is_some() && error.is_transient() => continue,
-                    Err(error) => return Err(error),
-                };
-            }
-            let Some(staged) = change(&base)? else { return self.wrap(base, table.name()) };
-            match self.publish(&base, staged).await {
-                Ok(Outcome::Done(changed)) => return self.wrap(changed, table.name()),
-                Ok(Outcome::Lost) => {
-                    tracing::info!(table = %table.name(), attempt, "another commit came first");
-                }
-                Ok(Outcome::Unknown(error)) => unknown = Some(error),
-                Err(error) if unknown.is_some() && error.is_transient() => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(match unknown {
-            Some(error) => error,
-            None => Error::new(ErrorKind::CommitConflict).with("tries", TRIES),
-        })
     }
 }
 

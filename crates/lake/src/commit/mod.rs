@@ -8,6 +8,7 @@
 mod branch;
 mod change;
 pub(crate) mod edit;
+mod metadata;
 pub(crate) mod produce;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,6 @@ use std::time::Duration;
 use iceberg::MetadataLocation;
 use iceberg::spec::{Operation as SnapshotOperation, TableMetadata};
 use iceberg::table::Table;
-use iceberg::{TableRequirement, TableUpdate};
 
 use self::edit::{Added, Base, Edit, Removed};
 use self::produce::{Label, Staged};
@@ -29,7 +29,6 @@ use crate::compact::Rewrite;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::ReplaceGuard;
 use crate::lake::Lake;
-use crate::live;
 use crate::merge::{self, Merge};
 use crate::schema::evolve::SchemaChange;
 use crate::storage;
@@ -186,48 +185,6 @@ impl Lake {
         })
     }
 
-    /// Commits a change of schema alone, without a snapshot. An empty change returns the table as it is.
-    pub async fn commit_schema(
-        &self,
-        table: &LakeTable,
-        change: &SchemaChange,
-    ) -> Result<LakeTable> {
-        if change.is_empty() {
-            return Ok(table.clone());
-        }
-        let staged = Staged {
-            updates: change.updates(),
-            requirements: change.requirements(),
-            written: Vec::new(),
-        };
-        match Box::pin(self.publish(table.inner(), staged)).await? {
-            Outcome::Done(changed) => self.wrap(changed, table.name()),
-            Outcome::Unknown(error) => Err(error.with("table", table.name())),
-            Outcome::Lost => Err(Error::new(ErrorKind::CommitConflict).with("table", table.name())),
-        }
-    }
-
-    /// Sets table properties alone, without a snapshot. What they say is about the table as it is found at that
-    /// moment, whoever else commits.
-    pub async fn set_properties(
-        &self,
-        table: &LakeTable,
-        properties: &BTreeMap<String, String>,
-    ) -> Result<LakeTable> {
-        // Setting a property twice is setting it once, so a lost answer needs no look.
-        let set = |base: &Table| {
-            let updates = properties.iter().map(|(key, value)| (key.clone(), value.clone()));
-            Ok(Some(Staged {
-                updates: vec![TableUpdate::SetProperties { updates: updates.collect() }],
-                requirements: vec![TableRequirement::UuidMatch { uuid: base.metadata().uuid() }],
-                written: Vec::new(),
-            }))
-        };
-        Box::pin(self.change_metadata(table, set))
-            .await
-            .map_err(|error| error.with("table", table.name()))
-    }
-
     /// Deletes files that will not be committed. What cannot be deleted is left to the sweep of orphans.
     pub async fn discard(&self, files: &[WrittenFile]) {
         self.delete(files.iter().map(|file| file.path.clone()).collect()).await;
@@ -269,9 +226,18 @@ impl Lake {
                 commit.guard.check(before.map_or(0, |snapshot| snapshot.records), commit.rows())?;
             }
             produce::check(&base, commit)?;
-            let (edit, written) = self.edit(&base, commit).await?;
             let label = Label { commit_id, attempt, now: self.clock().now() };
-            let staged = produce::stage(&base, commit, edit, written, &label).await?;
+            let staged = match self.stage(&base, commit, &label).await {
+                // Its snapshot has expired, and files with it; the next try is built on what is there now.
+                Err(error)
+                    if *error.kind() == ErrorKind::WarehouseUnreadable
+                        && self.has_moved(&base).await =>
+                {
+                    tracing::info!(table = %table.name(), attempt, "files of the base are gone");
+                    continue;
+                }
+                staged => staged?,
+            };
             fail::fail_point!("lake.commit.staged");
             if attempt == 0 {
                 storage::make_durable(commit.addresses()).await?;
@@ -293,6 +259,19 @@ impl Lake {
             Some(error) => error,
             None => Error::new(ErrorKind::CommitConflict).with("tries", TRIES),
         })
+    }
+
+    async fn stage(&self, base: &Table, commit: &Commit, label: &Label<'_>) -> Result<Staged> {
+        let (edit, written) = self.edit(base, commit).await?;
+        produce::stage(base, commit, edit, written, label).await
+    }
+
+    /// Whether somebody has committed to the table since it was loaded.
+    pub(crate) async fn has_moved(&self, base: &Table) -> bool {
+        match self.load_inner(&Self::name_of(base)).await {
+            Ok(Some(now)) => now.metadata_location() != base.metadata_location(),
+            Ok(None) | Err(_) => false,
+        }
     }
 
     /// What the commit changes in the live files of `base`, and the files written to find out.
@@ -338,24 +317,6 @@ impl Lake {
                 Err(error)
             }
         }
-    }
-
-    /// Writes the small manifests of the table anew as few, when there are at least `least` of them: every reader opens
-    /// all manifests. Rows, files and state stay what they are. Returns `None` when there are fewer.
-    ///
-    /// # Errors
-    /// Those of [`Lake::commit`].
-    pub async fn gather_manifests(
-        &self,
-        table: &LakeTable,
-        least: usize,
-    ) -> Result<Option<Committed>> {
-        let head = table.inner().metadata().current_snapshot_id();
-        let manifests = live::manifests(table.inner(), head).await?;
-        if manifests.iter().filter(|manifest| produce::is_small(manifest)).count() < least.max(2) {
-            return Ok(None);
-        }
-        self.commit(table, Commit::new(Operation::Gather, Vec::new())).await.map(Some)
     }
 
     /// Deletes the files of a merge that will not be committed.
