@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::sync::OnceCell;
 
@@ -17,20 +17,25 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Tries of a request that is refused for its rate or by a failure that passes.
 const TRIES: u32 = 8;
 
+/// What every look at the chain begins with.
+pub(crate) fn loader() -> ConfigLoader {
+    // Without a client of our own the AWS crates would bring a second crypto library.
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http)
+}
+
 /// The chain's answer.
 pub(crate) async fn config() -> &'static SdkConfig {
     static CONFIG: OnceCell<SdkConfig> = OnceCell::const_new();
     CONFIG
         .get_or_init(|| async {
-            let http = aws_smithy_http_client::Builder::new()
-                .tls_provider(Provider::Rustls(CryptoMode::Ring))
-                .build_https();
             let timeouts = TimeoutConfig::builder()
                 .connect_timeout(CONNECT_TIMEOUT)
                 .operation_attempt_timeout(ATTEMPT_TIMEOUT)
                 .build();
-            aws_config::defaults(BehaviorVersion::v2026_01_12())
-                .http_client(http)
+            loader()
                 .retry_config(RetryConfig::standard().with_max_attempts(TRIES))
                 .timeout_config(timeouts)
                 .load()

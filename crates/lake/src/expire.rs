@@ -25,7 +25,7 @@ use iceberg::{TableRequirement, TableUpdate};
 use crate::commit::produce::Staged;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lake::Lake;
-use crate::table::{LakeTable, SnapshotInfo, references};
+use crate::table::{LakeTable, SnapshotInfo, ancestors, references};
 
 /// Property: how old a snapshot may get, in milliseconds.
 const MAX_SNAPSHOT_AGE: &str = "history.expire.max-snapshot-age-ms";
@@ -175,14 +175,6 @@ fn plan(metadata: &TableMetadata, options: ExpireOptions, now: SystemTime) -> Re
         .collect();
     gone.sort();
     Ok(Plan { snapshots, references: gone })
-}
-
-/// A snapshot and those before it, the newest first.
-fn ancestors(metadata: &TableMetadata, from: i64) -> impl Iterator<Item = &SnapshotRef> {
-    let first = metadata.snapshot_by_id(from);
-    // A snapshot is younger than its parent, so a walk longer than their number is a damaged table.
-    std::iter::successors(first, |it| metadata.snapshot_by_id(it.parent_snapshot_id()?))
-        .take(metadata.snapshots().len())
 }
 
 /// How many steps back the nearest snapshot with a position is, if there is one.

@@ -311,6 +311,14 @@ pub(crate) fn references(metadata: &TableMetadata) -> Result<BTreeMap<String, Sn
     }
 }
 
+/// A snapshot and those before it, the newest first.
+pub(crate) fn ancestors(metadata: &TableMetadata, from: i64) -> impl Iterator<Item = &SnapshotRef> {
+    let first = metadata.snapshot_by_id(from);
+    // A snapshot is younger than its parent, so a walk longer than their number is a damaged table.
+    std::iter::successors(first, |it| metadata.snapshot_by_id(it.parent_snapshot_id()?))
+        .take(metadata.snapshots().len())
+}
+
 /// Tag on the newest snapshot of the table that carries its state. Whoever expires snapshots keeps those with a tag, so
 /// that the state outlives maintenance by engines that know nothing of it.
 pub(crate) const STATE_TAG: &str = "ol-state";

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use iceberg::spec::{MAIN_BRANCH, SnapshotReference, SnapshotRetention, TableMetadata};
+use iceberg::spec::{MAIN_BRANCH, SnapshotReference, SnapshotRetention};
 use iceberg::table::Table;
 use iceberg::{TableRequirement, TableUpdate};
 
@@ -14,7 +14,7 @@ use super::produce::Staged;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::ReplaceGuard;
 use crate::lake::Lake;
-use crate::table::{LakeTable, SnapshotInfo, references, state_at, state_tag};
+use crate::table::{LakeTable, SnapshotInfo, ancestors, references, state_at, state_tag};
 
 impl Lake {
     /// Makes the newest snapshot of the branch that of the table, sets `properties`, and removes the branch.
@@ -91,7 +91,10 @@ impl Lake {
                     .with("reason", "the table itself is not dropped as a branch"));
             }
             let Some(snapshot) = metadata.snapshot_for_ref(branch) else { return Ok(None) };
-            let mut gone = ancestors(metadata, snapshot.snapshot_id());
+            let reached = |from: i64| -> HashSet<i64> {
+                ancestors(metadata, from).map(|it| it.snapshot_id()).collect()
+            };
+            let mut gone = reached(snapshot.snapshot_id());
             // Snapshots of the table stay, whether or not they still are its ancestors.
             for kept in metadata.history() {
                 gone.remove(&kept.snapshot_id);
@@ -99,7 +102,7 @@ impl Lake {
             for (_name, kept) in
                 references(metadata)?.iter().filter(|(name, _kept)| *name != branch)
             {
-                gone = gone.difference(&ancestors(metadata, kept.snapshot_id)).copied().collect();
+                gone = gone.difference(&reached(kept.snapshot_id)).copied().collect();
             }
             Ok(Some(Staged {
                 updates: vec![
@@ -121,17 +124,4 @@ impl Lake {
 
 fn is_at(name: &str, snapshot_id: Option<i64>) -> TableRequirement {
     TableRequirement::RefSnapshotIdMatch { r#ref: name.to_owned(), snapshot_id }
-}
-
-/// A snapshot and all before it.
-fn ancestors(metadata: &TableMetadata, from: i64) -> HashSet<i64> {
-    let mut found = HashSet::new();
-    let mut next = Some(from);
-    while let Some(snapshot) = next.and_then(|id| metadata.snapshot_by_id(id)) {
-        if !found.insert(snapshot.snapshot_id()) {
-            break;
-        }
-        next = snapshot.parent_snapshot_id();
-    }
-    found
 }

@@ -485,7 +485,7 @@ pub(crate) fn next_location(current: &str, base: &TableMetadata) -> Result<Metad
 }
 
 /// Half to all of a pause, so that two commits that met do not meet again.
-fn jittered(pause: Duration) -> Duration {
+pub(crate) fn jittered(pause: Duration) -> Duration {
     let random = uuid::Uuid::new_v4().as_u128() % 1000;
     let share = u32::try_from(random).unwrap_or(0);
     pause / 2 + pause * share / 2000

@@ -6,15 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use aws_config::SdkConfig;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::imds::region::ImdsRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
-use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_smithy_http_client::tls::Provider as TlsProvider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_types::service_config::ServiceConfigKey;
 use object_store::aws::{AwsCredential, AwsCredentialProvider};
@@ -88,17 +86,9 @@ impl Surroundings {
 
 /// Reads environment and profile files; nothing of it asks the network.
 async fn load() -> SdkConfig {
-    // Without a client of our own the AWS crates would bring a second crypto library.
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(TlsProvider::Rustls(CryptoMode::Ring))
-        .build_https();
     let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
         .or_else(ProfileFileRegionProvider::new());
-    aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(http)
-        .region(region)
-        .load()
-        .await
+    crate::aws::loader().region(region).load().await
 }
 
 /// `AWS_ENDPOINT_URL_S3`, else `AWS_ENDPOINT_URL`, else what the profile says.

@@ -28,6 +28,7 @@ use ol_chassis::clock::Clock;
 
 use self::failure::{Doing, code, failed, is_throttled};
 use super::{Catalog, Entry, Inserted, Next, Swapped};
+use crate::commit::jittered;
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::LakeSettings;
 use crate::storage::options::S3Credentials;
@@ -126,9 +127,7 @@ impl GlueCatalog {
         loop {
             match request().await {
                 Err(error) if attempt < TRIES && is_throttled(&error) => {
-                    // Half to all of the pause, so that writers that met do not meet again.
-                    let share = u32::try_from(uuid::Uuid::new_v4().as_u128() % 1000).unwrap_or(0);
-                    self.clock.sleep(pause / 2 + pause * share / 2000).await;
+                    self.clock.sleep(jittered(pause)).await;
                     pause *= 2;
                     attempt += 1;
                 }
