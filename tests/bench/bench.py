@@ -5,8 +5,8 @@ machine's speed drifts by tens of percent within minutes, so every figure of our
 before it, and the median of those ratios is what is quoted. Every run of ours starts with an empty lake, and its row
 count must be the server's.
 
-The cases of change capture are in changes.py, merge.py and latency.py; those of `ol-webhook` are in webhook.py and need
-no server.
+The cases of change capture are in changes.py, merge.py and latency.py; those of `ol-ingest maintain` (maintain.py) and of
+`ol-webhook` (webhook.py) need no Postgres.
 
 Writes tests/bench/runs/latest.json and prints the same as a table; entries of cases that were not asked for stay. Reads
 the server's address from libpq's variables.
@@ -22,6 +22,7 @@ import sys
 import changes
 import figures
 import latency
+import maintain
 import measure
 import merge
 import webhook
@@ -208,6 +209,7 @@ def main() -> None:
         **latency.cases(release / "ol-ingest"),
         **merge_cases(release / "ol-ingest", repetitions),
         "cold_start": lambda: plain_case("cold_start", [str(release / "ol-ingest"), "--version"], 20),
+        **maintain.cases(release / "ol-ingest", repetitions),
         **webhook.cases(options.webhook, repetitions),
     }
     chosen = [case for name, case in cases.items() if name.startswith(only)]

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The measurements behind `make bench`: installs what they need, starts a private Postgres with the data, runs bench.py.
 #
-#   OL_BENCH_ONLY         only cases whose names begin so; `webhook` needs no Postgres (default: all)
+#   OL_BENCH_ONLY         only cases whose names begin so; `webhook` and `maintain` need no Postgres (default: all)
 #   OL_BENCH_SCALE        scale factor: 1 is 6 million rows of TPC-H's lineitem, 50,000 webhooks (default 1)
+#   OL_BENCH_TABLES       tables that are maintained (default 1300)
 #   OL_BENCH_REPETITIONS  interleaved repetitions of floor and ours, at least 3 (default 3)
 #   OL_BENCH_PEERS        0 leaves dlt out (default 1)
 #   OL_BENCH_PEER_SECONDS after which a load of dlt is given up (default 900)
@@ -36,6 +37,7 @@ stop() {
 install() {
   install_base
   ! measured webhook || "$OL_ROOT/deploy/scripts/install.sh" debian wrk wrk
+  ! measured maintain || install_readers
   needs_postgres || return 0
   "$OL_ROOT/deploy/scripts/install.sh" tool tpchgen-cli "$TPCHGEN_VERSION"
   [ "${OL_BENCH_PEERS:-1}" = 0 ] ||
@@ -48,8 +50,8 @@ INGEST_PROFILE="${OL_BENCH_PROFILE:-release}" WEBHOOK_PROFILE="${OL_BENCH_PROFIL
 build() {
   ! measured webhook ||
     (cd "$OL_ROOT" && cargo build --profile "$WEBHOOK_PROFILE" --locked -p ol-webhook --bins)
-  ! needs_postgres && ! measured cold_start ||
-    (cd "$OL_ROOT" && cargo build --profile "$INGEST_PROFILE" --locked -p ol-ingest --bins)
+  ! needs_postgres && ! measured cold_start && ! measured maintain ||
+    (cd "$OL_ROOT" && cargo build --profile "$INGEST_PROFILE" --locked -p ol-ingest -p ol-lake --bins --example many_tables --example commit_latency)
 }
 
 # programs PROFILE: where cargo puts what it builds.

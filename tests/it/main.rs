@@ -11,6 +11,7 @@ mod catalog_postgres;
 mod cdc;
 mod changes;
 mod common;
+mod compare;
 mod contract;
 mod dagster;
 mod incremental;

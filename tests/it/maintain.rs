@@ -7,7 +7,7 @@ use std::time::Duration;
 use ol_testkit::Readers;
 use serde_json::{Value, json};
 
-use crate::common::{Case, expect_told};
+use crate::common::{Case, Random, expect_told, rows, unreachable};
 
 const DONE: i32 = 0;
 const DEFINITE: i32 = 2;
@@ -141,19 +141,122 @@ fn runs_and_maintenance_beside_each_other_lose_nothing() {
     kept.expect_equal();
 }
 
+/// Where maintenance may die, in the order it comes there. Commits of compaction and of expiry pass the same places.
+const POINTS: [&str; 8] = [
+    "lake.write.file_closed",
+    "lake.commit.staged",
+    "lake.commit.manifest_written",
+    "lake.commit.before_swap",
+    "lake.commit.after_swap",
+    "lake.expire.committed",
+    "lake.sweep.decided",
+    "lake.sweep.deleted",
+];
+/// All that maintenance does.
+const ALL: [&str; 5] = ["--expire-days", "0", "--orphan-days", "0", "--compact"];
+/// All that it may do beside a run, whose files nobody refers to yet.
+const BESIDE: [&str; 5] = ["--expire-days", "0", "--orphan-days", "1", "--compact"];
+
+/// A table whose every run adds a file, so that there is something to compact.
+struct Growing {
+    kept: Kept,
+    /// Rows at the source, one more for every run: a table that has not changed is not read again.
+    at_source: u64,
+    /// Rows in the lake.
+    rows: u64,
+}
+
+impl Growing {
+    fn new(deployment: &'static str) -> Self {
+        let case = Case::new(deployment);
+        case.database.psql("CREATE TABLE t (id int, note text)");
+        case.database.psql("INSERT INTO t SELECT n, 'note' FROM generate_series(1, 50) n");
+        let unit = ol_testkit::Unit::new(deployment).table("public", "t", "full_refresh_append");
+        let unit = case.inventory.unit(&unit);
+        Self { kept: Kept { case, unit }, at_source: 50, rows: 0 }
+    }
+
+    /// One file more.
+    #[track_caller]
+    fn grow(&mut self, files: u64) {
+        for _ in 0..files {
+            self.change();
+            self.kept.case.run(DONE);
+            self.rows += self.at_source;
+        }
+    }
+
+    fn change(&mut self) {
+        self.kept.case.database.psql("INSERT INTO t VALUES (0, 'more')");
+        self.at_source += 1;
+    }
+
+    /// No file that a table needs is gone, and no row.
+    #[track_caller]
+    fn expect_whole(&self, when: &str) {
+        let state = self.kept.case.state();
+        assert_eq!(state.get("absent"), Some(&json!([])), "{when}: a table needs what is gone");
+        let seen = rows(&state, &self.kept.case.raw_table("t"));
+        assert_eq!(seen, Some(self.rows), "{when}");
+    }
+
+    /// Maintenance that nobody kills leaves nothing behind that is not needed.
+    #[track_caller]
+    fn expect_clean(&self) {
+        self.kept.maintain(&ALL);
+        assert_eq!(unreachable(&self.kept.case.state()), Vec::<String>::new());
+        self.expect_whole("at the end");
+    }
+}
+
 #[test]
-fn killed_after_the_catalog_was_told_it_leaves_only_orphans() {
-    let kept = Kept::new("maintkill");
-    let step = kept.step(&["--expire-days", "0"]).env("FAILPOINTS", "lake.expire.committed=pause");
-    let mut running = step.start();
-    let quiet = Duration::from_millis(700);
-    assert!(running.wait_until_quiet(Duration::from_secs(60), quiet));
-    running.signal("KILL");
-    drop(running.wait());
-    assert_eq!(kept.case.state().get("absent"), Some(&json!([])), "a table needs what is gone");
-    let swept = kept.maintain(&["--expire-days", "0", "--orphan-days", "0"]);
-    assert!(swept["orphans_removed"].as_u64() > Some(0), "{swept:#}");
-    kept.expect_equal();
+fn killed_at_any_point_it_leaves_only_orphans() {
+    let mut growing = Growing::new("maintkill");
+    growing.grow(1);
+    for point in POINTS {
+        // As many files as are worth a compaction, and a file that nobody needs.
+        growing.grow(6);
+        let folder = growing.kept.case.lake.warehouse().join(growing.kept.case.lake.namespace());
+        std::fs::write(folder.join("stray.parquet"), b"stray").unwrap();
+        let mut running =
+            growing.kept.step(&ALL).env("FAILPOINTS", format!("{point}=pause")).start();
+        let quiet = Duration::from_millis(500);
+        assert!(
+            running.wait_until_quiet(Duration::from_secs(60), quiet),
+            "{point} was not reached"
+        );
+        assert!(running.lives(), "{point} was not reached");
+        running.signal("KILL");
+        drop(running.wait());
+        growing.expect_whole(point);
+    }
+    growing.expect_clean();
+}
+
+#[test]
+fn killed_at_random_beside_a_run_it_loses_nothing() {
+    let mut random = Random::seeded("maintain");
+    let mut growing = Growing::new("maintrandom");
+    growing.grow(6);
+    let mut whole_milliseconds = 400;
+    for round in 0..12 {
+        growing.change();
+        let loading = growing.kept.case.command("run").start();
+        let started = std::time::Instant::now();
+        let mut running = growing.kept.step(&BESIDE).start();
+        let delay = Duration::from_millis(random.below(whole_milliseconds));
+        running.wait_until(delay, || false);
+        if running.lives() {
+            running.signal("KILL");
+        } else {
+            whole_milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap().max(50);
+        }
+        drop(running.wait());
+        growing.kept.case.told_no_secret(loading.wait()).expect_code(DONE);
+        growing.rows += growing.at_source;
+        growing.expect_whole(&format!("round {round}"));
+    }
+    growing.expect_clean();
 }
 
 #[test]

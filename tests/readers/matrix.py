@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """What each reader sees in each table of a lake: rows and an order-free digest over all columns, ours included.
 
-    matrix.py --catalog postgres://… --namespace N [--native FOLDER] --reader pyiceberg|duckdb|spark|trino|native…
+    matrix.py --catalog postgres://… --namespace N [--datafusion FOLDER] --reader pyiceberg|duckdb|spark|trino|datafusion…
 
-`native` reads `FOLDER/TABLE.parquet`, into which our own reader has written the rows it sees. JSON on stdout: the
+`datafusion` reads `FOLDER/TABLE.parquet`, into which it has written the rows it sees. JSON on stdout: the
 readers' versions, and by table and reader the rows and the digest, or the sentence with which the reader refuses.
 """
 
@@ -24,7 +24,7 @@ from lake import ALL_READERS, Lake
 from spark import PYTHON, SparkFailed
 from trino import TrinoFailed
 
-NATIVE = "native"
+DATAFUSION = "datafusion"
 CHUNK_ROWS = 20_000
 # What one reader says of a table is a cell of the matrix; anything else is a fault of ours.
 REFUSALS = (SparkFailed, TrinoFailed)
@@ -35,8 +35,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--catalog", required=True)
     parser.add_argument("--namespace", required=True)
-    parser.add_argument("--native", type=pathlib.Path)
-    parser.add_argument("--reader", action="append", required=True, choices=(*ALL_READERS, NATIVE))
+    parser.add_argument("--datafusion", type=pathlib.Path)
+    parser.add_argument("--reader", action="append", required=True, choices=(*ALL_READERS, DATAFUSION))
     arguments = parser.parse_args()
     lake = Lake(arguments.catalog, arguments.namespace)
     tables = {}
@@ -44,7 +44,7 @@ def main() -> int:
         seen = tables[raw_table] = {}
         for reader in arguments.reader:
             try:
-                seen[reader] = digest_of(batches(lake, reader, raw_table, arguments.native))
+                seen[reader] = digest_of(batches(lake, reader, raw_table, arguments.datafusion))
             except REFUSALS as refusal:
                 seen[reader] = {"refused": str(refusal)}
     versions = {reader: version(lake, reader) for reader in arguments.reader}
@@ -52,10 +52,10 @@ def main() -> int:
     return 0
 
 
-def batches(lake, reader: str, raw_table: str, native):
+def batches(lake, reader: str, raw_table: str, folder):
     """The rows that a reader sees."""
-    if reader == NATIVE:
-        return pq.ParquetFile(native / f"{raw_table}.parquet").iter_batches()
+    if reader == DATAFUSION:
+        return pq.ParquetFile(folder / f"{raw_table}.parquet").iter_batches()
     found = lake.batches(reader, raw_table)
     next(found)
     return found
@@ -93,7 +93,7 @@ print(importlib.metadata.version("pyspark"), "with Iceberg", next(jars).stem.rsp
         return subprocess.run([python, "-c", program], check=True, capture_output=True, text=True).stdout.strip()
     if reader == "trino":
         return lake.trino.version()
-    return "" if reader == NATIVE else importlib.metadata.version(reader)
+    return "" if reader == DATAFUSION else importlib.metadata.version(reader)
 
 
 if __name__ == "__main__":

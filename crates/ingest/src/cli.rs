@@ -92,6 +92,21 @@ Example:
   ol-ingest adopt --inventory inventory --unit mitxonline/app_postgres --dry-run
   ol-ingest adopt --inventory inventory --table '*users_user' --output json")]
     Adopt(Adopt),
+    /// Load a unit in shadow and hold it against the tables of another loader, row by row
+    #[command(after_help = "\
+The selected tables are read in full into a shadow namespace, which replaces what is there, and each is compared with the \
+table of the same name in the other namespace. Of each primary key the newest row counts, metadata columns are aside, and \
+values that are the same in another type are equal. The tables of the other namespace are only read. With --no-load the \
+tables of the shadow namespace are compared as they are: those of another environment, say.
+
+Exit code 0 says that every row of every table is equal; 2 that something differs. Rows that only one side has seen yet \
+differ, too: those that are newer by the table's cursor_field are counted apart.
+
+Example:
+  ol-ingest compare --inventory inventory --against ol_warehouse_production_raw
+  ol-ingest compare --inventory inventory --against ol_warehouse_production_raw --table '*users_user' --show-values
+  ol-ingest compare --inventory inventory --against ol_warehouse_production_raw --shadow ol_warehouse_qa_raw --no-load")]
+    Compare(Compare),
     /// Keep the tables of a namespace small: expire, compact, sweep, repair
     #[command(after_help = "\
 Nothing is changed unless it is asked for: without a flag the report shows what there would be to do. Every step is safe \
@@ -232,6 +247,29 @@ pub struct Adopt {
     pub dry_run: bool,
 }
 
+/// `compare`.
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// Which tables.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// The namespace of the other loader's tables; nothing in it is changed
+    #[arg(long, value_name = "NAMESPACE")]
+    pub against: String,
+    /// The namespace of our tables [default: the other one's name with _shadow added]
+    #[arg(long, value_name = "NAMESPACE")]
+    pub shadow: Option<String>,
+    /// Compare the tables in the shadow namespace as they are, without reading the source
+    #[arg(long, requires = "shadow")]
+    pub no_load: bool,
+    /// Name so many differing rows of each kind and table
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    pub rows: u16,
+    /// Show the values that differ, on standard output alone
+    #[arg(long)]
+    pub show_values: bool,
+}
+
 /// `maintain`.
 #[derive(Debug, Args)]
 pub struct Maintain {
@@ -247,7 +285,8 @@ pub struct Maintain {
     /// Keep so many snapshots of each branch, whatever their age [default: as the table says, else 1]
     #[arg(long, value_name = "N", requires = "expire_days")]
     pub keep_snapshots: Option<usize>,
-    /// Delete files that nothing refers to and that are at least this old [default: 7, shown and not deleted]
+    /// Delete files that nothing refers to and that are at least this old [default: 7, shown and not deleted, and looked for
+    /// only when nothing else is asked]
     #[arg(long, value_name = "DAYS")]
     pub orphan_days: Option<u32>,
     /// Rewrite small files, files with many deleted rows, and small manifests

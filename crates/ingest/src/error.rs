@@ -140,6 +140,10 @@ ol_chassis::kinds! {
         SweepUnsafe = "Nothing was swept, as a table may need it that cannot be read",
         /// The lake does not hold what the source held.
         VerificationFailed = "The lake does not hold what the source holds",
+        /// Our table and the one of another loader do not hold the same. Context: `table`, `rows`, `columns`.
+        ComparisonDiffers = "The two tables do not hold the same",
+        /// The rows of a log without a key cannot be reduced to the latest. Context: `table`.
+        ComparisonUnkeyed = "The rows of a log cannot be compared without a key",
 
         /// Something this program holds to be impossible.
         Defect = "This should not be possible",

@@ -21,6 +21,7 @@
 pub mod cli;
 pub mod column;
 pub mod command;
+pub mod compare;
 pub mod config;
 pub mod error;
 pub mod failpoints;

@@ -285,6 +285,16 @@ fn definite(kind: Definite) -> Policy {
             "Run the table again and verify once more; if they still differ, do not use the table \
              and report it as a defect.",
         ),
+        Definite::ComparisonDiffers => Policy::definite(
+            "switch-from-airbyte",
+            "Look at the columns and rows that are named: rows that are newer on one side are the time \
+             between the two loads; whatever else differs has to be understood before the switch.",
+        ),
+        Definite::ComparisonUnkeyed => Policy::definite(
+            "switch-from-airbyte",
+            "Declare the primary_key of {table} in the unit, so that the latest row of each key can be \
+             compared.",
+        ),
         Definite::Defect => Policy::definite(
             "ingest-defect",
             "Report this as a defect with the log of the run; no table was changed by it.",

@@ -8,6 +8,7 @@
 //! in the report with the reason.
 
 pub mod adoption;
+pub mod comparison;
 pub mod documents;
 pub mod verification;
 

@@ -179,7 +179,9 @@ impl Lake {
     /// That of the first file that cannot be deleted; the others may be gone.
     pub async fn delete_orphans(&self, orphans: &[Orphan]) -> Result<u64> {
         let addresses: Vec<String> = orphans.iter().map(|orphan| orphan.path.clone()).collect();
+        fail::fail_point!("lake.sweep.decided");
         self.storage().delete_many(&addresses).await?;
+        fail::fail_point!("lake.sweep.deleted");
         Ok(orphans.iter().map(|orphan| orphan.bytes).sum())
     }
 }

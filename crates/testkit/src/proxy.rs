@@ -34,6 +34,28 @@ pub enum Fault {
     DropAnswer(Vec<u8>),
     /// As [`Fault::DropAnswer`], but the piece is not forwarded: the request never arrived.
     DropRequest(Vec<u8>),
+    /// The request with a piece that holds these bytes is answered by the proxy, and the connection ends with that. Happens
+    /// once; then the fault is [`Fault::None`].
+    Answer {
+        /// What the piece holds.
+        mark: Vec<u8>,
+        /// The answer, all bytes of it.
+        answer: Vec<u8>,
+        /// Whether the server carries the request out before.
+        is_carried_out: bool,
+    },
+}
+
+impl Fault {
+    /// An answer of HTTP with this status and a JSON body.
+    pub fn status(mark: &[u8], status: u16, body: &str, is_carried_out: bool) -> Self {
+        let answer = format!(
+            "HTTP/1.1 {status} As the test wants it\r\ncontent-type: application/json\r\nconnection: close\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        Self::Answer { mark: mark.to_vec(), answer: answer.into_bytes(), is_carried_out }
+    }
 }
 
 /// A proxy in front of one port of 127.0.0.1; it ends, with all connections, when it is dropped.
@@ -143,6 +165,7 @@ impl Shared {
             server,
             over: AtomicBool::new(false),
             awaited: AtomicBool::new(false),
+            instead: Mutex::new(None),
         });
         let upward = Arc::clone(&link);
         let requests = thread::spawn(move || upward.copy_requests());
@@ -160,6 +183,8 @@ struct Link {
     over: AtomicBool,
     /// The next answer is thrown away, and the connection ends with it.
     awaited: AtomicBool,
+    /// What the client gets instead of it.
+    instead: Mutex<Option<Vec<u8>>>,
 }
 
 impl Link {
@@ -212,11 +237,25 @@ impl Link {
                     }
                     break;
                 }
+                Fault::Answer { mark, answer, is_carried_out } if holds(piece, &mark) => {
+                    self.happened();
+                    if is_carried_out {
+                        *self.instead.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+                        self.awaited.store(true, Ordering::SeqCst);
+                        if (&self.server).write_all(piece).is_ok() {
+                            self.await_end();
+                        }
+                    } else {
+                        self.say(&answer);
+                    }
+                    break;
+                }
                 Fault::None
                 | Fault::Slices
                 | Fault::CutAfter(_)
                 | Fault::DropAnswer(_)
-                | Fault::DropRequest(_) => {}
+                | Fault::DropRequest(_)
+                | Fault::Answer { .. } => {}
             }
             if (&self.server).write_all(piece).is_err() {
                 break;
@@ -233,6 +272,13 @@ impl Link {
         }
     }
 
+    /// Gives the client an answer and the time to read it: what it has sent meanwhile would reset the connection.
+    fn say(&self, answer: &[u8]) {
+        if (&self.client).write_all(answer).is_ok() {
+            thread::sleep(LOOK_EVERY * 5);
+        }
+    }
+
     fn happened(&self) {
         *self.shared.fault() = Fault::None;
         self.shared.dropped.fetch_add(1, Ordering::SeqCst);
@@ -243,6 +289,10 @@ impl Link {
         let mut sent = 0;
         while let Some(piece) = self.piece(&self.server, &mut buffer) {
             if self.awaited.load(Ordering::SeqCst) {
+                let instead = self.instead.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(answer) = instead {
+                    self.say(&answer);
+                }
                 break;
             }
             let fault = self.shared.fault().clone();
@@ -264,9 +314,10 @@ impl Link {
                     }
                     written
                 }
-                Fault::None | Fault::DropAnswer(_) | Fault::DropRequest(_) => {
-                    client.write_all(piece)
-                }
+                Fault::None
+                | Fault::DropAnswer(_)
+                | Fault::DropRequest(_)
+                | Fault::Answer { .. } => client.write_all(piece),
             };
             if written.is_err() {
                 break;

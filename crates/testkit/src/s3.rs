@@ -92,11 +92,13 @@ impl S3Request {
     }
 }
 
-/// A server on a port and a folder of its own; it stops when dropped.
+/// A server on a port of its own; it stops when dropped.
 #[derive(Debug)]
 pub struct S3Server {
     address: SocketAddr,
-    folder: tempfile::TempDir,
+    folder: PathBuf,
+    /// Where the folder is its own, too.
+    _temporary: Option<tempfile::TempDir>,
     state: Arc<State>,
     runtime: Option<tokio::runtime::Runtime>,
 }
@@ -144,18 +146,24 @@ impl S3Server {
 
     /// A server with one empty bucket.
     pub fn start() -> Self {
-        let folder = tempfile::Builder::new()
+        let temporary = tempfile::Builder::new()
             .prefix("ol-s3-")
             .tempdir()
             .expect("a temporary folder can be made");
-        let files = s3s_fs::FileSystem::new(folder.path()).expect("the folder is there");
+        let mut server = Self::start_in(temporary.path());
+        server.create_bucket(Self::BUCKET);
+        server._temporary = Some(temporary);
+        server
+    }
+
+    /// A server of the buckets in a folder, which stays when it stops.
+    pub fn start_in(folder: &Path) -> Self {
+        let folder = folder.to_owned();
+        let files = s3s_fs::FileSystem::new(&folder).expect("the folder is there");
         let mut builder = S3ServiceBuilder::new(files);
         builder.set_auth(SimpleAuth::from_single(Self::ACCESS_KEY_ID, Self::SECRET_ACCESS_KEY));
-        let front = Front {
-            service: builder.build(),
-            state: Arc::default(),
-            folder: folder.path().to_owned(),
-        };
+        let front =
+            Front { service: builder.build(), state: Arc::default(), folder: folder.clone() };
         let state = Arc::clone(&front.state);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -168,14 +176,12 @@ impl S3Server {
         listener.set_nonblocking(true).expect("a socket can be told so");
         let address = listener.local_addr().expect("a bound socket has an address");
         runtime.spawn(accept(listener, front));
-        let server = Self { address, folder, state, runtime: Some(runtime) };
-        server.create_bucket(Self::BUCKET);
-        server
+        Self { address, folder, _temporary: None, state, runtime: Some(runtime) }
     }
 
     /// Makes another bucket.
     pub fn create_bucket(&self, name: &str) {
-        std::fs::create_dir(self.folder.path().join(name)).expect("the bucket is new");
+        std::fs::create_dir(self.folder.join(name)).expect("the bucket is new");
     }
 
     /// Address of the server, as in `AWS_ENDPOINT_URL_S3`.
@@ -215,12 +221,12 @@ impl S3Server {
 
     /// The folder of a bucket: a key is a path in it, and an object a file.
     pub fn bucket_folder(&self, bucket: &str) -> PathBuf {
-        self.folder.path().join(bucket)
+        self.folder.join(bucket)
     }
 
     /// Parts of uploads that were neither completed nor aborted.
     pub fn unfinished_parts(&self) -> usize {
-        let entries = std::fs::read_dir(self.folder.path()).expect("the server's folder is there");
+        let entries = std::fs::read_dir(&self.folder).expect("the server's folder is there");
         let is_part = |name: &str| name.starts_with(".upload_id-");
         entries
             .map(|entry| entry.expect("the folder can be read").file_name())

@@ -66,13 +66,13 @@ fn shown(reader: &str) -> &str {
         "duckdb" => "DuckDB",
         "spark" => "Spark",
         "trino" => "Trino",
-        _ => "OL Flows",
+        _ => "DataFusion",
     }
 }
 
 fn version_of<'a>(reader: &str, version: &'a str) -> &'a str {
     match reader {
-        "native" => "this checkout: `ol-lake`, which DataFusion in `ol-webhook` reads through",
+        "datafusion" => "as embedded in `ol-webhook`, over the reader of `ol-lake`",
         "trino" => {
             assert_eq!(version, TrinoServer::VERSION, "another Trino than was started");
             version

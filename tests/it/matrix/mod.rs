@@ -1,5 +1,5 @@
-//! Which reader sees which form of a table: `PyIceberg`, `DuckDB`, Spark, Trino and our own, which is that of `DataFusion`
-//! in `ol-webhook`, see the same rows, also when Trino has written between two commits of ours.
+//! Which reader sees which form of a table: `PyIceberg`, `DuckDB`, Spark, Trino and `DataFusion`, as `ol-webhook` embeds it over
+//! our own reader, see the same rows, also when Trino has written between two commits of ours.
 //!
 //! What was seen is a document, `tests/contracts/readers.md`: a reader that comes, goes or refuses is a changed line.
 
@@ -8,7 +8,7 @@ mod outlived;
 mod tables;
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use futures::StreamExt as _;
 use ol_lake::{CompactOptions, LakeSettings, TableName};
@@ -23,7 +23,7 @@ use document::Stage;
 use tables::{ROWS_OF_SOURCE, TABLES, Table};
 
 /// All readers, in the order of the document's columns.
-const READERS: [&str; 5] = ["pyiceberg", "duckdb", "spark", "trino", "native"];
+const READERS: [&str; 5] = ["pyiceberg", "duckdb", "spark", "trino", "datafusion"];
 
 /// The deployment, and the name of Trino's catalog.
 const DEPLOYMENT: &str = "matrix";
@@ -167,15 +167,15 @@ impl Matrix {
             Readers::compare_tables(&source, &self.case.lake, &self.unit, None, of_source)
                 .expect_equal();
         }
-        let native = self.case.lake.folder().join("native");
-        std::fs::create_dir_all(&native).unwrap();
+        let folder = self.case.lake.folder().join("datafusion");
+        std::fs::create_dir_all(&folder).unwrap();
         for table in TABLES {
-            self.write_native(&self.case.raw_table(table.name), &native);
+            self.write_by_datafusion(&self.case.raw_table(table.name), &folder);
         }
         let program = Readers::program_with_spark("matrix.py")
             .args(["--catalog", self.case.lake.catalog()])
-            .args(["--namespace", self.case.lake.namespace(), "--native"])
-            .arg(native)
+            .args(["--namespace", self.case.lake.namespace(), "--datafusion"])
+            .arg(folder)
             .env("OL_TRINO", format!("{}/{DEPLOYMENT}", self.trino.url()));
         let program = READERS.iter().fold(program, |step, reader| step.args(["--reader", reader]));
         let stage = Stage { name, seen: program.run().expect_code(0).json() };
@@ -201,12 +201,15 @@ impl Matrix {
         }
     }
 
-    /// Our own reader's rows as a file that the judge opens.
-    fn write_native(&self, raw_table: &str, folder: &Path) {
+    /// What `DataFusion` sees, as a file that the judge opens.
+    fn write_by_datafusion(&self, raw_table: &str, folder: &Path) {
+        let namespace = self.case.lake.namespace();
         self.with_lake(raw_table, async |lake, table| {
+            let query = format!("SELECT * FROM \"{raw_table}\"");
+            let rows = ol_webhook::input::lake::query_rows(Arc::new(lake), namespace, &query);
+            let mut rows = rows.await.unwrap();
             let file = std::fs::File::create(folder.join(format!("{raw_table}.parquet"))).unwrap();
             let mut writer = ArrowWriter::try_new(file, table.arrow_schema(), None).unwrap();
-            let mut rows = lake.scan(&table, None).await.unwrap();
             while let Some(batch) = rows.next().await {
                 writer.write(&batch.unwrap()).unwrap();
             }

@@ -66,6 +66,8 @@ pub struct Platform {
     pub catalog: SecretUrl,
     /// `OL_WAREHOUSE`: a path, `file:///…` or `s3://bucket/prefix`; default `.ol/warehouse`.
     pub warehouse: String,
+    /// The namespace of raw tables, where it is not that of the environment.
+    raw_namespace: Option<String>,
 }
 
 impl Platform {
@@ -91,12 +93,20 @@ impl Platform {
             environment: variables.get("OL_ENV")?.unwrap_or("dev").parse()?,
             catalog,
             warehouse: variables.get("OL_WAREHOUSE")?.unwrap_or(".ol/warehouse").to_owned(),
+            raw_namespace: None,
         })
     }
 
-    /// The namespace of raw tables: `ol_warehouse_<environment>_raw`.
+    /// The namespace of raw tables: `ol_warehouse_<environment>_raw`, unless another one was asked for.
     pub fn raw_namespace(&self) -> String {
-        format!("ol_warehouse_{}_raw", self.environment)
+        let of_environment = || format!("ol_warehouse_{}_raw", self.environment);
+        self.raw_namespace.clone().unwrap_or_else(of_environment)
+    }
+
+    /// The same place with its raw tables in another namespace.
+    #[must_use]
+    pub fn with_raw_namespace(self, namespace: impl Into<String>) -> Self {
+        Self { raw_namespace: Some(namespace.into()), ..self }
     }
 }
 

@@ -94,7 +94,8 @@ impl Digested {
 }
 
 /// The hash of the hashes of each row.
-fn of_rows(columns: &[&Vec<u128>], rows: usize) -> Vec<u128> {
+#[must_use]
+pub fn of_rows(columns: &[&Vec<u128>], rows: usize) -> Vec<u128> {
     let mut bytes = Vec::with_capacity(columns.len() * size_of::<u128>());
     let of_row = |row: usize| {
         bytes.clear();
@@ -107,7 +108,11 @@ fn of_rows(columns: &[&Vec<u128>], rows: usize) -> Vec<u128> {
     (0..rows).map(of_row).collect()
 }
 
-fn of_values(column: &ArrayRef) -> Result<Vec<u128>, ArrowError> {
+/// The hash of each value of a column.
+///
+/// # Errors
+/// The type has no row format.
+pub fn of_values(column: &ArrayRef) -> Result<Vec<u128>, ArrowError> {
     let converter = RowConverter::new(vec![SortField::new(column.data_type().clone())])?;
     let rows = converter.convert_columns(std::slice::from_ref(column))?;
     Ok(rows.iter().map(|row| xxh3_128(row.as_ref())).collect())

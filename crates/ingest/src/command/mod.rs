@@ -1,6 +1,7 @@
 //! What each command does: settings in, one document on stdout, an exit code.
 
 mod adopt;
+mod compare;
 mod discover;
 mod plan;
 mod status;
@@ -122,6 +123,12 @@ async fn dispatch(cli: Cli, context: Context, pipes: Pipes) -> Result<Exit, Erro
         Command::Adopt(arguments) => {
             let config = Config::load(cli.global.config.as_deref())?;
             let report = adopt::execute(&arguments, &config).await?;
+            print(&if json { report.to_json() } else { report.to_text() });
+            Ok(report.exit())
+        }
+        Command::Compare(arguments) => {
+            let config = Config::load(cli.global.config.as_deref())?;
+            let report = Box::pin(compare::execute(&arguments, config, context)).await?;
             print(&if json { report.to_json() } else { report.to_text() });
             Ok(report.exit())
         }

@@ -84,12 +84,23 @@ pub async fn execute(
             .with("reason", "the catalog has no such namespace"));
     }
     let days = arguments.orphan_days.unwrap_or(SHOWN_DAYS);
-    let sweep = lake.sweep(&arguments.namespace, DAY * days, context.clock.now()).await?;
+    // Listing folders and reading manifests is most of the work: only for those who want to know of orphans.
+    let has_wish =
+        arguments.expire_days.is_some() || arguments.compact || arguments.repair_pointers;
+    let looks = arguments.orphan_days.is_some() || !has_wish;
+    let sweep = match looks {
+        true => Some(lake.sweep(&arguments.namespace, DAY * days, context.clock.now()).await?),
+        false => None,
+    };
     let is_selected = |name: &TableName| {
         (arguments.tables.is_empty() || tables.is_match(&name.name))
             && arguments.after.as_ref().is_none_or(|after| name.name > *after)
     };
-    let names: Vec<TableName> = sweep.tables().filter(|name| is_selected(name)).cloned().collect();
+    let mut names: Vec<TableName> = match &sweep {
+        Some(sweep) => sweep.tables().cloned().collect(),
+        None => lake.list(&arguments.namespace).await?,
+    };
+    names.retain(is_selected);
     let run = Run {
         lake,
         config,
@@ -109,10 +120,18 @@ pub async fn execute(
         context,
     };
     let is_whole = arguments.tables.is_empty() && arguments.after.is_none();
-    let (done, stopped_after) = run.tables(&sweep, names).await;
-    let mut report =
-        MaintainReport::new(&arguments.namespace, days.into(), run.wishes.deletes_orphans);
-    run.sweep(&sweep, done, is_whole && stopped_after.is_none(), &mut report).await;
+    let (done, stopped_after) = run.tables(sweep.as_ref(), names).await;
+    let mut report = MaintainReport::new(
+        &arguments.namespace,
+        looks.then_some(days.into()),
+        run.wishes.deletes_orphans,
+    );
+    match &sweep {
+        Some(sweep) => {
+            run.sweep(sweep, done, is_whole && stopped_after.is_none(), &mut report).await;
+        }
+        None => done.into_iter().for_each(|done| report.add(done.table)),
+    }
     report.resume_after = stopped_after;
     report.close(started.elapsed());
     Ok(report)
@@ -120,7 +139,11 @@ pub async fn execute(
 
 impl Run<'_> {
     /// The tables, several at the same time; and the last one before which all were done, if it was asked to stop.
-    async fn tables(&self, sweep: &Sweep, names: Vec<TableName>) -> (Vec<Done>, Option<String>) {
+    async fn tables(
+        &self,
+        sweep: Option<&Sweep>,
+        names: Vec<TableName>,
+    ) -> (Vec<Done>, Option<String>) {
         let bar = self.context.progress.bar("maintain", Some(names.len() as u64), Unit::Tables);
         let begun = futures::stream::iter(names).map(|name| {
             let bar = &bar;

@@ -128,8 +128,8 @@ pub struct MaintainReport {
     pub outcome: RunOutcome,
     /// The namespace.
     pub namespace: String,
-    /// Orphans are at least so old.
-    pub orphan_days: u64,
+    /// Orphans are at least so old; absent when nobody looked for any.
+    pub orphan_days: Option<u64>,
     /// Whether orphans were to be deleted.
     pub deleted: bool,
     /// Tables that were looked at.
@@ -166,7 +166,7 @@ const DETAILS: usize = 20;
 const NAMED: usize = 10;
 
 impl MaintainReport {
-    pub(super) fn new(namespace: &str, orphan_days: u64, deleted: bool) -> Self {
+    pub(super) fn new(namespace: &str, orphan_days: Option<u64>, deleted: bool) -> Self {
         Self {
             run_id: uuid::Uuid::now_v7().to_string(),
             outcome: RunOutcome::Done,
@@ -289,19 +289,8 @@ impl MaintainReport {
             self.failure_count,
             self.seconds
         ));
-        let verb = if self.deleted { "Deleted" } else { "Would delete" };
-        let (files, bytes) = if self.deleted {
-            let swept = self.tables.iter().filter(|table| table.swept);
-            (self.orphans_removed, swept.map(|table| table.bytes).sum())
-        } else {
-            (self.files, self.bytes)
-        };
-        lines.push_str(&format!(
-            "{verb} {files} files of {bytes} bytes that nothing in {} refers to, at least {} days old\n",
-            self.namespace, self.orphan_days
-        ));
-        if !self.deleted && self.files > 0 {
-            lines.push_str(&format!("To delete them: --orphan-days {}\n", self.orphan_days));
+        if let Some(days) = self.orphan_days {
+            self.orphan_total(days, lines);
         }
         if self.tables.iter().any(|table| table.snapshots_expirable > 0) {
             lines.push_str("To expire the snapshots in brackets: --expire-days\n");
@@ -311,6 +300,22 @@ impl MaintainReport {
         }
         if let Some(after) = &self.resume_after {
             lines.push_str(&format!("Stopped early; to go on: --after '{after}'\n"));
+        }
+    }
+    fn orphan_total(&self, days: u64, lines: &mut String) {
+        let verb = if self.deleted { "Deleted" } else { "Would delete" };
+        let (files, bytes) = if self.deleted {
+            let swept = self.tables.iter().filter(|table| table.swept);
+            (self.orphans_removed, swept.map(|table| table.bytes).sum())
+        } else {
+            (self.files, self.bytes)
+        };
+        lines.push_str(&format!(
+            "{verb} {files} files of {bytes} bytes that nothing in {} refers to, at least {days} days old\n",
+            self.namespace
+        ));
+        if !self.deleted && self.files > 0 {
+            lines.push_str(&format!("To delete them: --orphan-days {days}\n"));
         }
     }
 }

@@ -15,7 +15,7 @@ const SMALL_MANIFESTS: usize = 10;
 
 impl Run<'_> {
     /// Does what is wished with a table. A failure is in its report.
-    pub(super) async fn table(&self, sweep: &Sweep, name: &TableName) -> Done {
+    pub(super) async fn table(&self, sweep: Option<&Sweep>, name: &TableName) -> Done {
         let started = Instant::now();
         let mut done = Done {
             table: MaintainedTable::new(&name.name),
@@ -26,14 +26,16 @@ impl Run<'_> {
             done.table = done.table.failed(&error);
         }
         // Also after a failure: what a table claims must be known before anything is deleted.
-        match sweep.look(name).await {
-            Ok(looked) => {
-                done.orphans = looked.orphans;
-                done.claims = looked.claims;
-            }
-            Err(error) => {
-                done.table.was_looked_at = false;
-                done.table = done.table.failed(&error.into());
+        if let Some(sweep) = sweep {
+            match sweep.look(name).await {
+                Ok(looked) => {
+                    done.orphans = looked.orphans;
+                    done.claims = looked.claims;
+                }
+                Err(error) => {
+                    done.table.was_looked_at = false;
+                    done.table = done.table.failed(&error.into());
+                }
             }
         }
         done.table.seconds = started.elapsed().as_secs_f64();

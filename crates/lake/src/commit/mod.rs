@@ -3,7 +3,7 @@
 //! A commit writes manifests, a manifest list and a metadata file, and then asks the catalog to swap the table's
 //! metadata file if it is still the one the commit was built on. When it is not, the table is loaded again and the
 //! commit is looked for in it (an answer may have been lost), before it is built anew on what is there now. What a
-//! lost try has written is deleted, unless the catalog did not say whether it was lost.
+//! lost try has written is deleted, unless the catalog did not say whether it was lost, or the table has it all the same.
 
 mod branch;
 mod change;
@@ -18,9 +18,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use iceberg::MetadataLocation;
 use iceberg::spec::{Operation as SnapshotOperation, TableMetadata};
 use iceberg::table::Table;
+use iceberg::{MetadataLocation, TableUpdate};
 
 use self::edit::{Added, Base, Edit, Removed};
 use self::produce::{Label, Staged};
@@ -329,12 +329,30 @@ impl Lake {
         let outcome = self.swap(base, &mut staged).await;
         match &outcome {
             Ok(Outcome::Done(_) | Outcome::Unknown(_)) => {}
+            // Whoever repeats a request on the way, a gateway say, gets a conflict with the first, which was carried out.
+            Ok(Outcome::Lost) if self.may_be_in(base, &staged).await => {}
             Ok(Outcome::Lost) | Err(_) => self.delete(staged.written).await,
         }
         if let Ok(Outcome::Done(committed)) = &outcome {
             self.forget_old_metadata(base, committed).await;
         }
         outcome
+    }
+
+    /// Whether the table has what was staged, or nobody can say.
+    async fn may_be_in(&self, base: &Table, staged: &Staged) -> bool {
+        let Ok(found) = self.load_inner(&Self::name_of(base)).await else { return true };
+        let Some(found) = found else { return false };
+        let metadata = found.metadata();
+        let has_snapshot = staged.updates.iter().any(|update| {
+            matches!(update, TableUpdate::AddSnapshot { snapshot }
+                if metadata.snapshot_by_id(snapshot.snapshot_id()).is_some())
+        });
+        let is_ours = |location: &str| staged.written.iter().any(|written| written == location);
+        let mut past = metadata.metadata_log().iter();
+        has_snapshot
+            || found.metadata_location().is_some_and(is_ours)
+            || past.any(|entry| is_ours(&entry.metadata_file))
     }
 
     async fn swap(&self, base: &Table, staged: &mut Staged) -> Result<Outcome> {

@@ -24,6 +24,10 @@ struct Setup {
     proxy: Option<Proxy>,
     /// What a request that commits holds.
     mark: &'static [u8],
+    /// What the server may answer to such a request: status and body.
+    answers: &'static [(u16, &'static str)],
+    /// The answer to one who may not.
+    refusal: (u16, &'static str),
     _servers: (Option<Database<'static>>, Option<RestCatalogServer>, Option<GlueServer>),
 }
 
@@ -31,7 +35,15 @@ impl Setup {
     fn sqlite() -> Self {
         let place = Place::new();
         let settings = place.settings();
-        Self { place, settings, proxy: None, mark: b"", _servers: (None, None, None) }
+        Self {
+            place,
+            settings,
+            proxy: None,
+            mark: b"",
+            answers: &[],
+            refusal: NO_REFUSAL,
+            _servers: (None, None, None),
+        }
     }
 
     fn postgres() -> Self {
@@ -48,7 +60,9 @@ impl Setup {
         );
         let settings = LakeSettings { catalog: catalog.into(), ..place.settings() };
         let mark = b".metadata.json";
-        Self { place, settings, proxy: Some(proxy), mark, _servers: (Some(database), None, None) }
+        let (answers, refusal): (&[_], _) = (&[], NO_REFUSAL);
+        let servers = (Some(database), None, None);
+        Self { place, settings, proxy: Some(proxy), mark, answers, refusal, _servers: servers }
     }
 
     fn rest() -> Self {
@@ -66,8 +80,9 @@ impl Setup {
         let catalog = format!("rest+http://ada:love%2Flace%2B@127.0.0.1:{}", proxy.port());
         let settings = LakeSettings { catalog: catalog.into(), ..place.settings() };
         let mark = b"add-snapshot";
+        let (answers, refusal) = (REST_ANSWERS, REST_REFUSAL);
         let servers = (Some(database), Some(server), None);
-        Self { place, settings, proxy: Some(proxy), mark, _servers: servers }
+        Self { place, settings, proxy: Some(proxy), mark, answers, refusal, _servers: servers }
     }
 
     fn glue() -> Self {
@@ -84,7 +99,8 @@ impl Setup {
             session_token: None,
         };
         let servers = (None, None, Some(server));
-        Self { place, settings, proxy: Some(proxy), mark: b"UpdateTable", _servers: servers }
+        let (mark, answers, refusal) = (b"UpdateTable", GLUE_ANSWERS, GLUE_REFUSAL);
+        Self { place, settings, proxy: Some(proxy), mark, answers, refusal, _servers: servers }
     }
 
     async fn open(&self) -> Lake {
@@ -93,6 +109,32 @@ impl Setup {
         lake
     }
 }
+
+/// What a REST catalog says (its specification's `IcebergErrorResponse`); 500 and above leave open what was done.
+const REST_ANSWERS: &[(u16, &str)] = &[
+    (409, r#"{"error":{"message":"moved","type":"CommitFailedException","code":409}}"#),
+    (429, r#"{"error":{"message":"slowly","type":"TooManyRequestsException","code":429}}"#),
+    (500, r#"{"error":{"message":"oh","type":"CommitStateUnknownException","code":500}}"#),
+    (502, "<html>bad gateway</html>"),
+    (503, r#"{"error":{"message":"busy","type":"SlowDownException","code":503}}"#),
+    (504, ""),
+];
+const REST_REFUSAL: (u16, &str) =
+    (403, r#"{"error":{"message":"no","type":"ForbiddenException","code":403}}"#);
+/// What Glue says to UpdateTable (AWS Glue API reference, `UpdateTable`).
+const GLUE_ANSWERS: &[(u16, &str)] = &[
+    (400, r#"{"__type":"ConcurrentModificationException","Message":"moved"}"#),
+    (400, r#"{"__type":"ThrottlingException","Message":"Rate exceeded"}"#),
+    (429, r#"{"__type":"TooManyRequestsException","Message":"slowly"}"#),
+    (500, r#"{"__type":"InternalServiceException","Message":"oh"}"#),
+    (503, r#"{"__type":"ServiceUnavailable","Message":"busy"}"#),
+];
+const GLUE_REFUSAL: (u16, &str) = (
+    400,
+    r#"{"__type":"AccessDeniedException","Message":"is not authorized to perform: glue:UpdateTable"}"#,
+);
+/// No catalog of ours speaks HTTP here.
+const NO_REFUSAL: (u16, &str) = (0, "");
 
 /// The suite as one test a catalog: the servers take seconds to start.
 macro_rules! conforms {
@@ -105,6 +147,7 @@ macro_rules! conforms {
             many_writers_lose_nothing(&setup).await;
             a_table_that_moved_is_not_taken_for_what_it_was(&setup).await;
             lost_requests_and_answers_change_nothing(&setup).await;
+            whatever_the_server_answers_rows_are_there_once(&setup).await;
             history_and_leftovers_go(&setup).await;
             assert!(setup.place.path("warehouse").is_dir());
             tokio::task::spawn_blocking(move || drop(setup)).await.unwrap();
@@ -295,6 +338,36 @@ async fn lost_requests_and_answers_change_nothing(setup: &Setup) {
     assert!(error.is_transient(), "{error}");
     proxy.set(Fault::None);
     assert_eq!(identifiers(&lake, &name("lossy")).await.len(), 30);
+}
+
+/// Each answer once before the server has done anything and once after: what is said must not matter to what is there.
+async fn whatever_the_server_answers_rows_are_there_once(setup: &Setup) {
+    let Some(proxy) = &setup.proxy else { return };
+    let lake = setup.open().await;
+    let mut table = lake.create(&definition("answered", two_columns())).await.unwrap();
+    let mut rows = 0_i64;
+    for (status, body) in setup.answers {
+        for is_carried_out in [false, true] {
+            let before = proxy.dropped();
+            proxy.set(Fault::status(setup.mark, *status, body, is_carried_out));
+            let committed = commit_rows(&lake, &table, Operation::Append, rows..rows + 10).await;
+            assert_eq!(proxy.dropped() - before, 1, "{status} was not answered");
+            table = committed.table;
+            rows += 10;
+            let expected: Vec<i64> = (0..rows).collect();
+            let told = format!("{status} {body}, carried out: {is_carried_out}");
+            assert_eq!(identifiers(&lake, &name("answered")).await, expected, "{told}");
+        }
+    }
+    let (status, body) = setup.refusal;
+    if status != 0 {
+        let files = write(&table, vec![batch(&table, 900..910)]).await;
+        proxy.set(Fault::status(setup.mark, status, body, false));
+        let error = lake.commit(&table, Commit::new(Operation::Append, files)).await.unwrap_err();
+        assert_eq!(error.kind(), &ErrorKind::CatalogRefused, "{error}");
+        assert!(!error.is_transient(), "{error}");
+        assert_eq!(identifiers(&lake, &name("answered")).await, (0..rows).collect::<Vec<_>>());
+    }
 }
 
 async fn history_and_leftovers_go(setup: &Setup) {

@@ -46,9 +46,7 @@ pub async fn rows(
 ) -> Result<()> {
     let settings = LakeSettings::new(platform.catalog.expose(), platform.warehouse.clone());
     let lake = Arc::new(Lake::open(settings).await.map_err(of_lake)?);
-    let context = context(lake, &platform.raw_namespace());
-    let frame = context.sql(query).await.map_err(of_query)?;
-    let mut batches = frame.execute_stream().await.map_err(of_query)?;
+    let mut batches = query_rows(lake, &platform.raw_namespace(), query).await?;
     let mut number = 0;
     while let Some(batch) = batches.next().await {
         let batch = batch.map_err(of_query)?;
@@ -58,6 +56,19 @@ pub async fn rows(
         }
     }
     Ok(())
+}
+
+/// Begins a query over a lake whose tables of `namespace` are known by their names.
+///
+/// # Errors
+/// As those of [`rows`].
+pub async fn query_rows(
+    lake: Arc<Lake>,
+    namespace: &str,
+    query: &str,
+) -> Result<SendableRecordBatchStream> {
+    let frame = context(lake, namespace).sql(query).await.map_err(of_query)?;
+    frame.execute_stream().await.map_err(of_query)
 }
 
 fn context(lake: Arc<Lake>, namespace: &str) -> SessionContext {

@@ -1,6 +1,6 @@
 //! Where payloads come from: flags, JSON lines, the lake.
 
-mod lake;
+pub mod lake;
 mod lines;
 
 use crate::cli::PayloadInput;
