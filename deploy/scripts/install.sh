@@ -42,7 +42,8 @@ provided() {
   esac
 }
 
-# base_packages: what is needed always, a package and its probe a line.
+# base_packages: what is needed always, a package and its probe a line. Of MariaDB the programs alone: the package
+# mariadb-server would start a server.
 base_packages() {
   cat <<'PACKAGES'
 build-essential cc
@@ -50,6 +51,8 @@ ca-certificates /etc/ssl/certs/ca-certificates.crt
 curl curl
 git git
 make make
+mariadb-client-core mariadb
+mariadb-server-core mariadbd
 pkg-config pkg-config
 postgresql /usr/lib/postgresql/*/bin/initdb
 postgresql-client psql

@@ -22,6 +22,7 @@ mod masks;
 mod matrix;
 mod metadata_columns;
 mod mitxonline;
+mod mysql;
 mod names;
 mod oracle;
 mod production;

@@ -2,7 +2,7 @@
 """Compares a source database with the lake, table by table and column by column, through two readers.
 
 For every table of a unit: the count of rows, and for every column the count of NULLs and an order-free digest (the
-sum modulo 2**64 of a 64-bit hash of each value's canonical text), and the same over whole rows, of psql, PyIceberg
+sum modulo 2**64 of a 64-bit hash of each value's canonical text), and the same over whole rows, of the source, PyIceberg
 and DuckDB. Memory is bounded by a chunk of rows.
 
 Exit code 0: all equal or refused with a reason; 1: a difference; 2: the comparison could not be made.
@@ -23,6 +23,7 @@ import traceback
 import yaml
 
 from lake import ALL_READERS, READERS, Lake
+from mysql import MysqlSource
 from source import Source
 
 MODULUS = 1 << 64
@@ -68,7 +69,9 @@ def compared(arguments, seconds) -> list:
             for table in json.load(file)["tables"]:
                 if table["outcome"] == "refused":
                     refused[table["raw_table"]] = table["advice"]
-    source, lake = Source(arguments.source), Lake(arguments.catalog, arguments.namespace)
+    is_mysql = arguments.source.startswith(("mysql://", "mariadb://"))
+    source = MysqlSource(arguments.source) if is_mysql else Source(arguments.source)
+    lake = Lake(arguments.catalog, arguments.namespace)
     present = lake.locations()
     findings = []
     for table in unit["tables"]:
@@ -121,18 +124,18 @@ def compare(source, lake, schema, finding, columns, readers, seconds):
     name, raw_table = finding["source"].split(".", 1)[1], finding["raw_table"]
 
     def chunks(reader, wanted):
-        if reader == "psql":
-            return source.chunks(schema, name, [column.name for column in wanted])
+        if reader == "source":
+            return source.chunks(schema, name, wanted)
         return lake.chunks(reader, raw_table, wanted)
 
     digests = {}
-    for reader in ("psql", *readers):
+    for reader in ("source", *readers):
         started = time.monotonic()
         digest = digests[reader] = Digest(len(columns))
         for rows, chunk in chunks(reader, columns):
             digest.add(rows, chunk)
         seconds[reader] += time.monotonic() - started
-    truth = digests["psql"]
+    truth = digests["source"]
     finding["rows"] = {reader: digest.rows for reader, digest in digests.items()}
     finding["row_digest"] = f"{truth.row_sum:016x}"
     finding["columns"] = {
@@ -168,10 +171,10 @@ def examples(chunks, reader, columns, differing) -> list:
         wanted = [*key, column]
         # A row that the other side has too is taken out: what stays in either multiset differs.
         left, right = collections.Counter(), collections.Counter()
-        for side, multiset in (("psql", left), (reader, right)):
+        for side, multiset in (("source", left), (reader, right)):
             for rows, chunk in chunks(side, wanted):
                 multiset.update((row[:-1], short(row[-1])) for row in zip(*chunk))
-        for side, rest in (("psql", left - right), (reader, right - left)):
+        for side, rest in (("source", left - right), (reader, right - left)):
             for (row_key, value), _ in sorted(rest.items(), key=str)[:SHOWN_ROWS]:
                 shown_key = {column.name: cut(short(part)) for column, part in zip(key, row_key)}
                 found.append({"column": column.name, "key": shown_key, "side": side, "value": cut(value)})
@@ -201,8 +204,8 @@ def print_table(tables: list, outcomes):
             print(f"    {difference['reader']}: {difference['rows']:+d} rows; {what}")
             for example in difference["examples"]:
                 print(f"        {example['column']} {example['key']} {example['side']}: {example['value']}")
-    rows = sum(table["rows"]["psql"] for table in tables if "rows" in table)
-    values = sum(table["rows"]["psql"] * len(table["columns"]) for table in tables if "rows" in table)
+    rows = sum(table["rows"]["source"] for table in tables if "rows" in table)
+    values = sum(table["rows"]["source"] * len(table["columns"]) for table in tables if "rows" in table)
     counts = ", ".join(f"{count} {name}" for name, count in outcomes.items())
     print(f"{rows} rows, {values} values compared; {counts}")
 

@@ -204,7 +204,7 @@ class Check:
         key = self.journal.first_shapes[finding.table].key
         names = [column.name for column in columns]
         truth = {}
-        for _, chunk in self.source.chunks("ledger", finding.table, names):
+        for _, chunk in self.source.chunks("ledger", finding.table, columns):
             for row in zip(*chunk):
                 values = dict(zip(names, row))
                 truth[tuple(values[column] for column in key)] = values

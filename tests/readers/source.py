@@ -88,9 +88,9 @@ class Source:
             for name, kind, is_array, delimiter, place in self.rows(query)
         ]
 
-    def chunks(self, schema: str, table: str, names: list):
+    def chunks(self, schema: str, table: str, columns: list):
         """The rows of a relation, chunk by chunk: the count of rows and a list of texts a column."""
-        selected = ", ".join(map(quoted, names))
+        selected = ", ".join(quoted(column.name) for column in columns)
         lines = self.copied(f"SELECT {selected} FROM {quoted(schema)}.{quoted(table)}")
         while True:
             chunk, size = [], 0
@@ -101,7 +101,7 @@ class Source:
                     break
             if not chunk:
                 return
-            if not names:
+            if not columns:
                 yield len(chunk), []
                 continue
             yield len(chunk), [

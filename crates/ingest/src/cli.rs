@@ -40,13 +40,16 @@ pub enum Command {
     #[command(after_help = "\
 Example:
   export OL_SOURCE_MITXONLINE_APP_POSTGRES_URL=postgres://reader@db.example.org/mitxonline
-  ol-ingest discover --deployment mitxonline --layer app_postgres --exclude password > units/mitxonline.yml")]
+  ol-ingest discover --deployment mitxonline --layer app_postgres --exclude password > units/mitxonline.yml
+  export OL_SOURCE_MITX_OPENEDX_MYSQL_URL=mysql://reader@db.example.org/edxapp
+  ol-ingest discover --deployment mitx --layer openedx_mysql --exclude password > units/mitx-openedx.yml")]
     Discover(Discover),
     /// Show the type contract: source type, Iceberg type, and how faithfully
     #[command(after_help = "\
 Example:
   ol-ingest plan --inventory inventory --table '*users_user'
-  ol-ingest plan --contract postgres")]
+  ol-ingest plan --contract postgres
+  ol-ingest plan --contract mysql")]
     Plan(Plan),
     /// Read every selected table once and commit it
     #[command(after_help = "\
@@ -151,7 +154,7 @@ pub struct Discover {
     /// The layer, e.g. app_postgres
     #[arg(long)]
     pub layer: String,
-    /// Only this schema
+    /// Only this schema; of a MySQL server, this database instead of the one that the URL names
     #[arg(long)]
     pub namespace: Option<String>,
     /// Exclude columns of this name from every table; may be repeated
@@ -172,7 +175,7 @@ pub struct Plan {
     #[arg(long = "table", value_name = "GLOB")]
     pub tables: Vec<String>,
     /// Print the contract of every type of a kind of source, as Markdown; needs no source
-    #[arg(long, value_name = "KIND", conflicts_with = "inventory", value_parser = ["postgres"])]
+    #[arg(long, value_name = "KIND", conflicts_with = "inventory", value_parser = ["postgres", "mysql"])]
     pub contract: Option<String>,
 }
 

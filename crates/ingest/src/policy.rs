@@ -58,7 +58,8 @@ fn definite(kind: Definite) -> Policy {
         ),
         Definite::SourceVariableMissing => Policy::configuration(
             "ingest-configuration",
-            "Set {variable} to the source's URL (postgres://user@host/database), or store it in Vault.",
+            "Set {variable} to the source's URL (postgres://user@host/database or mysql://user@host/database), or store it in \
+             Vault.",
         ),
         Definite::SettingRefused => Policy::definite(
             "ingest-configuration",
@@ -76,7 +77,7 @@ fn definite(kind: Definite) -> Policy {
         Definite::AuthenticationFailed => Policy::definite(
             "ingest-source-login",
             "Check the user and password of the source's URL, and that the server admits this \
-             user from here (pg_hba.conf, and whether it insists on TLS).",
+             user from here (pg_hba.conf, the host of a MySQL account, and whether it insists on TLS).",
         ),
         Definite::DatabaseMissing => Policy::definite(
             "ingest-source-login",
@@ -84,8 +85,8 @@ fn definite(kind: Definite) -> Policy {
         ),
         Definite::PermissionDenied => Policy::definite(
             "ingest-source-permission",
-            "Ask the owner of the database for GRANT USAGE on the schema and GRANT SELECT on \
-             {table}, or remove the table from the unit.",
+            "Ask the owner of the database for GRANT SELECT on {table} (in Postgres also for GRANT USAGE on its schema), \
+             or remove the table from the unit.",
         ),
         Definite::RowsHidden => Policy::refused(
             "ingest-source-permission",
@@ -457,7 +458,7 @@ mod tests {
         assert_eq!(
             advice(&error),
             "Set OL_SOURCE_MITXONLINE_APP_POSTGRES_URL to the source's URL \
-             (postgres://user@host/database), or store it in Vault."
+             (postgres://user@host/database or mysql://user@host/database), or store it in Vault."
         );
         assert_eq!(
             advice(&Error::new(Transient::LockTimeout)),

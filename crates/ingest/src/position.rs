@@ -28,6 +28,15 @@ pub enum Position {
         /// The number of the change within the transaction, from 0.
         ordinal: u32,
     },
+    /// A place in the binary log of a MySQL or MariaDB server.
+    Binlog {
+        /// The number of the log file.
+        file: u32,
+        /// The byte in it.
+        offset: u64,
+    },
+    /// A time on our clock, in microseconds since 1970-01-01 UTC, for a source that tells no place in a log.
+    Moment(u64),
 }
 
 impl Position {
@@ -36,22 +45,27 @@ impl Position {
     pub fn second(self) -> Self {
         match self {
             Self::Change { lsn, ordinal } => Self::Change { lsn, ordinal: ordinal + 1 },
-            Self::Lsn(_) => self,
+            Self::Lsn(_) | Self::Binlog { .. } | Self::Moment(_) => self,
         }
     }
 
-    /// The byte of the log, without the change in it.
+    /// The byte of a Postgres server's log, without the change in it. Of a place that is in no such log nothing is known,
+    /// which is its beginning.
     #[must_use]
     pub fn lsn(self) -> u64 {
         match self {
             Self::Lsn(lsn) | Self::Change { lsn, .. } => lsn,
+            Self::Binlog { .. } | Self::Moment(_) => 0,
         }
     }
 
-    fn key(self) -> (u64, Option<u32>) {
+    /// The kind, and what orders positions of it.
+    fn key(self) -> (u8, u64, u64) {
         match self {
-            Self::Lsn(lsn) => (lsn, None),
-            Self::Change { lsn, ordinal } => (lsn, Some(ordinal)),
+            Self::Lsn(lsn) => (0, lsn, 0),
+            Self::Change { lsn, ordinal } => (0, lsn, u64::from(ordinal) + 1),
+            Self::Binlog { file, offset } => (1, u64::from(file), offset),
+            Self::Moment(microseconds) => (2, microseconds, 0),
         }
     }
 }
@@ -70,11 +84,13 @@ impl PartialOrd for Position {
 
 impl fmt::Display for Position {
     /// Sixteen hexadecimal digits, and eight more behind a dot for a change: unlike the server's `X/Y` form, it
-    /// sorts as text.
+    /// sorts as text. The file and the byte of a binary log are decimal, with a colon between; a time is behind a `T`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lsn(lsn) => write!(f, "{lsn:016X}"),
             Self::Change { lsn, ordinal } => write!(f, "{lsn:016X}.{ordinal:08X}"),
+            Self::Binlog { file, offset } => write!(f, "{file:010}:{offset:020}"),
+            Self::Moment(microseconds) => write!(f, "T{microseconds:020}"),
         }
     }
 }
@@ -87,7 +103,7 @@ pub struct PositionError;
 impl FromStr for Position {
     type Err = PositionError;
 
-    /// Reads our own form, or the server's `X/Y` (PostgreSQL documentation, `pg_lsn` type).
+    /// Reads our own forms, or the server's `X/Y` (PostgreSQL documentation, `pg_lsn` type).
     fn from_str(text: &str) -> Result<Self, PositionError> {
         let is_hexadecimal = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let number = |text: &str| {
@@ -96,6 +112,18 @@ impl FromStr for Position {
             }
             u64::from_str_radix(text, 16).map_err(|_| PositionError)
         };
+        let decimal = |text: &str, digits: usize| {
+            let is_decimal = text.bytes().all(|byte| byte.is_ascii_digit());
+            let number = text.parse().ok().filter(|_| is_decimal && text.len() == digits);
+            number.ok_or(PositionError)
+        };
+        if let Some(microseconds) = text.strip_prefix('T') {
+            return Ok(Self::Moment(decimal(microseconds, 20)?));
+        }
+        if let Some((file, offset)) = text.split_once(':') {
+            let file = u32::try_from(decimal(file, 10)?).map_err(|_| PositionError)?;
+            return Ok(Self::Binlog { file, offset: decimal(offset, 20)? });
+        }
         if let Some((lsn, ordinal)) = text.split_once('.') {
             if lsn.len() != 16 || ordinal.len() != 8 || !is_hexadecimal(ordinal) {
                 return Err(PositionError);
@@ -130,6 +158,16 @@ mod tests {
 
     proptest! {
         #[test]
+        fn places_of_binary_logs_and_times_sort_as_text(a: (u32, u64), b: (u32, u64)) {
+            let binlog = |(file, offset)| Position::Binlog { file, offset };
+            let moment = |(_, microseconds)| Position::Moment(microseconds);
+            for (a, b) in [(binlog(a), binlog(b)), (moment(a), moment(b))] {
+                prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
+                prop_assert_eq!(a.to_string().parse(), Ok(a));
+            }
+        }
+
+        #[test]
         fn text_sorts_as_positions_do(a in position(), b in position()) {
             prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
             prop_assert_eq!(a.to_string().parse(), Ok(a));
@@ -155,6 +193,10 @@ mod tests {
             "0123456789ABCDEF.1",
             "0123456789ABCDEF.+0000001",
             "1.00000001",
+            "0000000001:4",
+            "+000000001:00000000000000000004",
+            "9999999999:00000000000000000004",
+            "T1",
         ] {
             assert!(text.parse::<Position>().is_err(), "{text}");
         }

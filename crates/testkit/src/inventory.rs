@@ -48,6 +48,8 @@ impl Default for Inventory {
 #[derive(Debug, Clone)]
 pub struct Unit {
     deployment: String,
+    /// The layer, the kind of the source and what the names of raw tables begin with.
+    of: [String; 3],
     replication_method: String,
     tables: Vec<(String, String, String)>,
     overrides: Vec<String>,
@@ -57,12 +59,21 @@ impl Unit {
     /// A unit of this deployment, layer `app_postgres`, without tables.
     pub fn new(deployment: &str) -> Self {
         let replication_method = "full".to_owned();
+        let prefix = format!("raw__{deployment}__app__postgres__");
         Self {
             deployment: deployment.to_owned(),
+            of: ["app_postgres".to_owned(), "postgres".to_owned(), prefix],
             replication_method,
             tables: Vec::new(),
             overrides: Vec::new(),
         }
+    }
+
+    /// A unit of this deployment's MySQL, layer `openedx_mysql`, without tables.
+    pub fn mysql(deployment: &str) -> Self {
+        let prefix = format!("raw__{deployment}__openedx__mysql__");
+        let of = ["openedx_mysql".to_owned(), "mysql".to_owned(), prefix];
+        Self { of, ..Self::new(deployment) }
     }
 
     /// The same read by another method (`cdc`, `xmin`, `cursor`).
@@ -72,10 +83,13 @@ impl Unit {
         self
     }
 
-    /// Adds a table, whose raw table is `raw__{deployment}__app__postgres__{table}`.
+    /// Adds a table, whose raw table is its name behind the unit's prefix (`raw__{deployment}__app__postgres__`).
     #[must_use]
     pub fn table(self, schema: &str, name: &str, sync_mode: &str) -> Self {
-        let raw_table = format!("raw__{}__app__postgres__{name}", self.deployment);
+        let raw_table = {
+            let [_, _, prefix] = &self.of;
+            format!("{prefix}{name}")
+        };
         self.table_as(schema, name, &raw_table, sync_mode)
     }
 
@@ -110,10 +124,10 @@ impl Unit {
 
     /// The unit file's text.
     pub fn yaml(&self) -> String {
+        let [layer, source_kind, prefix] = &self.of;
         let mut yaml = format!(
-            "version: 1\ndeployment: {0}\nlayer: app_postgres\nscope: all\nloader: ol_ingest\n\
-             table_prefix: raw__{0}__app__postgres__\nol_ingest:\n  source_kind: postgres\n  replication_method: {1}\n  \
-             metadata_columns: native\n",
+            "version: 1\ndeployment: {}\nlayer: {layer}\nscope: all\nloader: ol_ingest\ntable_prefix: {prefix}\n\
+             ol_ingest:\n  source_kind: {source_kind}\n  replication_method: {}\n  metadata_columns: native\n",
             self.deployment, self.replication_method
         );
         if !self.overrides.is_empty() {

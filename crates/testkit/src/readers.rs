@@ -33,9 +33,9 @@ impl Comparison {
             .collect()
     }
 
-    /// The rows that psql counted in a source table; `None` where it was not compared.
+    /// The rows that were counted in a source table; `None` where it was not compared.
     pub fn rows(&self, table: &str) -> Option<u64> {
-        self.finding(table)?.pointer("/rows/psql")?.as_u64()
+        self.finding(table)?.pointer("/rows/source")?.as_u64()
     }
 
     /// Why a source table was refused or could not be compared.
@@ -142,7 +142,7 @@ impl Readers {
             .env("PYTHONDONTWRITEBYTECODE", "1")
     }
 
-    /// Compares a source with a lake: rows and an order-free digest of every column, in psql and both readers.
+    /// Compares a source with a lake: rows and an order-free digest of every column, at the source and in both readers.
     ///
     /// `report` is the document `ol-ingest run` printed; it tells which tables were refused.
     pub fn compare(

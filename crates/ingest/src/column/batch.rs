@@ -132,6 +132,15 @@ enum Origin {
     Nothing,
 }
 
+/// When a batch is full.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchLimit {
+    /// Rows.
+    pub rows: usize,
+    /// Bytes as they arrived.
+    pub bytes: usize,
+}
+
 /// Assembles batches of one table.
 #[derive(Debug, Clone)]
 pub struct Assembler {

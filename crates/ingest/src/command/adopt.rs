@@ -10,7 +10,7 @@ use crate::inventory::{SourceKind, Table, Unit};
 use crate::report::adoption::{AdoptReport, AdoptedTable};
 use crate::run::capture::CapturePlan;
 use crate::run::open_lake;
-use crate::run::postgres::{partition_by, sort_by};
+use crate::run::unit::{partition_by, sort_by};
 use crate::source::postgres::catalog::Catalog;
 use crate::source::postgres::plan;
 use crate::source::postgres::session::Session;

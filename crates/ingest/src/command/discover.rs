@@ -1,33 +1,65 @@
 //! `ol-ingest discover`.
 
 use ol_chassis::Exit;
+use ol_chassis::cli::Context;
 
 use crate::cli::Discover;
 use crate::error::{Definite, Error};
-use crate::inventory::{DraftUnit, render_unit};
-use crate::source::postgres::discover::draft;
-use crate::source::postgres::session::Session;
-use crate::source::postgres::settings::SourceAddress;
+use crate::inventory::{DraftUnit, SourceKind, render_unit};
+use crate::source::address::SourceAddress;
+use crate::source::{mysql, postgres};
 
 /// Drafts a unit; as YAML, or with `json` as one document with the same facts.
-pub(super) async fn execute(arguments: &Discover, json: bool) -> Result<Exit, Error> {
+pub(super) async fn execute(
+    arguments: &Discover,
+    context: &Context,
+    json: bool,
+) -> Result<Exit, Error> {
     let address =
         SourceAddress { deployment: arguments.deployment.clone(), layer: arguments.layer.clone() };
-    let catalog = Session::open(&address).await?.catalog;
-    if let Some(namespace) = &arguments.namespace
-        && !catalog.relations.iter().any(|relation| relation.namespace == *namespace)
-    {
-        return Err(Error::new(Definite::RelationMissing).with("table", format!("{namespace}.*")));
-    }
-    let unit = draft(
-        &catalog,
-        &arguments.deployment,
-        &arguments.layer,
-        arguments.namespace.as_deref(),
-        &arguments.excluded,
-    );
+    let unit = match address.kind().await? {
+        SourceKind::Mysql => of_mysql(&address, arguments, context).await?,
+        SourceKind::Postgres
+        | SourceKind::Mongodb
+        | SourceKind::TrackingLogs
+        | SourceKind::EdxorgArchive => of_postgres(&address, arguments).await?,
+    };
     ol_chassis::cli::print(&if json { document(&unit) } else { render_unit(&unit) });
     Ok(Exit::Done)
+}
+
+async fn of_postgres(address: &SourceAddress, asked: &Discover) -> Result<DraftUnit, Error> {
+    let catalog = postgres::session::Session::open(address).await?.catalog;
+    let has = |name: &str| catalog.relations.iter().any(|relation| relation.namespace == name);
+    check_namespace(asked, has)?;
+    let (deployment, layer) = (&asked.deployment, &asked.layer);
+    let namespace = asked.namespace.as_deref();
+    Ok(postgres::discover::draft(&catalog, deployment, layer, namespace, &asked.excluded))
+}
+
+async fn of_mysql(
+    address: &SourceAddress,
+    asked: &Discover,
+    context: &Context,
+) -> Result<DraftUnit, Error> {
+    let databases = asked.namespace.iter().cloned().collect();
+    let opening = super::opening(databases, context);
+    let catalog = mysql::session::Source::open(address, opening).await?.catalog;
+    let has = |name: &str| catalog.relations.iter().any(|relation| relation.database == name);
+    check_namespace(asked, has)?;
+    let (deployment, layer) = (&asked.deployment, &asked.layer);
+    let namespace = asked.namespace.as_deref();
+    Ok(mysql::discover::draft(&catalog, deployment, layer, namespace, &asked.excluded))
+}
+
+/// Demands that the schema or database that was asked for has anything in it.
+fn check_namespace(asked: &Discover, has: impl Fn(&str) -> bool) -> Result<(), Error> {
+    match &asked.namespace {
+        Some(namespace) if !has(namespace) => {
+            Err(Error::new(Definite::RelationMissing).with("table", format!("{namespace}.*")))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn document(unit: &DraftUnit) -> String {

@@ -7,6 +7,8 @@ mod plan;
 mod status;
 mod verify;
 
+use std::time::SystemTime;
+
 use clap::CommandFactory as _;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use ol_chassis::cli::{Context, Failure, Output, completion, print};
@@ -21,6 +23,7 @@ use crate::inventory::{self, Inventory, ReplicationMethod};
 use crate::maintain;
 use crate::policy::{advice, policy};
 use crate::run::{self, Reporter, RunContext, Until};
+use crate::source::mysql;
 
 /// Carries out the command line, and tells Dagster how it ended.
 ///
@@ -56,8 +59,8 @@ async fn dispatch(cli: Cli, context: Context, pipes: Pipes) -> Result<Exit, Erro
             completion(&mut Cli::command(), shell, &mut std::io::stdout())?;
             Ok(Exit::Done)
         }
-        Command::Discover(arguments) => discover::execute(&arguments, json).await,
-        Command::Plan(arguments) => plan::execute(&arguments, json).await,
+        Command::Discover(arguments) => discover::execute(&arguments, &context, json).await,
+        Command::Plan(arguments) => plan::execute(&arguments, &context, json).await,
         Command::Run(arguments) => {
             let config = Config::load(cli.global.config.as_deref())?;
             let selected = select(&arguments.selection)?;
@@ -141,6 +144,17 @@ async fn dispatch(cli: Cli, context: Context, pipes: Pipes) -> Result<Exit, Erro
             print(&if json { report.to_json() } else { report.to_text() });
             Ok(report.exit())
         }
+    }
+}
+
+/// How a MySQL source is opened by a command that reads no rows, or those of one table at a time.
+fn opening(databases: Vec<String>, context: &Context) -> mysql::session::Opening {
+    let now = context.clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    mysql::session::Opening {
+        databases,
+        streams: 1,
+        now_microseconds: i64::try_from(now.as_micros()).unwrap_or_default(),
+        shutdown: context.shutdown.clone(),
     }
 }
 

@@ -1,21 +1,29 @@
 //! `ol-ingest plan`.
 
 use ol_chassis::Exit;
+use ol_chassis::cli::Context;
 
 use crate::cli::{Plan, Selection};
+use crate::column::ColumnContract;
 use crate::error::{Definite, Error};
 use crate::inventory::{SourceKind, Table, Unit};
 use crate::report::documents::{ColumnPlan, PlanReport, TablePlan};
 use crate::run::capture::CapturePlan;
-use crate::source::postgres::catalog::{Catalog, Column};
-use crate::source::postgres::session::Session;
-use crate::source::postgres::settings::SourceAddress;
-use crate::source::postgres::{contract_document, plan};
+use crate::source::address::SourceAddress;
+use crate::source::{mysql, postgres};
 
 /// Prints the contract of the selected tables as their sources are now, or of every type.
-pub(super) async fn execute(arguments: &Plan, json: bool) -> Result<Exit, Error> {
+pub(super) async fn execute(
+    arguments: &Plan,
+    context: &Context,
+    json: bool,
+) -> Result<Exit, Error> {
     let Some(inventory) = &arguments.inventory else {
-        ol_chassis::cli::print(&contract_document::markdown());
+        let document = match arguments.contract.as_deref() {
+            Some("mysql") => mysql::contract_document::markdown(),
+            Some(_) | None => postgres::contract_document::markdown(),
+        };
+        ol_chassis::cli::print(&document);
         return Ok(Exit::Done);
     };
     let inventory = super::select(&Selection {
@@ -25,10 +33,8 @@ pub(super) async fn execute(arguments: &Plan, json: bool) -> Result<Exit, Error>
     })?;
     let mut tables = Vec::new();
     for unit in &inventory.units {
-        match catalog(unit).await {
-            Ok(catalog) => {
-                tables.extend(unit.tables.iter().map(|table| plan_table(unit, table, &catalog)));
-            }
+        match of_unit(unit, context).await {
+            Ok(planned) => tables.extend(planned),
             Err(error) => {
                 tracing::error!(unit = %unit.id, error = %ol_chassis::error::chain(&error), "no plan");
                 tables.extend(
@@ -42,48 +48,88 @@ pub(super) async fn execute(arguments: &Plan, json: bool) -> Result<Exit, Error>
     Ok(report.exit())
 }
 
-async fn catalog(unit: &Unit) -> Result<Catalog, Error> {
-    if unit.source_kind != SourceKind::Postgres {
-        return Err(Error::new(Definite::ModeUnsupported).with("source_kind", unit.source_kind));
+/// The contract of each table of a unit.
+async fn of_unit(unit: &Unit, context: &Context) -> Result<Vec<TablePlan>, Error> {
+    let address = SourceAddress::of(&unit.id);
+    match unit.source_kind {
+        SourceKind::Postgres => {
+            let catalog = postgres::session::Session::open(&address).await?.catalog;
+            let tables = unit.tables.iter();
+            Ok(tables.map(|table| of_postgres(unit, table, &catalog)).collect())
+        }
+        SourceKind::Mysql => {
+            let opening = super::opening(crate::run::mysql_databases(unit), context);
+            let catalog = mysql::session::Source::open(&address, opening).await?.catalog;
+            let tables = unit.tables.iter();
+            Ok(tables.map(|table| of_mysql(unit, table, &catalog)).collect())
+        }
+        SourceKind::Mongodb | SourceKind::TrackingLogs | SourceKind::EdxorgArchive => {
+            Err(Error::new(Definite::ModeUnsupported).with("source_kind", unit.source_kind))
+        }
     }
-    Ok(Session::open(&SourceAddress::of(&unit.id)).await?.catalog)
 }
 
-fn plan_table(unit: &Unit, table: &Table, catalog: &Catalog) -> TablePlan {
+fn of_mysql(unit: &Unit, table: &Table, catalog: &mysql::catalog::Catalog) -> TablePlan {
+    let source_table = mysql::plan::display(table, &catalog.database);
+    let named = |columns| TablePlan { source_table, ..readable(table, columns) };
+    let plan = match mysql::plan::plan(unit, table, catalog) {
+        Err(error) => return named(Vec::new()).failed(&error),
+        Ok(plan) => plan,
+    };
+    let excluded =
+        plan.relation.columns.iter().filter(|column| table.excluded_columns.contains(&column.name));
+    let excluded =
+        excluded.map(|column| without(&column.name, &column.type_text, "excluded", None));
+    let columns = plan.readings.iter().map(|reading| with(&reading.name, &reading.contract));
+    named(columns.chain(excluded).collect())
+}
+
+/// A column that lands.
+fn with(name: &str, contract: &ColumnContract) -> ColumnPlan {
+    ColumnPlan {
+        column: name.to_owned(),
+        source_type: contract.source.clone(),
+        lake_type: Some(contract.lake.to_string()),
+        fidelity: contract.fidelity.word().to_owned(),
+        note: (!contract.note.is_empty()).then(|| contract.note.to_owned()),
+    }
+}
+
+/// A column that does not.
+fn without(name: &str, type_text: &str, fidelity: &str, note: Option<String>) -> ColumnPlan {
+    ColumnPlan {
+        column: name.to_owned(),
+        source_type: type_text.to_owned(),
+        lake_type: None,
+        fidelity: fidelity.to_owned(),
+        note,
+    }
+}
+
+fn of_postgres(unit: &Unit, table: &Table, catalog: &postgres::catalog::Catalog) -> TablePlan {
     let planned = if unit.follows(table) {
         CapturePlan::of_catalog(unit, table, catalog)
             .map(|plan| (plan.relation, plan.readings, plan.left_out))
     } else {
-        plan::plan(unit, table, catalog).map(|plan| (plan.relation, plan.readings, Vec::new()))
+        let planned = postgres::plan::plan(unit, table, catalog);
+        planned.map(|plan| (plan.relation, plan.readings, Vec::new()))
     };
     let (relation, readings, left_out) = match planned {
         Err(error) => return readable(table, Vec::new()).failed(&error),
         Ok(planned) => planned,
     };
-    let without = |column: &Column, fidelity: &str, note: Option<String>| ColumnPlan {
-        column: column.name.clone(),
-        source_type: column.type_text.clone(),
-        lake_type: None,
-        fidelity: fidelity.to_owned(),
-        note,
-    };
     let excluded = relation.columns.iter().filter_map(|column| {
         let reason = left_out.iter().find(|(name, _)| *name == column.name);
+        let (name, type_text) = (&column.name, &column.type_text);
         match reason {
-            Some((_, reason)) => Some(without(column, "refused", Some(reason.clone()))),
-            None if table.excluded_columns.contains(&column.name) => {
-                Some(without(column, "excluded", None))
+            Some((_, reason)) => Some(without(name, type_text, "refused", Some(reason.clone()))),
+            None if table.excluded_columns.contains(name) => {
+                Some(without(name, type_text, "excluded", None))
             }
             None => None,
         }
     });
-    let columns = readings.iter().map(|reading| ColumnPlan {
-        column: reading.name.clone(),
-        source_type: reading.contract.source.clone(),
-        lake_type: Some(reading.contract.lake.to_string()),
-        fidelity: reading.contract.fidelity.word().to_owned(),
-        note: (!reading.contract.note.is_empty()).then(|| reading.contract.note.to_owned()),
-    });
+    let columns = readings.iter().map(|reading| with(&reading.name, &reading.contract));
     readable(table, columns.chain(excluded).collect())
 }
 

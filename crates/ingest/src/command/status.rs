@@ -8,7 +8,7 @@ use ol_lake::{LakeTable, TableName};
 use crate::cli::Selection;
 use crate::config::Config;
 use crate::error::{Doing, Error};
-use crate::inventory::{Table, Unit};
+use crate::inventory::{SourceKind, Table, Unit};
 use crate::load::state;
 use crate::report::documents::{Follows, SlotStatus, StatusReport, TableStatus};
 use crate::run::capture::cap::Cap;
@@ -36,7 +36,8 @@ pub(super) async fn status(selection: &Selection, config: &Config) -> Result<Sta
     }
     let mut slots = Vec::new();
     for unit in &inventory.units {
-        if !unit.tables.iter().any(|table| unit.follows(table)) {
+        let is_followed = unit.tables.iter().any(|table| unit.follows(table));
+        if !is_followed || unit.source_kind != SourceKind::Postgres {
             continue;
         }
         // What the lake knows is told also while a source is down.

@@ -3,7 +3,7 @@
 //! A unit is looked at in rounds: the first compares all tables under one snapshot, each further one looks again, under
 //! a new snapshot, at the rows that were not settled.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ol_chassis::cli::Context;
@@ -19,6 +19,8 @@ use crate::inventory::{SourceKind, SyncMode, Table, Unit};
 use crate::report::verification::{TableVerification, VerifyReport};
 use crate::run::capture::{CapturePlan, Shape};
 use crate::run::open_lake;
+use crate::source::address::SourceAddress;
+use crate::source::mysql;
 use crate::source::postgres::catalog::Relation;
 use crate::source::postgres::plan;
 use crate::source::postgres::reread::Reread;
@@ -94,10 +96,13 @@ impl OfUnit<'_> {
 
     /// Looks at the tables that are not settled, all at one moment.
     async fn round(&self, known: &mut [Known], bar: Option<&Bar>) -> Result<(), Error> {
-        if self.unit.source_kind != SourceKind::Postgres {
-            return Err(
-                Error::new(Definite::ModeUnsupported).with("source_kind", self.unit.source_kind)
-            );
+        match self.unit.source_kind {
+            SourceKind::Postgres => {}
+            SourceKind::Mysql => return self.round_of_mysql(known, bar).await,
+            SourceKind::Mongodb | SourceKind::TrackingLogs | SourceKind::EdxorgArchive => {
+                let error = Error::new(Definite::ModeUnsupported);
+                return Err(error.with("source_kind", self.unit.source_kind));
+            }
         }
         let open = self.unit.tables.iter().zip(&*known).filter(|(_, known)| is_open(known));
         let is_followed = open.map(|(table, _)| table).any(|table| self.unit.follows(table));
@@ -144,10 +149,7 @@ impl OfUnit<'_> {
             (load().await?, true)
         };
         let subject = self.subject(moment, table, &lake_table).await?;
-        let change = self.lake.evolve(&lake_table, &subject.schema).await?;
-        if let Some(step) = change.steps().first() {
-            return Err(Error::new(Definite::VerificationFailed).with("missing", step));
-        }
+        self.check_schema(&lake_table, &subject.schema).await?;
         let at = moment.place.filter(|_| is_followed);
         let source = Reread {
             settings: moment.settings.clone(),
@@ -166,6 +168,65 @@ impl OfUnit<'_> {
         match before {
             None => look.first().await,
             Some(finding) => look.again(finding).await,
+        }
+    }
+
+    /// Looks once at the tables of a MySQL source, all under one snapshot.
+    async fn round_of_mysql(&self, known: &mut [Known], bar: Option<&Bar>) -> Result<(), Error> {
+        let opening = super::opening(crate::run::mysql_databases(self.unit), self.context);
+        let address = SourceAddress::of(&self.unit.id);
+        let source = mysql::session::Source::open(&address, opening).await?;
+        let catalog = source.catalog;
+        let mut readers = source.snapshot.into_readers();
+        let session = readers.pop().ok_or_else(|| Error::new(Definite::Defect))?;
+        let session = Arc::new(Mutex::new(session));
+        for (table, known) in self.unit.tables.iter().zip(known) {
+            if let Some(bar) = bar {
+                bar.say(&table.raw_table);
+            }
+            let looked = self.look_at_mysql(&catalog, &session, table).await;
+            let name = mysql::plan::display(table, &catalog.database);
+            *known = Some(looked.map_err(|error| error.with("table", name)));
+            if let Some(bar) = bar {
+                bar.add(1);
+            }
+        }
+        Ok(())
+    }
+
+    async fn look_at_mysql(
+        &self,
+        catalog: &mysql::catalog::Catalog,
+        session: &Arc<Mutex<mysql::session::Session>>,
+        table: &Table,
+    ) -> Result<Finding, Error> {
+        if self.context.shutdown.is_requested() {
+            return Err(Error::new(Transient::Stopped));
+        }
+        check_mode(table)?;
+        let lake_table = self.load(table).await?;
+        let plan = mysql::plan::plan(self.unit, table, catalog)?.salted().await?;
+        self.check_schema(&lake_table, &plan.lake_schema_of(&lake_table)).await?;
+        let key = key(table, &plan.relation.primary_key);
+        let source = mysql::reread::Reread {
+            session: Arc::clone(session),
+            relation: plan.relation,
+            readings: plan.readings,
+            schema: lake_table.arrow_schema(),
+            batch: self.batch,
+        };
+        let digester = digester(&source, &key);
+        let lake = LakeSide::new(Arc::clone(self.lake), lake_table, digester, Form::Rows, None);
+        let ranges = usize::try_from(self.arguments.ranges).unwrap_or(1);
+        Look { lake, source, is_reached: true, ranges }.first().await
+    }
+
+    /// Demands that the lake's table has the columns of the contract.
+    async fn check_schema(&self, table: &LakeTable, schema: &LakeSchema) -> Result<(), Error> {
+        let change = self.lake.evolve(table, schema).await?;
+        match change.steps().first() {
+            Some(step) => Err(Error::new(Definite::VerificationFailed).with("missing", step)),
+            None => Ok(()),
         }
     }
 
@@ -191,16 +252,9 @@ impl OfUnit<'_> {
             }
             return Ok(Subject { relation, readings, key, form, schema });
         }
-        if matches!(table.sync_mode, SyncMode::FullRefreshAppend | SyncMode::IncrementalAppend) {
-            return Err(Error::new(Definite::ModeUnsupported)
-                .with("sync_mode", table.sync_mode)
-                .with("reason", "an appended table holds every past state, so it equals none"));
-        }
+        check_mode(table)?;
         let plan = plan::plan(self.unit, table, &moment.catalog)?.salted().await?;
-        let key = match table.primary_key.is_empty() {
-            true => plan.relation.primary_key.clone(),
-            false => table.primary_key.clone(),
-        };
+        let key = key(table, &plan.relation.primary_key);
         let schema = plan.lake_schema_of(lake_table);
         let (relation, readings) = (plan.relation, plan.readings);
         Ok(Subject { relation, readings, key, form: Form::Rows, schema })
@@ -234,6 +288,22 @@ impl OfUnit<'_> {
             ..judged
         }
     }
+}
+
+/// Refuses modes whose tables hold more than the source does.
+fn check_mode(table: &Table) -> Result<(), Error> {
+    if matches!(table.sync_mode, SyncMode::FullRefreshAppend | SyncMode::IncrementalAppend) {
+        return Err(Error::new(Definite::ModeUnsupported)
+            .with("sync_mode", table.sync_mode)
+            .with("reason", "an appended table holds every past state, so it equals none"));
+    }
+    Ok(())
+}
+
+/// The columns by which rows are told apart: those of the inventory, else of the source's primary key.
+fn key(table: &Table, primary_key: &[String]) -> Vec<String> {
+    let own = &table.primary_key;
+    if own.is_empty() { primary_key.to_vec() } else { own.clone() }
 }
 
 /// Whether there is something left to look at.

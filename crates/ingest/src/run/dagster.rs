@@ -9,7 +9,7 @@ use ol_pipes::{
     AssetKey, Check, Level, Materialization, Metadata, Pipes, Severity, TableColumn, TableSchema,
 };
 
-use super::TableDone;
+use super::unit::TableDone;
 use crate::error::{Definite, Error, Failure};
 use crate::maintain::MaintainReport;
 use crate::report::TableReport;

@@ -5,12 +5,14 @@
 
 pub mod capture;
 mod dagster;
-pub(crate) mod postgres;
+mod mysql;
+mod postgres;
+pub(crate) mod unit;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use c4model::platform::{ApplicationPostgres, RawLake};
+use c4model::platform::{ApplicationPostgres, OpenEdxMysql, RawLake};
 use c4model::{Endpoint, Runner, declared};
 use futures::StreamExt as _;
 use globset::GlobSet;
@@ -26,12 +28,15 @@ use crate::config::Config;
 use crate::error::{Definite, Error};
 use crate::inventory::{Inventory, SourceKind, Table, Unit};
 use crate::report::{RunReport, TableReport};
-use crate::source::postgres::settings::SourceAddress;
+use crate::source::address::SourceAddress;
 
 pub use self::capture::Until;
 use self::capture::{CaptureJob, postgres_change_capture};
 pub use dagster::Reporter;
-pub use postgres::{TableDone, UnitJob, postgres_full_load};
+pub(crate) use mysql::databases as mysql_databases;
+pub use mysql::mysql_full_load;
+pub use postgres::postgres_full_load;
+pub use unit::{TableDone, UnitJob};
 
 /// What a run needs beside its inventory.
 #[derive(Clone)]
@@ -143,26 +148,38 @@ async fn run_unit(
         }
         reports
     };
-    if unit.source_kind != SourceKind::Postgres {
-        let error = Error::new(Definite::ModeUnsupported).with("source_kind", unit.source_kind);
-        return fail_all(&unit, &error);
-    }
-    let of_table = |(index, table)| unit.follows(table).then_some(index);
-    let followed: Vec<usize> = (0..).zip(&unit.tables).filter_map(of_table).collect();
-    let mut read = unit.clone();
-    read.tables.retain(|table| !unit.follows(table));
     let job = |unit: Unit| UnitJob {
         context: context.clone(),
         unit: Arc::new(unit),
         run_id: run_id.clone(),
         extracted_at_microseconds: microseconds(context.clock.now()),
     };
-    let source = || {
-        let address = SourceAddress::of(&unit.id);
-        Endpoint::<ApplicationPostgres, _>::of_any_deployment(&unit.id.deployment, address)
-    };
+    let address = SourceAddress::of(&unit.id);
     let sink = || Endpoint::<RawLake, _>::new(Arc::clone(&lake));
     let runner = Runner::new(Arc::new(LogObserver));
+    match unit.source_kind {
+        SourceKind::Postgres => {}
+        SourceKind::Mysql => {
+            let source =
+                Endpoint::<OpenEdxMysql, _>::of_any_deployment(&unit.id.deployment, address);
+            let loaded = runner.run(declared!(mysql_full_load), source, sink(), job(unit.clone()));
+            return loaded.await.unwrap_or_else(|error| {
+                tracing::error!(unit = %unit.id, error = %ol_chassis::error::chain(&error), "the unit failed");
+                fail_all(&unit, &error)
+            });
+        }
+        SourceKind::Mongodb | SourceKind::TrackingLogs | SourceKind::EdxorgArchive => {
+            let error = Error::new(Definite::ModeUnsupported).with("source_kind", unit.source_kind);
+            return fail_all(&unit, &error);
+        }
+    }
+    let of_table = |(index, table)| unit.follows(table).then_some(index);
+    let followed: Vec<usize> = (0..).zip(&unit.tables).filter_map(of_table).collect();
+    let mut read = unit.clone();
+    read.tables.retain(|table| !unit.follows(table));
+    let source = || {
+        Endpoint::<ApplicationPostgres, _>::of_any_deployment(&unit.id.deployment, address.clone())
+    };
     let mut reports = Vec::new();
     if !read.tables.is_empty() {
         let job = job(read.clone());

@@ -1,23 +1,15 @@
 //! The flow from an application's Postgres to the raw lake, in full: the function is the arrow.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use c4model::platform::{ApplicationPostgres, RawLake};
 use c4model::{Sink, Source};
-use ol_chassis::progress::Unit as Counted;
-use ol_lake::{
-    Lake, LakeTable, PartitionField, PartitionTransform, SortField, TableDefinition, TableName,
-};
+use ol_lake::{Lake, LakeTable};
 
-use super::{Reporter, RunContext};
-use crate::column::batch::RunColumns;
+use super::unit::{Attempted, TableDone, Tries, UnitJob, WantedTable};
 use crate::error::{Definite, Doing, Error, Result, Transient};
-use crate::inventory::{self, DateTransform, Table, Unit};
-use crate::load::{LoadMode, Loaded, ShrinkGuard, Target, TargetSettings, Totals, contract_digest};
-use crate::metrics;
-use crate::policy::policy;
+use crate::inventory::Table;
+use crate::load::{LoadMode, Target, TargetSettings, contract_digest};
 use crate::report::TableReport;
 use crate::source::postgres::catalog::Catalog;
 use crate::source::postgres::error::SourceError;
@@ -25,34 +17,9 @@ use crate::source::postgres::full_load::{Loading, TableLoad, TableResult, load_t
 use crate::source::postgres::incremental::sweep::{self, Sweep};
 use crate::source::postgres::incremental::{self, Known, Method, Situation, Step};
 use crate::source::postgres::plan::{self, TablePlan};
-use crate::source::postgres::rows::BatchLimit;
 use crate::source::postgres::session::Session;
 use crate::source::postgres::settings::{Settings, SourceAddress};
 use crate::source::postgres::snapshot::Keeper;
-
-/// One unit to load.
-pub struct UnitJob {
-    /// The run it is part of.
-    pub context: RunContext,
-    /// The unit, with the selected tables only.
-    pub unit: Arc<Unit>,
-    /// The run's identifier.
-    pub run_id: String,
-    /// When the run began, in microseconds since 1970-01-01 UTC.
-    pub extracted_at_microseconds: i64,
-}
-
-/// A table that is in the lake, and what there is to say of it.
-pub struct TableDone {
-    /// Its columns in the lake: name and type.
-    pub columns: Vec<(String, String)>,
-    /// What was read.
-    pub totals: Totals,
-    /// What was committed.
-    pub loaded: Loaded,
-    /// Whether it was replaced under the guard, and how much had to be left.
-    pub keep_ratio: Option<f64>,
-}
 
 c4model::flow! { postgres_full_load {
     moves: "Table rows",
@@ -75,56 +42,17 @@ pub async fn postgres_full_load(
     sink: Sink<RawLake, Arc<Lake>>,
     job: UnitJob,
 ) -> Result<Vec<TableReport>> {
-    let reporter = Reporter::new(job.context.pipes.clone());
-    let mut reports: BTreeMap<usize, TableReport> = BTreeMap::new();
-    let mut pending: Vec<usize> = (0..job.unit.tables.len()).collect();
-    let attempts = job.context.config.ingest.attempts;
-    for attempt in 1..=attempts {
-        let mut again = Vec::new();
-        for (index, seconds, result) in
-            job.attempt(source.endpoint(), sink.endpoint(), &pending).await
-        {
-            let Some(table) = job.unit.tables.get(index) else { continue };
-            let report = match result {
-                Ok(done) => {
-                    sink.moved(done.totals.rows, done.loaded.bytes);
-                    let report = done_report(table, &done, seconds);
-                    reporter.done(&report, &done);
-                    report
-                }
-                Err(error) => {
-                    let retry = policy(error.failure()).retry && attempt < attempts;
-                    let cause = ol_chassis::error::chain(&error);
-                    tracing::warn!(table = %table.raw_table, attempt, retry, error = %cause, "a table failed");
-                    if retry {
-                        again.push(index);
-                    }
-                    let report = TableReport {
-                        seconds,
-                        ..TableReport::failed(&table.raw_table, table.sync_mode, &error)
-                    };
-                    if !retry {
-                        reporter.failed(&report);
-                        reporter.guarded(&report, &error);
-                    }
-                    report
-                }
-            };
-            reports.insert(index, report);
-        }
-        if again.is_empty() || job.context.shutdown.is_requested() {
-            break;
-        }
-        pending = again;
-        let factor = 2f64.powi(i32::try_from(attempt).unwrap_or(8).min(8) - 1);
-        let pause = Duration::from_secs_f64(job.context.config.ingest.retry_seconds * factor);
-        tokio::select! {
-            () = job.context.clock.sleep(pause) => {}
-            () = job.context.shutdown.requested() => {}
+    let mut tries = Tries::new(&job);
+    while let Some(pending) = tries.next().await {
+        let attempted = job.attempt(source.endpoint(), sink.endpoint(), &pending).await;
+        for (index, seconds, result) in attempted {
+            if let Ok(done) = &result {
+                sink.moved(done.totals.rows, done.loaded.bytes);
+            }
+            tries.take(index, seconds, result);
         }
     }
-    reports.values().for_each(metrics::ended);
-    Ok(reports.into_values().collect())
+    Ok(tries.reports())
 }
 
 /// How the rows of this run go in: as planned, but all rows of a merged table replace what is there, which costs less
@@ -135,60 +63,11 @@ fn mode(plan: &TablePlan, base: &LakeTable, step: Option<&Step>) -> LoadMode {
         (LoadMode::Merge(merging), Some(step))
             if step.condition.is_none() && (step.is_other_mode || !(merging.soft && has_rows)) =>
         {
-            plan::replacing(&plan.relation, &plan.key)
+            crate::source::plan::replacing(&plan.relation.primary_key, &plan.key)
         }
         (mode, _) => mode.clone(),
     }
 }
-
-/// How the inventory divides a table; it counts when the table is made.
-pub(crate) fn partition_by(table: &Table) -> Vec<PartitionField> {
-    use inventory::PartitionTransform as Asked;
-    let transform = |asked| match asked {
-        Asked::Identity => PartitionTransform::Identity,
-        Asked::Date(DateTransform::Year) => PartitionTransform::Year,
-        Asked::Date(DateTransform::Month) => PartitionTransform::Month,
-        Asked::Date(DateTransform::Day) => PartitionTransform::Day,
-        Asked::Date(DateTransform::Hour) => PartitionTransform::Hour,
-        Asked::Bucket(buckets) => PartitionTransform::Bucket(buckets),
-        Asked::Truncate(width) => PartitionTransform::Truncate(width),
-    };
-    let terms = table.overrides.partition_by.iter();
-    terms
-        .map(|term| PartitionField {
-            transform: transform(term.transform),
-            column: term.column.clone(),
-        })
-        .collect()
-}
-
-/// How the inventory sorts the rows of a table.
-pub(crate) fn sort_by(table: &Table) -> Vec<SortField> {
-    let terms = table.overrides.sort_by.iter();
-    terms
-        .map(|term| SortField { column: term.column.clone(), descending: term.descending })
-        .collect()
-}
-
-fn done_report(table: &Table, done: &TableDone, seconds: f64) -> TableReport {
-    TableReport {
-        rows: if done.loaded.unchanged { 0 } else { done.totals.rows },
-        deletes: done.loaded.deletes,
-        bytes: done.loaded.bytes,
-        files: done.loaded.files,
-        snapshot_id: Some(done.loaded.snapshot_id),
-        position: Some(done.loaded.position.clone()),
-        seconds,
-        advice: done.loaded.unchanged.then(|| match done.totals.rows {
-            0 => "Unchanged: nothing is new at the source".to_owned(),
-            rows => format!("Unchanged: the lake already holds these {rows} rows"),
-        }),
-        ..TableReport::done(&table.raw_table, table.sync_mode)
-    }
-}
-
-/// What became of a table in one attempt, with the seconds it took.
-type Attempted = (usize, f64, Result<TableDone>);
 
 impl UnitJob {
     /// Reads the tables of `pending` once, under one snapshot.
@@ -248,17 +127,7 @@ impl UnitJob {
         let name = self.unit.tables.get(index).map(Table::qualified_name).unwrap_or_default();
         let loaded =
             result.result.map_err(|e| e.into_error(Doing::Reading).with("table", &name))?;
-        let schema = load.target.table().schema();
-        Ok(TableDone {
-            columns: schema
-                .columns
-                .iter()
-                .map(|column| (column.name.clone(), column.lake_type.to_string()))
-                .collect(),
-            totals: result.totals,
-            loaded,
-            keep_ratio: load.target.replaces().then_some(load.guard.keep_ratio),
-        })
+        Ok(TableDone::new(&load.target, result.totals, loaded, load.guard))
     }
 
     /// Plans a table, and makes its lake table exist with the columns it needs.
@@ -282,32 +151,14 @@ impl UnitJob {
         plan: TablePlan,
         keeper: &mut Keeper,
     ) -> Result<TableLoad> {
-        let name = TableName::new(self.context.platform.raw_namespace(), &table.raw_table);
-        let schema = plan.lake_schema();
-        let base = match lake.load(&name).await? {
-            Some(base) => base,
-            None => {
-                let definition = TableDefinition {
-                    name,
-                    schema: schema.clone(),
-                    comment: plan.relation.comment.clone(),
-                    partition_by: partition_by(table),
-                    sort_by: sort_by(table),
-                    properties: BTreeMap::from([
-                        ("ol.source-table".to_owned(), plan.relation.display()),
-                        (
-                            "ol.primary-key".to_owned(),
-                            serde_json::json!(plan.relation.primary_key).to_string(),
-                        ),
-                    ]),
-                };
-                lake.create(&definition).await?
-            }
+        let wanted = WantedTable {
+            schema: plan.lake_schema(),
+            comment: plan.relation.comment.clone(),
+            source_table: plan.relation.display(),
+            primary_key: &plan.relation.primary_key,
         };
-        let change = lake.evolve(&base, &plan.lake_schema_of(&base)).await?;
-        for step in change.steps() {
-            tracing::info!(table = %table.raw_table, step, "the table's schema changes");
-        }
+        let (base, change) =
+            self.lake_table(lake, table, wanted, |table| plan.lake_schema_of(table)).await?;
         let contract =
             contract_digest(plan.readings.iter().map(|r| (r.name.as_str(), &r.contract)));
         let step = self.step(table, &plan, &base, keeper).await?;
@@ -327,10 +178,7 @@ impl UnitJob {
             goes_on: step.as_ref().is_some_and(|step| step.goes_on()),
         };
         let target = Target::new(Arc::clone(lake), base, change, settings)?;
-        let guard = ShrinkGuard {
-            keep_ratio: self.context.config.replace.keep_ratio,
-            allow: self.context.allow_shrink.is_match(&table.raw_table),
-        };
+        let guard = self.guard(table);
         Ok(TableLoad {
             relation: plan.relation,
             readings: plan.readings,
@@ -435,31 +283,14 @@ impl UnitJob {
         labels: Vec<(String, Option<f64>)>,
     ) -> Loading {
         let context = &self.context;
-        let estimate = |rows: f64| format!("{rows:.0}").parse().ok();
-        let total = labels.iter().map(|(_, rows)| *rows).sum::<Option<f64>>().and_then(estimate);
-        let unit = self.unit.id.to_string();
-        let bar = context.progress.bar(&unit, total, Counted::Rows);
         Loading {
             settings,
             streams: context.config.streams(),
             range_bytes: context.config.ingest.range_bytes,
-            batch: BatchLimit {
-                rows: context.config.ingest.batch_rows,
-                bytes: context.config.ingest.batch_bytes,
-            },
-            run: RunColumns {
-                position: String::new(),
-                extracted_at_microseconds: self.extracted_at_microseconds,
-                run_id: self.run_id.clone(),
-            },
+            batch: self.batch_limit(),
+            run: self.run_columns(),
             shutdown: context.shutdown.clone(),
-            progress: Arc::new(move |table, totals| {
-                bar.add(totals.rows);
-                metrics::read(&unit, totals);
-                if let Some((name, _)) = labels.get(table) {
-                    bar.say(name);
-                }
-            }),
+            progress: self.progress(labels),
         }
     }
 }

@@ -2,23 +2,43 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use arrow_array::RecordBatch;
+use arrow_schema::ArrowError;
 use ol_lake::LakeTable;
 
 use super::lake::LakeSide;
 use super::tally::{ByKey, Found, Scope, Side, Survey, range_of};
 use super::{MOST_KEYS, MOST_NAMED, MOST_SAMPLES};
 use crate::column::digest::Digester;
-use crate::error::{Definite, Doing, Error, Result, Transient};
+use crate::error::{Definite, Error, Result, Transient};
 use crate::position::Position;
 use crate::report::verification::DifferingKey;
-use crate::source::postgres::reread::Reread;
+
+/// The rows of a source's table at one moment.
+pub trait SourceRows: Clone + Send + 'static {
+    /// The table, for people.
+    fn table(&self) -> String;
+
+    /// The columns that are read.
+    fn names(&self) -> Vec<String>;
+
+    /// Reads every row, decoded as a run decodes it, and hands on batches with the version of each row; none where the
+    /// source has no versions. Blocks.
+    ///
+    /// # Errors
+    /// The source's, or what `take` returns.
+    fn read_rows(
+        &self,
+        take: &mut dyn FnMut(&RecordBatch, &[u64]) -> std::result::Result<(), ArrowError>,
+    ) -> Result<()>;
+}
 
 /// Both sides of a table at one moment.
-pub struct Look {
+pub struct Look<S> {
     /// The lake's.
     pub lake: LakeSide,
     /// The source's.
-    pub source: Reread,
+    pub source: S,
     /// Whether everything before the place is in the lake.
     pub is_reached: bool,
     /// How many ranges.
@@ -66,7 +86,7 @@ impl Finding {
     }
 }
 
-impl Look {
+impl<S: SourceRows> Look<S> {
     /// Compares the whole table.
     ///
     /// # Errors
@@ -191,7 +211,7 @@ impl Look {
         let (source, table) = (self.source.clone(), self.table());
         let read = tokio::task::spawn_blocking(move || {
             let mut seen = Vec::new();
-            source.read(|batch, _| {
+            source.read_rows(&mut |batch, _| {
                 let digested = digester.digest(batch)?;
                 for (row, key) in digested.keys.iter().enumerate() {
                     if moved.contains(key) {
@@ -214,7 +234,7 @@ impl Look {
         let digester = self.lake.digester.clone();
         let (source, table) = (self.source.clone(), self.table());
         let read = tokio::task::spawn_blocking(move || {
-            source.read(|batch, versions| by_key.source(&digester, batch, versions))?;
+            source.read_rows(&mut |batch, versions| by_key.source(&digester, batch, versions))?;
             Ok(by_key)
         });
         let by_key: ByKey = ended(read.await).map_err(|error| error.with("table", table))?;
@@ -239,7 +259,7 @@ impl Look {
     }
 
     fn table(&self) -> String {
-        self.source.relation.display()
+        self.source.table()
     }
 }
 
@@ -247,14 +267,9 @@ fn ends(table: &LakeTable) -> Option<Position> {
     table.state().get(ol_lake::POSITION_KEY)?.parse().ok()
 }
 
-type Joined<T> = std::result::Result<
-    std::result::Result<T, crate::source::postgres::error::SourceError>,
-    tokio::task::JoinError,
->;
-
-fn ended<T>(joined: Joined<T>) -> Result<T> {
+fn ended<T>(joined: std::result::Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
     match joined {
-        Ok(read) => read.map_err(|error| error.into_error(Doing::Reading)),
+        Ok(read) => read,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
@@ -282,8 +297,8 @@ fn passes(differing: &[usize], lake: &Survey, source: &Survey) -> Vec<BTreeSet<u
 
 /// What is compared of a table: its columns, told apart by its key if all of that is read.
 #[must_use]
-pub fn digester(source: &Reread, key: &[String]) -> Digester {
-    let names: Vec<String> = source.readings.iter().map(|it| it.name.clone()).collect();
+pub fn digester(source: &impl SourceRows, key: &[String]) -> Digester {
+    let names = source.names();
     let key = if key.iter().all(|name| names.contains(name)) { key } else { &[] };
     Digester::new(&names, key)
 }

@@ -371,8 +371,8 @@ impl Preparation<'_> {
                         ("ol.source-table".to_owned(), it.plan.relation.display()),
                         ("ol.primary-key".to_owned(), serde_json::json!(it.plan.key).to_string()),
                     ]),
-                    partition_by: crate::run::postgres::partition_by(declared),
-                    sort_by: crate::run::postgres::sort_by(declared),
+                    partition_by: crate::run::unit::partition_by(declared),
+                    sort_by: crate::run::unit::sort_by(declared),
                 };
                 self.lake.create(&definition).await?
             }

@@ -405,7 +405,9 @@ impl Session {
     fn commit(&mut self, reading: &mut Reading, upto: Position) -> Result<()> {
         failpoints::hit(failpoints::BATCH_DUE);
         match upto {
-            Position::Lsn(_) => self.progress.seal(),
+            Position::Lsn(_) | Position::Binlog { .. } | Position::Moment(_) => {
+                self.progress.seal()
+            }
             Position::Change { lsn, .. } => self.progress.seal_within(lsn),
         }
         reading.bytes = 0;
@@ -430,7 +432,10 @@ impl Session {
         }
         let reached = match upto {
             Position::Lsn(lsn) if is_recorded => Some(lsn),
-            Position::Lsn(_) | Position::Change { .. } => None,
+            Position::Lsn(_)
+            | Position::Change { .. }
+            | Position::Binlog { .. }
+            | Position::Moment(_) => None,
         };
         self.progress.committed(reached);
         failpoints::hit(failpoints::BATCH_COMMITTED);

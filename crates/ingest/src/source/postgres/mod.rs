@@ -17,6 +17,5 @@ pub mod rows;
 pub mod session;
 pub mod settings;
 pub mod snapshot;
-mod tls;
 pub mod types;
 pub mod wire;

@@ -1,7 +1,7 @@
 //! From a table of the inventory and the live catalog to how the table is read, or why it is not.
 
+use ol_lake::LakeTable;
 use ol_lake::schema::{LakeColumn, LakeSchema};
-use ol_lake::{LakeTable, colliding_names, unreadable_name};
 
 use super::catalog::{Catalog, Column, Relation, RelationKind, Types};
 use super::discover;
@@ -10,10 +10,11 @@ use super::incremental::cursor::Cursor;
 use super::replication::message::RelationMessage;
 use super::types::{Reading, Refusal};
 use crate::column::mask::Salt;
-use crate::column::{declared, foreign, metadata};
+use crate::column::{foreign, metadata};
 use crate::error::{Definite, Error};
-use crate::inventory::{MetadataColumns, ReplicationMethod, SyncMode, Table, Unit};
-use crate::load::{LoadMode, Merging};
+use crate::inventory::{MetadataColumns, ReplicationMethod, Table, Unit};
+use crate::load::LoadMode;
+use crate::source::plan as shared;
 
 /// How one table is read and where it lands.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,16 +72,14 @@ pub fn lake_schema(
     set: MetadataColumns,
 ) -> LakeSchema {
     let comment =
-        |name: &str| relation.columns.iter().find(|column| column.name == name)?.comment.clone();
-    let of_source = readings.iter().map(|reading| LakeColumn {
-        name: reading.name.clone(),
-        lake_type: reading.contract.lake.clone(),
-        // Never required: a value that does not fit is NULL, and NOT NULL can be dropped at the source.
-        required: false,
-        doc: comment(&reading.name),
-        was: reading.was.clone(),
+        |name: &str| relation.columns.iter().find(|column| column.name == name)?.comment.as_deref();
+    let of_source = readings.iter().map(|reading| shared::SourceColumn {
+        name: &reading.name,
+        was: reading.was.as_deref(),
+        contract: &reading.contract,
+        comment: comment(&reading.name),
     });
-    LakeSchema { columns: of_source.chain(ours).chain(foreign::columns(set)).collect() }
+    shared::lake_schema(of_source, ours, set)
 }
 
 /// Gives masked columns their salt, if there are any; without it nothing of them can be decoded.
@@ -106,8 +105,9 @@ pub fn plan(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, 
 fn decide(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, Error> {
     let (relation, readings) = read(unit, table, catalog)?;
     let method = method(unit, table, &relation, catalog)?;
-    let key = key(table, &relation)?;
-    let mode = mode(table, &relation, &key)?;
+    let has = |name: &str| relation.columns.iter().any(|column| column.name == name);
+    let key = shared::key(table, &relation.primary_key, has)?;
+    let mode = shared::mode(table, &relation.primary_key, &key);
     let metadata_columns = unit.metadata_columns;
     Ok(TablePlan { relation, readings, method, mode, metadata_columns, key })
 }
@@ -132,16 +132,7 @@ pub fn read(
     if relation.rows_hidden {
         return Err(Error::new(Definite::RowsHidden));
     }
-    let named = |name: &String| relation.columns.iter().any(|column| column.name == *name);
-    let overridden = table.overrides.columns.keys().chain(table.overrides.masked_columns.keys());
-    if let Some(missing) = table.excluded_columns.iter().chain(overridden).find(|name| !named(name))
-    {
-        // A mistyped exclusion would let the column it meant leave the server.
-        return Err(Error::new(Definite::InventoryInvalid).with("column", missing).with(
-            "reason",
-            "excluded_columns or overrides name a column that the table does not have",
-        ));
-    }
+    shared::check_named(table, |name| relation.columns.iter().any(|column| column.name == name))?;
     Ok((relation.clone(), readings(unit, table, relation, &catalog.types)?))
 }
 
@@ -176,18 +167,14 @@ pub fn readings(
             readings.push(reading);
             continue;
         }
-        let declared = match table.overrides.columns.get(&column.name) {
-            None => None,
-            Some(text) => Some(declared::lake_type(text).ok_or_else(|| {
-                Error::new(Definite::TypeRefused).with("column", &column.name).with("type", text)
-            })?),
-        };
+        let declared = shared::declared_type(table, &column.name)?;
         let reading = Reading::decide(column, types, declared.as_ref());
         let mut reading = reading.map_err(refused(column))?;
         reading.was = was.cloned();
         readings.push(reading);
     }
-    names(&readings, unit.metadata_columns)?;
+    let names: Vec<&str> = readings.iter().map(|reading| reading.name.as_str()).collect();
+    shared::check_names(&names, unit.metadata_columns)?;
     Ok(readings)
 }
 
@@ -239,25 +226,6 @@ pub fn relation_of_stream(table: &Table, catalog: &Catalog, message: &RelationMe
     }
 }
 
-/// The columns that identify a row.
-fn key(table: &Table, relation: &Relation) -> Result<Vec<String>, Error> {
-    if table.primary_key.is_empty() {
-        let usable = |name: &String| !table.excluded_columns.contains(name);
-        let whole = relation.primary_key.iter().all(usable);
-        return Ok(if whole { relation.primary_key.clone() } else { Vec::new() });
-    }
-    let exists = |name: &&String| relation.columns.iter().any(|column| column.name == **name);
-    match table.primary_key.iter().find(|name| !exists(name)) {
-        None => Ok(table.primary_key.clone()),
-        Some(_) if !table.sync_mode.is_incremental() && !table.sync_mode.needs_primary_key() => {
-            Ok(Vec::new())
-        }
-        Some(missing) => Err(Error::new(Definite::InventoryInvalid)
-            .with("column", missing)
-            .with("reason", "primary_key names a column that the table does not have")),
-    }
-}
-
 /// How the rows of a table are found.
 fn method(
     unit: &Unit,
@@ -288,66 +256,4 @@ fn method(
                 .with("replication_method", unit.replication_method))
         }
     }
-}
-
-/// What this version carries out, and what it says no to.
-fn mode(table: &Table, relation: &Relation, key: &[String]) -> Result<LoadMode, Error> {
-    match table.sync_mode {
-        SyncMode::FullRefreshOverwrite => Ok(LoadMode::Overwrite),
-        SyncMode::FullRefreshAppend | SyncMode::IncrementalAppend => Ok(LoadMode::Append),
-        SyncMode::FullRefreshOverwriteDeduped => Ok(replacing(relation, key)),
-        SyncMode::FullRefreshUpdate
-        | SyncMode::IncrementalDedupedHistory
-        | SyncMode::IncrementalUpdate => Ok(merging(key, false)),
-        SyncMode::FullRefreshSoftDelete | SyncMode::IncrementalSoftDelete => Ok(merging(key, true)),
-    }
-}
-
-fn merging(key: &[String], soft: bool) -> LoadMode {
-    LoadMode::Merge(Merging { key: key.to_vec(), soft, replaces: false })
-}
-
-/// How all rows of a table replace what is there, one a key: simply, where the source sees to it that keys are unique.
-#[must_use]
-pub fn replacing(relation: &Relation, key: &[String]) -> LoadMode {
-    let primary = &relation.primary_key;
-    if !primary.is_empty() && primary.iter().all(|column| key.contains(column)) {
-        return LoadMode::Overwrite;
-    }
-    LoadMode::Merge(Merging { key: key.to_vec(), soft: false, replaces: true })
-}
-
-/// Refuses names that some reader of the lake would confuse: Trino and DuckDB know no letter case, and the
-/// names of Iceberg's own metadata columns hide a column of the same name.
-fn names(readings: &[Reading], set: MetadataColumns) -> Result<(), Error> {
-    let refuse = |columns: String, reason: &str| {
-        Err(Error::new(Definite::ColumnNamesCollide)
-            .with("columns", columns)
-            .with("reason", reason))
-    };
-    if let Some(reading) =
-        readings.iter().find(|reading| reading.name.to_lowercase().starts_with(metadata::PREFIX))
-    {
-        return refuse(reading.name.clone(), "the prefix _ol_ is that of our own columns");
-    }
-    let foreign = foreign::columns(set);
-    let is_taken = |reading: &&Reading| {
-        foreign.iter().any(|column| column.name == reading.name.to_lowercase())
-    };
-    if let Some(reading) = readings.iter().find(is_taken) {
-        return refuse(reading.name.clone(), "metadata_columns asks for a column of this name");
-    }
-    let collisions = colliding_names(readings.iter().map(|reading| reading.name.as_str()));
-    if let Some(group) = collisions.first() {
-        return refuse(
-            group.join(", "),
-            "the names differ only in case, which Trino and DuckDB do not see",
-        );
-    }
-    for reading in readings {
-        if let Some(reason) = unreadable_name(&reading.name) {
-            return refuse(reading.name.clone(), reason);
-        }
-    }
-    Ok(())
 }

@@ -11,6 +11,8 @@ use super::settings::Settings;
 use super::snapshot::{Reader, Selection, selected_statement};
 use super::types::Reading;
 use crate::column::batch::{Assembler, RunColumns};
+use crate::error::{Doing, Error};
+use crate::verify::table::SourceRows;
 
 /// The transaction that made a row as it is: another one for every version of the row.
 const VERSION: &str = "xmin::pg_catalog.text::pg_catalog.int8";
@@ -73,5 +75,22 @@ impl Reread {
             Some((batch, versions)) => taken(&batch, &versions),
             None => Ok(()),
         }
+    }
+}
+
+impl SourceRows for Reread {
+    fn table(&self) -> String {
+        self.relation.display()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.readings.iter().map(|reading| reading.name.clone()).collect()
+    }
+
+    fn read_rows(
+        &self,
+        take: &mut dyn FnMut(&RecordBatch, &[u64]) -> Result<(), ArrowError>,
+    ) -> Result<(), Error> {
+        self.read(take).map_err(|error| error.into_error(Doing::Reading))
     }
 }

@@ -14,19 +14,11 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::decode::{Appended, Decoder, Undecodable, take_value};
 use super::incremental::visibility::Recent;
 use super::types::Reading;
+pub use crate::column::batch::BatchLimit;
 use crate::column::batch::{Assembler, Odd};
 use crate::load::Totals;
 
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
-
-/// When a batch is full.
-#[derive(Debug, Clone, Copy)]
-pub struct BatchLimit {
-    /// Rows.
-    pub rows: usize,
-    /// Bytes as they arrived.
-    pub bytes: usize,
-}
 
 /// Why the stream cannot be decoded; names the column, never the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

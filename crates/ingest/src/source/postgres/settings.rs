@@ -11,37 +11,10 @@ use std::time::Duration;
 use ol_chassis::secret::{SecretText, SecretUrl};
 use url::Url;
 
-use crate::error::{Definite, Error};
-use crate::inventory::UnitId;
+pub use crate::source::address::{Address, SettingsError, SourceAddress, TlsMode};
 
-/// What `sslmode` asks for, strongest last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TlsMode {
-    /// Never encrypt.
-    Disable,
-    /// Encrypt if the server can.
-    Prefer,
-    /// Encrypt or fail.
-    Require,
-    /// Encrypt, and check that the certificate comes from a known authority.
-    VerifyCa,
-    /// Encrypt, and check authority and host name.
-    VerifyFull,
-}
-
-/// Where the server listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
-    /// A host name or address, and a port.
-    Tcp {
-        /// The name or address.
-        host: String,
-        /// The port.
-        port: u16,
-    },
-    /// The path of the socket itself.
-    Unix(PathBuf),
-}
+use crate::error::Error;
+use crate::source::address::{decode, is_local, number, tls_mode};
 
 /// A parsed connection URL. The password stays a secret.
 #[derive(Debug, Clone)]
@@ -66,49 +39,13 @@ pub struct Settings {
     pub stall_limit: Duration,
 }
 
-/// What is wrong with a connection URL; never the URL itself.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("The connection URL is not usable: {0}")]
-pub struct SettingsError(String);
-
-/// A source by its place in the inventory: where it is, and with which password, is looked up at each connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceAddress {
-    /// The deployment, e.g. `mitxonline`.
-    pub deployment: String,
-    /// The layer, e.g. `app_postgres`.
-    pub layer: String,
-}
-
 impl SourceAddress {
-    /// The source of a unit.
-    #[must_use]
-    pub fn of(unit: &UnitId) -> Self {
-        Self { deployment: unit.deployment.clone(), layer: unit.layer.clone() }
-    }
-
-    /// The variable that says where it is.
-    #[must_use]
-    pub fn variable(&self) -> String {
-        ol_chassis::config::source_variable(&self.deployment, &self.layer)
-    }
-
-    /// Looks the source up: in `OL_SOURCE_<DEPLOYMENT>_<LAYER>_URL`, a file, or Vault.
-    ///
-    /// Keep the URL for as long as the connection is used: credentials that Vault leased are renewed with it.
+    /// Looks up where the Postgres is: see [`SourceAddress::resolve_with`].
     ///
     /// # Errors
     /// No variable says where the source is, Vault does not answer, or the URL is not usable.
     pub async fn resolve(&self) -> Result<(SecretUrl, Settings), Error> {
-        let url = ol_chassis::config::source_url(&self.deployment, &self.layer).await?;
-        let settings = Settings::parse(&url).map_err(|error| {
-            let variable = self.variable();
-            Error::new(Definite::Configuration)
-                .advise(format!("Correct {variable}: {}", error.0))
-                .with("variable", variable)
-                .because(error)
-        })?;
-        Ok((url, settings))
+        self.resolve_with(Settings::parse).await
     }
 }
 
@@ -215,42 +152,6 @@ impl Settings {
             options = options.ssl_root_cert(path);
         }
         options
-    }
-}
-
-fn decode(text: &str) -> String {
-    // The query parser of `url` is the only percent-decoder it exports, and it turns `+` into a blank.
-    let escaped = text.replace('+', "%2B");
-    url::form_urlencoded::parse(escaped.as_bytes())
-        .map(|(key, _)| key.into_owned())
-        .next()
-        .unwrap_or_default()
-}
-
-fn number<T: std::str::FromStr>(key: &str, value: &str) -> Result<T, SettingsError> {
-    value.parse().map_err(|_| SettingsError(format!("parameter {key} is not a number")))
-}
-
-fn tls_mode(value: &str) -> Result<TlsMode, SettingsError> {
-    match value {
-        "disable" => Ok(TlsMode::Disable),
-        "allow" | "prefer" => Ok(TlsMode::Prefer),
-        "require" => Ok(TlsMode::Require),
-        "verify-ca" => Ok(TlsMode::VerifyCa),
-        "verify-full" => Ok(TlsMode::VerifyFull),
-        other => Err(SettingsError(format!(
-            "sslmode {other} is not known (known: disable, prefer, require, verify-ca, verify-full)"
-        ))),
-    }
-}
-
-fn is_local(address: &Address) -> bool {
-    match address {
-        Address::Unix(_) => true,
-        Address::Tcp { host, .. } => {
-            host == "localhost"
-                || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-        }
     }
 }
 

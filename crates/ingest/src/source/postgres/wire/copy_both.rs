@@ -29,7 +29,7 @@ impl Connection {
                 b'W' => return Ok(()),
                 b'N' | b'S' => {}
                 b'E' => {
-                    let error = parse_error(self.buffer.get(frame.body).unwrap_or_default());
+                    let error = parse_error(self.socket.bytes(frame.body));
                     return Err(self.refused(error));
                 }
                 tag => return Err(unexpected(tag, "the start of a stream")),
@@ -49,12 +49,12 @@ impl Connection {
             };
             match frame.tag {
                 b'd' => {
-                    let body = self.buffer.get(frame.body).unwrap_or_default();
+                    let body = self.socket.bytes(frame.body);
                     return Ok(CopyBoth::Data(body));
                 }
                 b'N' | b'S' => {}
                 b'E' => {
-                    let body = self.buffer.get(frame.body).unwrap_or_default();
+                    let body = self.socket.bytes(frame.body);
                     return Err(WireError::Server(parse_error(body)));
                 }
                 // A server that shuts down ends the stream in good order.
@@ -89,7 +89,7 @@ impl Connection {
     /// # Errors
     /// The server's error, a broken connection, or no end after `limit`.
     pub fn end_copy_both(&mut self, limit: Duration) -> Result<(), WireError> {
-        self.shutdown = None;
+        self.socket.ignore_stop();
         self.send(b"c\0\0\0\x04")?;
         let deadline = Instant::now() + limit;
         let mut failed = None;
@@ -99,7 +99,7 @@ impl Connection {
             match frame.tag {
                 b'Z' => return failed.map_or(Ok(()), |error| Err(WireError::Server(error))),
                 b'E' => {
-                    let body = self.buffer.get(frame.body).unwrap_or_default();
+                    let body = self.socket.bytes(frame.body);
                     failed.get_or_insert(parse_error(body));
                 }
                 // A server may be far behind with what it has to send.

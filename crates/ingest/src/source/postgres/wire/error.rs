@@ -4,6 +4,9 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::source::socket::{ConnectError, SocketError};
+use crate::source::tls::TlsError;
+
 /// What can go wrong on the wire. `error.rs` maps it to a failure.
 #[derive(Debug)]
 pub enum WireError {
@@ -80,6 +83,31 @@ impl std::error::Error for WireError {
 impl From<io::Error> for WireError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
+    }
+}
+
+impl From<SocketError> for WireError {
+    fn from(error: SocketError) -> Self {
+        match error {
+            SocketError::Io(error) => Self::Io(error),
+            SocketError::Stalled(limit) => Self::Stalled(limit),
+            SocketError::Stopped => Self::Stopped,
+        }
+    }
+}
+
+impl From<ConnectError> for WireError {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::HostUnknown(error) => Self::HostUnknown(error),
+            ConnectError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
+impl From<TlsError> for WireError {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error.0)
     }
 }
 

@@ -15,7 +15,7 @@ impl Connection {
         let mut scram: Option<ScramSha256> = None;
         loop {
             let frame = self.next_frame()?;
-            let body = self.buffer.get(frame.body).unwrap_or_default();
+            let body = self.socket.bytes(frame.body);
             match frame.tag {
                 b'E' => return Err(WireError::Server(parse_error(body))),
                 b'R' => {}

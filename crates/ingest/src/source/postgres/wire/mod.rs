@@ -6,11 +6,7 @@
 //! decoding it. Here rows are decoded in place, in one read buffer, by the thread that read them. And change
 //! capture needs `CopyBoth`, which sqlx does not have.
 //!
-//! The connection is blocking on purpose: a reader owns its thread, and the only other thing it ever waits for
-//! is room in the encoder's queue, which is the back-pressure we want. Reads time out every half second, so that a
-//! request to stop is seen within that time.
-//!
-//! `transport.rs` is the socket, `login.rs` the start-up, `copy_both.rs` the stream of change capture.
+//! `source/socket.rs` is the socket, which blocks, and `transport.rs` how it is encrypted; `login.rs` the start-up, `copy_both.rs` the stream of change capture.
 //!
 //! Source: PostgreSQL documentation, "Frontend/Backend Protocol" (message flow and formats).
 
@@ -19,33 +15,22 @@ mod error;
 mod login;
 mod transport;
 
-use std::io::{self, Read, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::BytesMut;
 use ol_chassis::shutdown::Shutdown;
 use postgres_protocol::message::frontend;
 
 use super::settings::Settings;
+use crate::source::socket::Socket;
 pub use copy_both::CopyBoth;
 use error::parse_error;
 pub use error::{ServerError, WireError};
-use transport::{POLL, Stream, connect};
-
-/// The size of the read buffer, in bytes; it grows for one larger message and shrinks again.
-const READ_BUFFER_BYTES: usize = 512 * 1024;
+use transport::connect;
 
 /// A connection after start-up, idle between queries.
 pub struct Connection {
-    stream: Stream,
-    buffer: Vec<u8>,
-    start: usize,
-    end: usize,
-    /// `None` once the connection is only being wound up.
-    shutdown: Option<Shutdown>,
-    stall_limit: Duration,
-    /// How long the socket waits at present.
-    patience: Duration,
+    socket: Socket,
 }
 
 /// What a connection is for.
@@ -80,15 +65,8 @@ impl Connection {
     }
 
     fn start(settings: &Settings, shutdown: Shutdown, purpose: Purpose) -> Result<Self, WireError> {
-        let mut connection = Self {
-            stream: connect(settings)?,
-            buffer: vec![0; READ_BUFFER_BYTES],
-            start: 0,
-            end: 0,
-            shutdown: Some(shutdown),
-            stall_limit: settings.stall_limit,
-            patience: POLL,
-        };
+        let socket = Socket::new(connect(settings)?, shutdown, settings.stall_limit)?;
+        let mut connection = Self { socket };
         let mut message = BytesMut::new();
         let mut parameters = vec![
             ("user", settings.user.as_str()),
@@ -132,7 +110,7 @@ impl Connection {
         let mut first = None;
         loop {
             let frame = self.next_frame()?;
-            let body = self.buffer.get(frame.body).unwrap_or_default();
+            let body = self.socket.bytes(frame.body);
             match frame.tag {
                 b'D' if first.is_none() => {
                     let row = data_row(body)
@@ -166,7 +144,7 @@ impl Connection {
         let mut complete = false;
         loop {
             let frame = self.next_frame()?;
-            let body = self.buffer.get(frame.body).unwrap_or_default();
+            let body = self.socket.bytes(frame.body);
             match frame.tag {
                 b'd' => consume(body)?,
                 b'c' => complete = true,
@@ -205,9 +183,7 @@ impl Connection {
     }
 
     fn send(&mut self, message: &[u8]) -> Result<(), WireError> {
-        self.stream.write_all(message)?;
-        self.stream.flush()?;
-        Ok(())
+        Ok(self.socket.send(message)?)
     }
 
     /// Reads to `ReadyForQuery`; returns the first error on the way.
@@ -225,7 +201,7 @@ impl Connection {
             match frame.tag {
                 b'Z' => return failed.map_or(Ok(()), |error| Err(WireError::Server(error))),
                 b'E' => {
-                    let error = parse_error(self.buffer.get(frame.body).unwrap_or_default());
+                    let error = parse_error(self.socket.bytes(frame.body));
                     failed.get_or_insert(error);
                 }
                 // Row descriptions, rows, completion, notices, parameters, key data, empty query, COPY data.
@@ -241,7 +217,7 @@ impl Connection {
             if let Some(frame) = self.buffered_frame()? {
                 return Ok(frame);
             }
-            self.fill(None)?;
+            self.socket.fill(None)?;
         }
     }
 
@@ -251,7 +227,7 @@ impl Connection {
             if let Some(frame) = self.buffered_frame()? {
                 return Ok(Some(frame));
             }
-            if !self.fill(Some(deadline))? {
+            if !self.socket.fill(Some(deadline))? {
                 return Ok(None);
             }
         }
@@ -259,9 +235,9 @@ impl Connection {
 
     /// The next message, if all of it has arrived; else there is room for it.
     fn buffered_frame(&mut self) -> Result<Option<Frame>, WireError> {
-        let available = self.buffer.get(self.start..self.end).unwrap_or_default();
+        let available = self.socket.available();
         let Some((head, _)) = available.split_first_chunk::<5>() else {
-            self.make_room(5);
+            self.socket.make_room(5);
             return Ok(None);
         };
         let [tag, length @ ..] = *head;
@@ -270,86 +246,11 @@ impl Connection {
             .filter(|length| *length >= 4)
             .ok_or_else(|| WireError::Protocol("a message of a negative length".into()))?;
         if available.len() > length {
-            let body = self.start + 5..self.start + 1 + length;
-            self.start = body.end;
-            return Ok(Some(Frame { tag, body }));
+            let whole = self.socket.take(1 + length);
+            return Ok(Some(Frame { tag, body: whole.start + 5..whole.end }));
         }
-        self.make_room(1 + length);
+        self.socket.make_room(1 + length);
         Ok(None)
-    }
-
-    /// Moves what is unread to the front, and makes the buffer large enough for a message of `needed` bytes.
-    fn make_room(&mut self, needed: usize) {
-        if self.start > 0 {
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-        }
-        if needed > self.buffer.len() {
-            self.buffer.resize(needed, 0);
-        } else if self.buffer.len() > READ_BUFFER_BYTES
-            && self.end < READ_BUFFER_BYTES
-            && needed < READ_BUFFER_BYTES
-        {
-            self.buffer.truncate(READ_BUFFER_BYTES);
-            self.buffer.shrink_to_fit();
-        }
-    }
-
-    /// Reads some bytes; false when none came before the deadline. Without one, silence for longer than the stall
-    /// limit is an error.
-    fn fill(&mut self, deadline: Option<Instant>) -> Result<bool, WireError> {
-        let mut waiting_since: Option<Instant> = None;
-        loop {
-            if self.shutdown.as_ref().is_some_and(Shutdown::is_requested) {
-                return Err(WireError::Stopped);
-            }
-            self.be_patient_until(deadline)?;
-            match self.stream.read(self.buffer.get_mut(self.end..).unwrap_or_default()) {
-                Ok(0) => {
-                    return Err(WireError::Io(io::Error::new(
-                        io::ErrorKind::UnexpectedEof,
-                        "the server closed the connection",
-                    )));
-                }
-                Ok(count) => {
-                    self.end += count;
-                    return Ok(true);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-                    ) =>
-                {
-                    let since = *waiting_since.get_or_insert_with(Instant::now);
-                    match deadline {
-                        Some(deadline) if Instant::now() >= deadline => return Ok(false),
-                        Some(_) => {}
-                        None if since.elapsed() >= self.stall_limit => {
-                            return Err(WireError::Stalled(self.stall_limit));
-                        }
-                        None => {}
-                    }
-                }
-                Err(error) => return Err(WireError::Io(error)),
-            }
-        }
-    }
-
-    /// Lets the next read wait no longer than to the deadline; the socket is told only when that changes.
-    fn be_patient_until(&mut self, deadline: Option<Instant>) -> Result<(), WireError> {
-        /// The socket takes no zero.
-        const LEAST: Duration = Duration::from_millis(1);
-        let left = deadline.map_or(POLL, |deadline| {
-            deadline.saturating_duration_since(Instant::now()).clamp(LEAST, POLL)
-        });
-        if left != self.patience {
-            self.stream.set_read_timeout(left)?;
-            self.patience = left;
-        }
-        Ok(())
     }
 }
 

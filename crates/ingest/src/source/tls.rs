@@ -1,5 +1,6 @@
-//! TLS for [`super::wire`]: who the server must prove to be, by `sslmode`.
+//! TLS for the sources' own protocols: who the server must prove to be, by `sslmode`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
@@ -12,8 +13,11 @@ use rustls::{
     SignatureScheme,
 };
 
-use super::settings::{Settings, TlsMode};
-use super::wire::WireError;
+use super::address::TlsMode;
+
+/// Why there is no encrypted connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TlsError(pub(crate) String);
 
 /// A client session for `host`, which checks as much as `sslmode` asks for:
 /// `prefer` and `require` encrypt, `verify-ca` checks the chain, `verify-full` the name, too
@@ -21,23 +25,27 @@ use super::wire::WireError;
 ///
 /// # Errors
 /// The root certificates cannot be read, or the host is not a name a certificate can hold.
-pub(super) fn client(settings: &Settings, host: &str) -> Result<ClientConnection, WireError> {
+pub(crate) fn client(
+    mode: TlsMode,
+    root_certificate: Option<&Path>,
+    host: &str,
+) -> Result<ClientConnection, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(tls_error)?;
-    let config = match settings.tls {
+    let config = match mode {
         TlsMode::Disable | TlsMode::Prefer | TlsMode::Require => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Verifier { provider, chain: None }))
             .with_no_client_auth(),
         TlsMode::VerifyCa => {
             let chain = WebPkiServerVerifier::builder_with_provider(
-                Arc::new(roots(settings)?),
+                Arc::new(roots(root_certificate)?),
                 provider.clone(),
             )
             .build()
-            .map_err(|error| WireError::Tls(error.to_string()))?;
+            .map_err(|error| TlsError(error.to_string()))?;
             builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(Verifier {
@@ -47,30 +55,27 @@ pub(super) fn client(settings: &Settings, host: &str) -> Result<ClientConnection
                 .with_no_client_auth()
         }
         TlsMode::VerifyFull => {
-            builder.with_root_certificates(roots(settings)?).with_no_client_auth()
+            builder.with_root_certificates(roots(root_certificate)?).with_no_client_auth()
         }
     };
     let name = ServerName::try_from(host.to_owned())
-        .map_err(|_| WireError::Tls(format!("{host} is not a name a certificate can hold")))?;
+        .map_err(|_| TlsError(format!("{host} is not a name a certificate can hold")))?;
     ClientConnection::new(Arc::new(config), name).map_err(tls_error)
 }
 
-fn tls_error(error: Error) -> WireError {
-    WireError::Tls(error.to_string())
+fn tls_error(error: Error) -> TlsError {
+    TlsError(error.to_string())
 }
 
 /// The certificates of `sslrootcert`, else those of the operating system.
-fn roots(settings: &Settings) -> Result<RootCertStore, WireError> {
+fn roots(root_certificate: Option<&Path>) -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
-    match &settings.root_certificate {
+    match root_certificate {
         Some(path) => {
             let certificates = CertificateDer::pem_file_iter(path)
                 .and_then(Iterator::collect::<Result<Vec<_>, _>>)
                 .map_err(|error| {
-                    WireError::Tls(format!(
-                        "sslrootcert {} cannot be read: {error}",
-                        path.display()
-                    ))
+                    TlsError(format!("sslrootcert {} cannot be read: {error}", path.display()))
                 })?;
             store.add_parsable_certificates(certificates);
         }
@@ -79,7 +84,7 @@ fn roots(settings: &Settings) -> Result<RootCertStore, WireError> {
         }
     }
     if store.is_empty() {
-        return Err(WireError::Tls("there is no root certificate to check the server with".into()));
+        return Err(TlsError("there is no root certificate to check the server with".into()));
     }
     Ok(store)
 }

@@ -1,0 +1,396 @@
+//! READ: full loads of the tables of one unit, under one snapshot, in parallel.
+//!
+//! ```text
+//!   snapshot ── n connections that see the same; the catalog; the cuts of large tables
+//!      │  queue of (table, range of its key), largest first
+//!      ▼
+//!   reader 1 … n        each: connection → decode → part  (a blocking thread)
+//!      │                                    └── encoder   (a thread of the lake's writer)
+//!      ▼  finished parts, through a channel of a few places
+//!   committer ── when all parts of a table are there: one snapshot in the lake, one result
+//! ```
+//!
+//! **Ranges.** A large table whose primary key begins with a whole number is read by several connections, each a range of
+//! that number between the least and the greatest, which the index knows. The first and the last range are open, so that
+//! the ranges cover the table whatever the two were; a number that is unevenly spread makes ranges of uneven size, and
+//! nothing else.
+//!
+//! **Locks.** A transaction that has read a table holds its definition until it ends, as it does in Postgres: who alters
+//! the table in the meantime waits. (Going back to a savepoint gives the definition free, but not where there is a binary
+//! log, at least in MariaDB 10.11.) A connection ends as soon as nothing is left for it to read.
+//!
+//! A table fails alone: its other parts are dropped, the other tables go on. A connection that broke took its view of the
+//! snapshot with it; the others read what is left, and where none is left, the rest is read again under a new snapshot.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use arrow_array::{Array as _, RecordBatch};
+use ol_chassis::shutdown::Shutdown;
+
+use super::catalog::{Catalog, Relation};
+use super::error::SourceError;
+use super::rows::RowReader;
+use super::session::Session;
+use super::snapshot::Snapshot;
+use super::types::{Reading, quote};
+use crate::column::batch::{Assembler, BatchLimit, RunColumns};
+use crate::failpoints;
+use crate::load::{Completion, Loaded, PartWriter, ShrinkGuard, Target, Totals};
+use crate::position::Position;
+
+/// How many finished parts may wait for the committer.
+const FINISHED_PARTS: usize = 2;
+
+/// One table that is ready to be read.
+pub struct TableLoad {
+    /// The relation, as the catalog has it.
+    pub relation: Relation,
+    /// Its columns.
+    pub readings: Vec<Reading>,
+    /// Where the rows go.
+    pub target: Arc<Target>,
+    /// The guard against shrinking.
+    pub guard: ShrinkGuard,
+    /// The column that rows are to come in the order of; then they come over one connection.
+    pub order: Option<String>,
+}
+
+/// What the loads of a unit share.
+pub struct Loading {
+    /// The smallest range of a table, in bytes.
+    pub range_bytes: u64,
+    /// When a batch is full.
+    pub batch: BatchLimit,
+    /// The columns that are the same in every row.
+    pub run: RunColumns,
+    /// The request to stop.
+    pub shutdown: Shutdown,
+    /// Told of rows and bytes as they are read, by table index.
+    pub progress: Arc<dyn Fn(usize, Totals) + Send + Sync>,
+}
+
+/// What became of one table.
+pub struct TableResult {
+    /// Its index in the list of loads.
+    pub index: usize,
+    /// What was read.
+    pub totals: Totals,
+    /// From the first part begun to the commit, in seconds.
+    pub seconds: f64,
+    /// The commit, or why there is none.
+    pub result: Result<Loaded, SourceError>,
+}
+
+/// What one reader reads at a time.
+struct Piece {
+    table: usize,
+    /// The condition of its rows, as SQL; `None` for all.
+    condition: Option<String>,
+}
+
+struct Finished {
+    table: usize,
+    begun: Instant,
+    result: Result<(PartWriter, Totals), SourceError>,
+}
+
+/// Parts of a table that have come in.
+struct Gathering {
+    missing: usize,
+    begun: Option<Instant>,
+    parts: Vec<PartWriter>,
+    totals: Totals,
+    failure: Option<SourceError>,
+}
+
+impl Gathering {
+    fn take(&mut self, finished: Finished) {
+        self.missing -= 1;
+        self.begun = Some(self.begun.map_or(finished.begun, |begun| begun.min(finished.begun)));
+        match finished.result {
+            Ok((part, totals)) => {
+                self.parts.push(part);
+                self.totals = self.totals.merge(totals);
+            }
+            Err(error) => {
+                self.failure.get_or_insert(error);
+            }
+        }
+    }
+}
+
+/// Loads the tables; calls `done` for each as soon as it is committed or has failed.
+pub async fn load_tables(
+    snapshot: Snapshot,
+    loading: Arc<Loading>,
+    tables: Arc<Vec<TableLoad>>,
+    mut done: impl FnMut(TableResult),
+) {
+    let position = snapshot.position;
+    let (cutting, settings) = (Arc::clone(&tables), Arc::clone(&loading));
+    let cut = tokio::task::spawn_blocking(move || {
+        let mut snapshot = snapshot;
+        let pieces: Vec<_> =
+            cutting.iter().map(|load| cut(&mut snapshot, load, settings.range_bytes)).collect();
+        (snapshot, pieces)
+    });
+    let (snapshot, cut) = match cut.await {
+        Ok(cut) => cut,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    };
+    let mut queue = Vec::new();
+    let mut gathering = Vec::with_capacity(tables.len());
+    for (table, conditions) in cut.into_iter().enumerate() {
+        // A table of which the bounds cannot be had is read in one piece, and then says why itself.
+        let conditions = conditions.unwrap_or_else(|_| vec![None]);
+        gathering.push(Gathering {
+            missing: conditions.len(),
+            begun: None,
+            parts: Vec::new(),
+            totals: Totals::default(),
+            failure: None,
+        });
+        queue.extend(conditions.into_iter().map(|condition| Piece { table, condition }));
+    }
+    // The largest first, so that the last reader to end does not end long after the others. The sort is stable:
+    // ranges of one table stay in order.
+    queue.sort_by_key(|piece| {
+        std::cmp::Reverse(tables.get(piece.table).map_or(0, |load| load.relation.bytes))
+    });
+    let queue = Arc::new(Mutex::new(VecDeque::from(queue)));
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(FINISHED_PARTS);
+    for session in snapshot.into_readers() {
+        let (queue, sender) = (Arc::clone(&queue), sender.clone());
+        let (loading, tables) = (Arc::clone(&loading), Arc::clone(&tables));
+        tokio::task::spawn_blocking(move || {
+            let mut worker = Worker { loading, position, session };
+            failpoints::hit(failpoints::SNAPSHOT_ENTERED);
+            while let Some(piece) = next(&queue) {
+                let Some(load) = tables.get(piece.table) else { continue };
+                let begun = Instant::now();
+                let result = worker.read(&piece, load);
+                let goes_on = result.as_ref().map_or_else(SourceError::spares_connection, |_| true);
+                let finished = Finished { table: piece.table, begun, result };
+                if sender.blocking_send(finished).is_err() || !goes_on {
+                    return;
+                }
+            }
+        });
+    }
+    drop(sender);
+    while let Some(finished) = receiver.recv().await {
+        let index = finished.table;
+        let (Some(load), Some(state)) = (tables.get(index), gathering.get_mut(index)) else {
+            continue;
+        };
+        state.take(finished);
+        if state.missing == 0 {
+            done(end(index, load, state, position).await);
+        }
+    }
+    // All connections are lost: what nobody could read is to be read under a new snapshot.
+    while let Some(piece) = next(&queue) {
+        let (Some(load), Some(state)) = (tables.get(piece.table), gathering.get_mut(piece.table))
+        else {
+            continue;
+        };
+        let stopped = loading.shutdown.is_requested();
+        let error = if stopped { SourceError::Stopped } else { SourceError::Changed };
+        state.take(Finished { table: piece.table, begun: Instant::now(), result: Err(error) });
+        if state.missing == 0 {
+            done(end(piece.table, load, state, position).await);
+        }
+    }
+}
+
+/// All pieces of a table have come in.
+async fn end(
+    index: usize,
+    load: &TableLoad,
+    state: &mut Gathering,
+    position: Position,
+) -> TableResult {
+    let parts = std::mem::take(&mut state.parts);
+    let totals = state.totals;
+    let target = Arc::clone(&load.target);
+    let result = match state.failure.take() {
+        Some(error) => {
+            // Dropping a part deletes its files, which waits for its encoder.
+            tokio::task::spawn_blocking(move || target.abandon(parts));
+            Err(error)
+        }
+        None => {
+            failpoints::hit(failpoints::TABLE_READ);
+            let completion = Completion { totals, ..Completion::default() };
+            let completed = target.complete(parts, completion, position, load.guard).await;
+            completed.map_err(SourceError::Lake)
+        }
+    };
+    let seconds = state.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
+    TableResult { index, totals, seconds, result }
+}
+
+fn next(queue: &Mutex<VecDeque<Piece>>) -> Option<Piece> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+}
+
+/// The conditions of the ranges in which a table is read: one without a condition for most.
+fn cut(
+    snapshot: &mut Snapshot,
+    load: &TableLoad,
+    range_bytes: u64,
+) -> Result<Vec<Option<String>>, SourceError> {
+    let relation = &load.relation;
+    let ranges = (relation.bytes / range_bytes.max(1)).min(snapshot.readers() as u64);
+    let key = relation.primary_key.first().filter(|_| load.order.is_none() && ranges > 1);
+    let whole = |name: &&String| {
+        let column = relation.columns.iter().find(|column| column.name == **name);
+        column.is_some_and(|it| {
+            matches!(it.type_name.as_str(), "tinyint" | "smallint" | "mediumint" | "int" | "bigint")
+        })
+    };
+    let Some(key) = key.filter(whole) else { return Ok(vec![None]) };
+    let key = quote(key);
+    let session = snapshot.first()?;
+    let bounds = format!("SELECT MIN({key}), MAX({key}) FROM {}", relation.quoted());
+    let row = session.rows(&bounds)?.into_iter().next().unwrap_or_default();
+    let number = |place: usize| row.get(place)?.as_deref()?.parse::<i128>().ok();
+    let Some((least, greatest)) = number(0).zip(number(1)) else { return Ok(vec![None]) };
+    Ok(conditions(&key, least, greatest, ranges))
+}
+
+/// Ranges of a number that cover all there is and do not overlap.
+fn conditions(key: &str, least: i128, greatest: i128, ranges: u64) -> Vec<Option<String>> {
+    let width = greatest - least + 1;
+    let ranges = i128::from(ranges).min(width).max(1);
+    let bound = |range: i128| least + width * range / ranges;
+    (0..ranges)
+        .map(|range| {
+            let from = (range > 0).then(|| format!("{key} >= {}", bound(range)));
+            let below = (range + 1 < ranges).then(|| format!("{key} < {}", bound(range + 1)));
+            let both: Vec<String> = from.into_iter().chain(below).collect();
+            (!both.is_empty()).then(|| both.join(" AND "))
+        })
+        .collect()
+}
+
+/// The statement that reads `readings` of the chosen rows of a relation. Excluded columns are not in it, so they never
+/// leave the server.
+pub(super) fn statement(
+    relation: &Relation,
+    readings: &[Reading],
+    condition: Option<&str>,
+    order: Option<&str>,
+) -> String {
+    let fields: Vec<String> = readings.iter().map(Reading::value_sql).collect();
+    // A row without a column is a row all the same.
+    let fields = if fields.is_empty() { "1".to_owned() } else { fields.join(", ") };
+    let filter = condition.map(|condition| format!(" WHERE {condition}")).unwrap_or_default();
+    let order = order.map(|column| format!(" ORDER BY {}", quote(column))).unwrap_or_default();
+    format!("SELECT {fields} FROM {}{filter}{order}", relation.quoted())
+}
+
+/// A row without a whole key, or with a key that its column cannot hold, has no place in a merge.
+fn check_key(batch: &RecordBatch, key: Option<&[String]>) -> Result<(), SourceError> {
+    let has_null =
+        |name: &&String| batch.column_by_name(name).is_some_and(|column| column.null_count() > 0);
+    match key.unwrap_or_default().iter().find(has_null) {
+        Some(column) => Err(SourceError::Value { column: column.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// One reader thread and its connection.
+struct Worker {
+    loading: Arc<Loading>,
+    position: Position,
+    session: Session,
+}
+
+impl Worker {
+    fn read(
+        &mut self,
+        piece: &Piece,
+        load: &TableLoad,
+    ) -> Result<(PartWriter, Totals), SourceError> {
+        if self.loading.shutdown.is_requested() {
+            return Err(SourceError::Stopped);
+        }
+        self.copy(piece, load)
+    }
+
+    fn copy(
+        &mut self,
+        piece: &Piece,
+        load: &TableLoad,
+    ) -> Result<(PartWriter, Totals), SourceError> {
+        Catalog::check_rights(&mut self.session, &load.relation)?;
+        failpoints::hit(failpoints::COPY_BEGINS);
+        let names = load.readings.iter().map(|reading| reading.name.clone()).collect();
+        let run = RunColumns { position: self.position.to_string(), ..self.loading.run.clone() };
+        let assembler = Assembler::new(load.target.table().arrow_schema(), names, run)
+            .map_err(|error| SourceError::Batch(error.to_string()))?;
+        let mut rows = RowReader::new(&load.readings, assembler, self.loading.batch)?;
+        let mut part = load.target.part();
+        let progress = &self.loading.progress;
+        let key = load.target.merge_key();
+        let condition = piece.condition.as_deref();
+        let query = statement(&load.relation, &load.readings, condition, load.order.as_deref());
+        let mut write = |batch: RecordBatch, read: Totals| {
+            progress(piece.table, read);
+            check_key(&batch, key)?;
+            part.write(batch).map_err(SourceError::Lake)
+        };
+        self.session.connection.stream(&query, |row| match rows.row(row)? {
+            Some((batch, read)) => write(batch, read),
+            None => Ok(()),
+        })?;
+        let (last, totals) = rows.finish()?;
+        if let Some((batch, read)) = last {
+            write(batch, read)?;
+        }
+        Ok((part, totals))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn ranges_are_open_at_both_ends() {
+        let shown = conditions("`id`", 1, 100, 3);
+        let shown: Vec<&str> = shown.iter().flatten().map(String::as_str).collect();
+        assert_eq!(shown, ["`id` < 34", "`id` >= 34 AND `id` < 67", "`id` >= 67"]);
+        assert_eq!(conditions("`id`", 5, 5, 8), [None]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_number_is_in_one_range(
+            least in -(1i128 << 63)..(1i128 << 63),
+            width in 0i128..(1i128 << 64),
+            ranges in 1u64..20,
+            place in 0u64..1_000,
+        ) {
+            let greatest = least + width;
+            let number = least + width * i128::from(place) / 1_000;
+            let holds = |condition: &Option<String>| {
+                condition.as_deref().unwrap_or_default().split(" AND ").all(|part| {
+                    match part.split_once(" >= ") {
+                        Some((_, bound)) => bound.parse::<i128>().is_ok_and(|bound| number >= bound),
+                        None => part.split_once(" < ").is_none_or(|(_, bound)| {
+                            bound.parse::<i128>().is_ok_and(|bound| number < bound)
+                        }),
+                    }
+                })
+            };
+            let found = conditions("k", least, greatest, ranges);
+            prop_assert_eq!(found.iter().filter(|condition| holds(condition)).count(), 1);
+        }
+    }
+}

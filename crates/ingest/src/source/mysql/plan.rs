@@ -1,0 +1,147 @@
+//! From a table of the inventory and the live catalog to how the table is read, or why it is not.
+
+use ol_lake::LakeTable;
+use ol_lake::schema::LakeSchema;
+
+use super::catalog::{Catalog, Relation};
+use super::discover;
+use super::types::{Reading, Refusal};
+use crate::column::mask::Salt;
+use crate::column::{foreign, metadata};
+use crate::error::{Definite, Error};
+use crate::inventory::{DEFAULT_NAMESPACE, MetadataColumns, Table, Unit};
+use crate::load::LoadMode;
+use crate::source::plan as shared;
+
+/// How one table is read and where it lands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TablePlan {
+    /// The relation, as the catalog has it.
+    pub relation: Relation,
+    /// Its columns, without the excluded ones.
+    pub readings: Vec<Reading>,
+    /// How its rows go into the lake.
+    pub mode: LoadMode,
+    /// The metadata columns of another loader that it has beside ours.
+    pub metadata_columns: MetadataColumns,
+    /// The columns that identify a row: those of the inventory, or else of the source's primary key.
+    pub key: Vec<String>,
+}
+
+impl TablePlan {
+    /// Gives masked columns their salt, if there are any; without it nothing of the table can be decoded.
+    ///
+    /// # Errors
+    /// There is no salt.
+    pub async fn salted(mut self) -> Result<Self, Error> {
+        if self.readings.iter().any(Reading::needs_salt) {
+            let salt = Salt::load().await?;
+            self.readings.iter_mut().for_each(|reading| reading.salt(&salt));
+        }
+        Ok(self)
+    }
+
+    /// The lake table's columns: the source's, then ours.
+    #[must_use]
+    pub fn lake_schema(&self) -> LakeSchema {
+        let ours = match &self.mode {
+            LoadMode::Merge(merging) => metadata::merge(merging.soft),
+            LoadMode::Overwrite | LoadMode::Append => metadata::full_refresh(),
+        };
+        let columns = &self.relation.columns;
+        let comment =
+            |name: &str| columns.iter().find(|column| column.name == name)?.comment.as_deref();
+        let of_source = self.readings.iter().map(|reading| shared::SourceColumn {
+            name: &reading.name,
+            was: reading.was.as_deref(),
+            contract: &reading.contract,
+            comment: comment(&reading.name),
+        });
+        shared::lake_schema(of_source, ours, self.metadata_columns)
+    }
+
+    /// The same for a table that exists: where another loader gave its own column of time a type, it keeps it.
+    #[must_use]
+    pub fn lake_schema_of(&self, table: &LakeTable) -> LakeSchema {
+        foreign::as_in(self.lake_schema(), table)
+    }
+}
+
+/// The database of a table: that of its `namespace`, else the one that the source's URL names.
+#[must_use]
+pub fn database<'a>(table: &'a Table, of_url: &'a str) -> &'a str {
+    if table.namespace == DEFAULT_NAMESPACE { of_url } else { &table.namespace }
+}
+
+/// `database.name`, for people.
+#[must_use]
+pub fn display(table: &Table, of_url: &str) -> String {
+    format!("{}.{}", database(table, of_url), table.name)
+}
+
+/// Plans one table.
+///
+/// # Errors
+/// The failure that refuses or blocks it, with the table and, where there is one, the column.
+pub fn plan(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, Error> {
+    let planned = decide(unit, table, catalog);
+    planned.map_err(|error| error.with("table", display(table, &catalog.database)))
+}
+
+fn decide(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, Error> {
+    let relation = catalog
+        .find(database(table, &catalog.database), &table.name)
+        .ok_or_else(|| Error::new(Definite::RelationMissing))?;
+    if let Some(reason) = discover::refusal(&relation.kind) {
+        return Err(Error::new(Definite::RelationKindRefused).with("reason", reason));
+    }
+    if table.sync_mode.is_incremental() {
+        return Err(Error::new(Definite::ModeUnsupported)
+            .with("sync_mode", table.sync_mode)
+            .with("replication_method", unit.replication_method)
+            .with("source_kind", unit.source_kind));
+    }
+    shared::check_named(table, |name| relation.has(name))?;
+    let key = shared::key(table, &relation.primary_key, |name| relation.has(name))?;
+    let mode = shared::mode(table, &relation.primary_key, &key);
+    if let LoadMode::Merge(merging) = &mode
+        && merging.soft
+    {
+        // What is gone is found by a comparison of keys, which this source has none of yet.
+        return Err(Error::new(Definite::ModeUnsupported)
+            .with("sync_mode", table.sync_mode)
+            .with("source_kind", unit.source_kind));
+    }
+    let readings = readings(unit, table, relation)?;
+    let metadata_columns = unit.metadata_columns;
+    Ok(TablePlan { relation: relation.clone(), readings, mode, metadata_columns, key })
+}
+
+/// How the columns of a relation are read, without those that the inventory excludes.
+fn readings(unit: &Unit, table: &Table, relation: &Relation) -> Result<Vec<Reading>, Error> {
+    let mut readings = Vec::new();
+    for column in &relation.columns {
+        if table.excluded_columns.contains(&column.name) {
+            continue;
+        }
+        let refused = |refusal: Refusal| {
+            Error::new(Definite::TypeRefused)
+                .with("column", &refusal.column)
+                .with("type", &column.type_text)
+                .with("reason", &refusal.reason)
+        };
+        let reading = match table.overrides.masked_columns.get(&column.name) {
+            Some(mask) => Reading::masked(column, *mask),
+            None => {
+                let declared = shared::declared_type(table, &column.name)?;
+                Reading::decide(column, declared.as_ref())
+            }
+        };
+        let mut reading = reading.map_err(refused)?;
+        reading.was = table.overrides.renamed_columns.get(&column.name).cloned();
+        readings.push(reading);
+    }
+    let names: Vec<&str> = readings.iter().map(|reading| reading.name.as_str()).collect();
+    shared::check_names(&names, unit.metadata_columns)?;
+    Ok(readings)
+}
