@@ -32,7 +32,7 @@ kill: ## kill a program again and again: make kill SOURCE=postgres|postgres-full
 fuzz: ## feed foreign bytes to the readers of ol-webhook: make fuzz SECONDS_EACH=20
 	@deploy/scripts/fuzz.sh "$(SECONDS_EACH)"
 
-site: ## draw the architecture site into .ol/site
+site: ## draw the architecture site into docs/architecture, and write what else of it is checked in
 	@deploy/scripts/site.sh
 
 install: ## only install what is missing

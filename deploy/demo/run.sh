@@ -133,16 +133,20 @@ received() {
   show received "$DEMO/received.jsonl"
 }
 
+# What the flows above said of themselves is compared with what the code declares.
 site() {
-  (cd "$OL_ROOT" && "$C4GEN" build --out "$DEMO/site")
+  rm -f "$DEMO/observed.json"
+  "$C4GEN" observe "$OL_FLOW_RECORDS" --out "$DEMO/observed.json" --root "$OL_ROOT"
+  (cd "$OL_ROOT" && "$C4GEN" build --out "$DEMO/site" --observed "$DEMO/observed.json")
 }
 
 trap stop_receiver EXIT
 
 # Loads are seen best into an empty lake.
-rm -rf "$DEMO/lake"
+rm -rf "$DEMO/lake" "$DEMO/flows.jsonl"
 mkdir -p "$DEMO/lake"
 export OL_LOG="${OL_LOG:-warn}" OL_ENV=dev OL_CATALOG="sqlite:$DEMO/lake/catalog.db" OL_WAREHOUSE="$DEMO/lake/warehouse"
+export OL_FLOW_RECORDS="$DEMO/flows.jsonl"
 
 step "Install what is missing" install
 step "Build ol-ingest, ol-webhook and c4gen" build
@@ -167,6 +171,6 @@ cat <<SUMMARY
 
 The lake:    ${DEMO#"$OL_ROOT"/}/lake (catalog.db and warehouse/)
 The outbox:  ${DEMO#"$OL_ROOT"/}/outbox.db (OL_OUTBOX=sqlite:PATH ol-webhook list)
-The site:    open ${DEMO#"$OL_ROOT"/}/site/index.html in a browser
+The site:    open ${DEMO#"$OL_ROOT"/}/site/index.html in a browser; labels with a green frame are flows that have just run
 The source:  still running on port $PG_PORT; \`make clean-demo\` stops it and removes all of this
 SUMMARY

@@ -8,6 +8,7 @@
 #   install.sh spark NAME FILE…         the same with Spark in it, Java for it, and Iceberg for Spark
 #   install.sh trino                    a Trino server with its Iceberg connector, and Java for it
 #   install.sh rest-catalog             Iceberg's REST catalog, and Java for it
+#   install.sh browser                  Chromium, and the Node packages that drive it
 #   install.sh tool CRATE VERSION       a cargo binary in $OL_CACHE/bin
 #
 # Everything but the Debian packages and the toolchain stays under $OL_CACHE (default ~/.cache/ol-flows).
@@ -180,6 +181,26 @@ spark_environment() {
   rm -rf "$directory/maven"
 }
 
+# --- a browser ---------------------------------------------------------------------------------------------------
+
+# browser: Chromium from Debian, and in $OL_CACHE/browser what drives it; the stamp is the lock file.
+browser() {
+  local folder="$OL_CACHE/browser" parts="$OL_ROOT/crates/c4gen/tests/browser"
+  debian_packages <<'PACKAGES'
+chromium chromium
+fonts-liberation /usr/share/fonts/truetype/liberation*/LiberationSans-Regular.ttf
+nodejs node
+npm npm
+PACKAGES
+  cmp -s "$parts/package-lock.json" "$folder/ol-lock.json" && return 0
+  say "Installing Node packages into browser"
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  cp "$parts/package.json" "$parts/package-lock.json" "$folder/"
+  quietly "$OL_CACHE/log/npm.log" npm ci --prefix "$folder" --no-audit --no-fund --ignore-scripts || return 1
+  cp "$parts/package-lock.json" "$folder/ol-lock.json"
+}
+
 # --- servers in Java ---------------------------------------------------------------------------------------------
 
 # maven FOLDER ARGUMENT…: Maven with a repository of its own in FOLDER, which the caller removes.
@@ -300,6 +321,7 @@ case ${1:-} in
   spark) shift && spark_environment "$@" ;;
   trino) trino ;;
   rest-catalog) rest_catalog ;;
+  browser) browser ;;
   tool) shift && cargo_tool "$@" ;;
-  *) sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 3 ;;
+  *) sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 3 ;;
 esac

@@ -15,6 +15,7 @@ cd "$OL_ROOT"
 install() {
   install_base
   install_readers
+  deploy/scripts/install.sh browser
   deploy/scripts/install.sh tool cargo-deny "$CARGO_DENY_VERSION"
 }
 

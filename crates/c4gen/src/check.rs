@@ -3,7 +3,9 @@
 
 mod dependencies;
 mod evidence;
+mod known;
 mod model;
+mod network;
 
 use std::path::Path;
 
@@ -12,8 +14,11 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::layout::{Cache, Layout};
-use crate::workspace::{LAYOUT_FILE, MODEL_FILE, Package};
-use crate::{geometry, site, workspace};
+use crate::workspace::{LAYOUT_FILE, MODEL_FILE, Package, SITE_FOLDER};
+use crate::{analysis, geometry, site, workspace};
+
+/// More boxes than this are not read but searched.
+const MOST_BOXES: usize = 40;
 
 /// Something that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -27,7 +32,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(check: &'static str, subject: &str, message: String) -> Self {
+    pub(crate) fn new(check: &'static str, subject: &str, message: String) -> Self {
         Self { check, subject: subject.to_owned(), message }
     }
 }
@@ -43,19 +48,29 @@ pub fn all(root: &Path, declared: &Model, layout: &dyn Layout) -> Result<Vec<Fin
     findings.extend(dependencies::rule(&packages));
     findings.extend(dependencies::linked(&packages, crate::collect::LINKED_PACKAGES));
     findings.extend(undeclared_flows(&packages, declared)?);
-    findings.extend(current(root, declared, layout)?);
-    findings.extend(readable(declared, layout)?);
+    findings.extend(network::findings(root, &packages, declared)?);
+    findings.extend(known::compare(root, analysis::health::findings(declared))?);
+    let mut cache = read_cache(root)?;
+    findings.extend(current(root, declared, layout, &cache)?);
+    findings.extend(readable(declared, layout, &mut cache)?);
+    findings.extend(drawn(root, declared, layout, cache)?);
     findings.sort();
     Ok(findings)
 }
 
 /// T2: the checked-in files say what the code says.
-fn current(root: &Path, declared: &Model, layout: &dyn Layout) -> Result<Vec<Finding>, Error> {
+fn current(
+    root: &Path,
+    declared: &Model,
+    layout: &dyn Layout,
+    cache: &Cache,
+) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
-    for (name, expected) in exported(declared, layout, &read_cache(root)?)? {
+    for (name, expected) in exported(declared, layout, cache)? {
         let found = std::fs::read_to_string(root.join(name)).unwrap_or_default();
         if found != expected {
-            let message = "differs from the code; run `c4gen export` and commit it".to_owned();
+            let message =
+                "differs from the code; run `make site` and commit what it writes".to_owned();
             findings.push(Finding::new("T2", name, message));
         }
     }
@@ -92,16 +107,67 @@ pub fn read_cache(root: &Path) -> Result<Cache, Error> {
     serde_json::from_str(&workspace::read(&path)?).map_err(|source| Error::Format { path, source })
 }
 
-/// G1: no diagram has text, boxes or arrows on each other.
-fn readable(declared: &Model, layout: &dyn Layout) -> Result<Vec<Finding>, Error> {
-    let mut cache = Cache::default();
+/// G1: no diagram has text, boxes or arrows on each other, and arrows cross seldom.
+fn readable(
+    declared: &Model,
+    layout: &dyn Layout,
+    cache: &mut Cache,
+) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
     for scene in site::scenes(declared) {
         let placement = cache.place(layout, &scene)?;
         let faults = geometry::faults(&scene, &placement);
         findings.extend(faults.into_iter().map(|fault| Finding::new("G1", &scene.id, fault)));
+        let crossings = geometry::crossings(&placement);
+        let bound = (scene.edges.len() * 6).div_ceil(5);
+        if crossings > bound {
+            let message = format!("has {crossings} crossings, more than {bound}; split it");
+            findings.push(Finding::new("G1", &scene.id, message));
+        }
+        if scene.nodes.len() > MOST_BOXES {
+            let message =
+                format!("has {} boxes, more than {MOST_BOXES}; split it", scene.nodes.len());
+            findings.push(Finding::new("G1", &scene.id, message));
+        }
     }
     Ok(findings)
+}
+
+/// S1: the checked-in site is what would be drawn now. Its own date is taken as given: a commit
+/// cannot know the day it is made.
+fn drawn(
+    root: &Path,
+    declared: &Model,
+    layout: &dyn Layout,
+    cache: Cache,
+) -> Result<Vec<Finding>, Error> {
+    let folder = root.join(SITE_FOLDER);
+    let index = std::fs::read_to_string(folder.join("index.html")).unwrap_or_default();
+    let commit_date = index
+        .split_once("<time datetime=\"")
+        .and_then(|(_, rest)| rest.split_once('"'))
+        .map(|(date, _)| date.to_owned());
+    let mut input = site::Input { model: declared.clone(), cache, commit_date, observed: None };
+    let pages = site::pages(&mut input, layout)?;
+    let differs =
+        |name: &String| std::fs::read_to_string(folder.join(name)).ok().as_ref() != pages.get(name);
+    let written = site::written(&folder)?;
+    let stale: Vec<&String> = pages
+        .keys()
+        .filter(|name| differs(name))
+        .chain(written.iter().filter(|name| !pages.contains_key(*name)))
+        .collect();
+    Ok(stale
+        .first()
+        .map(|first| {
+            let message = format!(
+                "is not what the code draws: {first} and {} more files differ; run `make site` and commit what it writes",
+                stale.len() - 1
+            );
+            Finding::new("S1", SITE_FOLDER, message)
+        })
+        .into_iter()
+        .collect())
 }
 
 /// T3: every `flow!` in the sources was collected; one that was not is dropped by the linker, or

@@ -33,6 +33,14 @@ pub enum Error {
         /// Where it differs.
         source: serde_json::Error,
     },
+    /// The list of known findings cannot be understood.
+    #[error("{path} is no list of known findings", path = path.display())]
+    Known {
+        /// The file.
+        path: PathBuf,
+        /// Where it goes wrong.
+        source: Box<toml::de::Error>,
+    },
     /// No workspace was found.
     #[error("no Cargo workspace at or above {path}; name it with --root", path = path.display())]
     NoWorkspace {
@@ -58,6 +66,7 @@ impl Error {
             Self::File { .. }
             | Self::Layout { .. }
             | Self::Format { .. }
+            | Self::Known { .. }
             | Self::Program { .. } => Exit::Definite,
         }
     }

@@ -124,6 +124,27 @@ fn scene_ancestors<'scene>(
     })
 }
 
+/// How hard a placed scene is to read: what hinders reading weighs most, then crossings, then bends
+/// and length. The smaller, the better.
+#[must_use]
+pub fn cost(scene: &Scene, placement: &Placement) -> f64 {
+    let hindered = faults(scene, placement).len();
+    let bends: usize = placement.edges.values().map(|edge| edge.points.len()).sum();
+    let length: f64 = placement
+        .edges
+        .values()
+        .flat_map(|edge| edge.points.iter().zip(edge.points.iter().skip(1)))
+        .map(|(from, to)| (from.x - to.x).abs() + (from.y - to.y).abs())
+        .sum();
+    let whole = |count: usize| u32::try_from(count).map_or(f64::MAX, f64::from);
+    let area = placement.width * placement.height;
+    whole(hindered) * 1e4
+        + whole(crossings(placement)) * 30.0
+        + whole(bends) * 3.0
+        + length / 60.0
+        + area / 20_000.0
+}
+
 /// How often two arrows cross.
 #[must_use]
 pub fn crossings(placement: &Placement) -> usize {

@@ -4,12 +4,18 @@
 //! to collect them. The model is written to `architecture.json`, which is checked in: differences
 //! between commits are read from there, and a test keeps it equal to the code.
 
+pub mod analysis;
 pub mod check;
 pub mod collect;
+pub mod diff;
 pub mod error;
+pub mod export;
 pub mod geometry;
 pub mod layout;
+pub mod observed;
+mod scenarios;
 pub mod scene;
+pub mod sequence;
 pub mod site;
 pub mod svg;
 pub mod text;

@@ -1,12 +1,14 @@
 //! Builds, checks and exports the architecture site.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use c4gen::error::Error;
+use c4gen::export::{self, Format};
 use c4gen::layout::elk::Elk;
-use c4gen::{check, collect, site, workspace};
+use c4gen::observed::Observed;
+use c4gen::{check, collect, diff, site, workspace};
 use c4model::platform::{ArchitectureSite, Workspace};
 use c4model::{Endpoint, Runner, declared};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -33,14 +35,47 @@ enum Command {
     /// Write the architecture site.
     Build {
         /// Folder to write it to.
-        #[arg(long, value_name = "DIR", default_value = "target/architecture")]
+        #[arg(long, value_name = "DIR", default_value = "docs/architecture")]
         out: PathBuf,
+        /// What was seen running, as `c4gen observe` writes it.
+        #[arg(long, value_name = "FILE")]
+        observed: Option<PathBuf>,
     },
     /// Check the model, its evidence, the checked-in files, the crates' dependencies and the
     /// diagrams. Exit code 2 when something does not hold.
-    Check,
-    /// Write architecture.json and architecture.layout.json at the root of the workspace.
-    Export,
+    Check {
+        /// What was seen running, as `c4gen observe` writes it: what ran undeclared is found, too.
+        #[arg(long, value_name = "FILE")]
+        observed: Option<PathBuf>,
+    },
+    /// Compare the model of two commits, or of one with the code as it is: Markdown on standard
+    /// output. Exit code 2 when something differs and --exit-code is given.
+    Diff {
+        /// `BEFORE..AFTER` as git names commits; without `..AFTER`, the code as it is.
+        range: String,
+        /// Folder to write `architecture-diff.svg` and `architecture-diff.md` to.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// Say by the exit code whether something differs.
+        #[arg(long)]
+        exit_code: bool,
+    },
+    /// Fold lines of logs, run records or OpenLineage events into one file of what was seen running.
+    Observe {
+        /// Files with one JSON document a line; other lines are passed over.
+        #[arg(required = true, value_name = "FILE")]
+        events: Vec<PathBuf>,
+        /// The file to write; what it already holds is kept and added to.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Write architecture.json and architecture.layout.json at the root of the workspace, or the model
+    /// in the language of another tool on standard output.
+    Export {
+        /// Language to print the model in, instead of writing the files.
+        #[arg(long, value_enum)]
+        format: Option<Format>,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -101,8 +136,9 @@ fn run(arguments: &Arguments) -> Result<(Exit, String, Value), Error> {
     };
     let model = collect::model();
     match &arguments.command {
-        Command::Build { out } => {
+        Command::Build { out, observed } => {
             let input = site::Input {
+                observed: observed.as_deref().map(read_observed).transpose()?,
                 model,
                 cache: check::read_cache(&root)?,
                 commit_date: workspace::commit_date(&root),
@@ -117,15 +153,18 @@ fn run(arguments: &Arguments) -> Result<(Exit, String, Value), Error> {
                 "{} elements, {} flows: {} files, {} KB in {}\nopen {}",
                 report.elements,
                 report.flows,
-                report.files.len(),
+                report.files,
                 report.bytes / 1024,
                 report.folder.display(),
                 report.folder.join("index.html").display()
             );
             Ok((Exit::Done, text, json!(report)))
         }
-        Command::Check => {
-            let findings = check::all(&root, &model, &Elk)?;
+        Command::Check { observed } => {
+            let mut findings = check::all(&root, &model, &Elk)?;
+            if let Some(path) = observed {
+                findings.extend(read_observed(path)?.undeclared(&model));
+            }
             let mut lines: Vec<String> = findings
                 .iter()
                 .map(|finding| {
@@ -146,7 +185,45 @@ fn run(arguments: &Arguments) -> Result<(Exit, String, Value), Error> {
             let exit = if findings.is_empty() { Exit::Done } else { Exit::Definite };
             Ok((exit, lines.join("\n"), json!({ "findings": findings, "truth": truth })))
         }
-        Command::Export => {
+        Command::Diff { range, out, exit_code } => {
+            let (before, after) = match range.split_once("..") {
+                Some((before, after)) if !after.is_empty() => {
+                    (diff::model_of(&root, before)?, diff::model_of(&root, after)?)
+                }
+                Some((before, _)) => (diff::model_of(&root, before)?, model),
+                None => (diff::model_of(&root, range)?, model),
+            };
+            let found = diff::differences(&before, &after);
+            let text = diff::markdown(&before, &after, &found);
+            if let Some(folder) = out {
+                let (_, drawn) = diff::picture(&before, &after, &found, &Elk)?;
+                workspace::write(&folder.join("architecture-diff.svg"), &drawn)?;
+                workspace::write(&folder.join("architecture-diff.md"), &text)?;
+            }
+            let differs = *exit_code && !found.is_empty();
+            let exit = if differs { Exit::Definite } else { Exit::Done };
+            Ok((exit, text.trim_end().to_owned(), json!({ "differences": found })))
+        }
+        Command::Observe { events, out } => {
+            let mut seen = if out.exists() { read_observed(out)? } else { Observed::default() };
+            for path in events {
+                seen.fold(&workspace::read(path)?);
+            }
+            let written = json!(seen);
+            workspace::write(out, &format!("{written:#}\n"))?;
+            let text = format!(
+                "{} flows seen, {} other lines: {}",
+                seen.flows.len(),
+                seen.other_lines,
+                out.display()
+            );
+            Ok((Exit::Done, text, written))
+        }
+        Command::Export { format: Some(format) } => {
+            let text = export::export(&model, *format);
+            Ok((Exit::Done, text.trim_end().to_owned(), json!({ "text": text })))
+        }
+        Command::Export { format: None } => {
             let mut written = Vec::new();
             for (name, text) in check::exported(&model, &Elk, &check::read_cache(&root)?)? {
                 workspace::write(&root.join(name), &text)?;
@@ -155,4 +232,9 @@ fn run(arguments: &Arguments) -> Result<(Exit, String, Value), Error> {
             Ok((Exit::Done, format!("wrote {}", written.join(", ")), json!({ "files": written })))
         }
     }
+}
+
+fn read_observed(path: &Path) -> Result<Observed, Error> {
+    serde_json::from_str(&workspace::read(path)?)
+        .map_err(|source| Error::Format { path: path.to_path_buf(), source })
 }

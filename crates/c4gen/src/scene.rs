@@ -1,10 +1,16 @@
 //! A diagram before it is placed: boxes with their texts broken into lines and their sizes known,
 //! borders around them, and labelled arrows. The layout engine sees sizes only.
 
-pub mod build;
+pub mod bundle;
+pub mod cycle;
+pub mod leg;
 pub mod legend;
+pub mod neighbours;
+pub mod view;
 
-use c4model::{Shape, Status};
+use c4model::{Model, Shape, Status};
+
+use crate::observed::{Observed, Standing};
 
 use crate::text::{Weight, width_pixels, wrap};
 
@@ -44,6 +50,67 @@ pub struct Scene {
     pub nodes: Vec<Node>,
     /// Arrows.
     pub edges: Vec<Edge>,
+    /// Whether its boxes can be led to by `#el=…`: one diagram a page can.
+    pub has_anchors: bool,
+}
+
+impl Scene {
+    /// Says of each arrow whether what is behind it was seen running. Nothing is moved by it.
+    pub fn mark(&mut self, model: &Model, observed: &Observed) {
+        for edge in &mut self.edges {
+            let standings: Vec<Standing> = edge
+                .flows
+                .iter()
+                .filter_map(|id| model.flow(id))
+                .map(|flow| observed.standing(flow))
+                .collect();
+            edge.was_seen = if standings.contains(&Standing::Silent) {
+                Some(false)
+            } else {
+                standings.contains(&Standing::Seen).then_some(true)
+            };
+            match edge.was_seen {
+                Some(true) => edge.description.push_str(" (seen running)"),
+                Some(false) => edge.description.push_str(" (declared, not seen running)"),
+                None => {}
+            }
+        }
+    }
+}
+
+/// How something differs from an earlier model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// It is new.
+    Added,
+    /// It is still there, and says something else.
+    Changed,
+    /// It is gone.
+    Removed,
+}
+
+impl Change {
+    /// The sign in pictures and texts.
+    #[must_use]
+    pub const fn sign(self) -> char {
+        match self {
+            Self::Added => '+',
+            Self::Changed => '~',
+            Self::Removed => '×',
+        }
+    }
+}
+
+/// Where an arrow stands for several boxes inside a border, and for how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Foot {
+    /// It stands for one pair of boxes.
+    None,
+    /// It starts at this many boxes of the border it starts at.
+    From(usize),
+    /// It ends at this many boxes of the border it ends at.
+    To(usize),
 }
 
 /// A border around boxes.
@@ -135,6 +202,15 @@ pub struct Edge {
     pub status: Status,
     /// Whether a test can look at the evidence of each flow behind it.
     pub is_verified: bool,
+    /// Whether the flows behind it were seen running; unstated when nobody looked, or nothing of
+    /// ours runs them.
+    pub was_seen: Option<bool>,
+    /// How it differs from an earlier model, where two are compared.
+    pub change: Option<Change>,
+    /// Where it stands for several boxes of a border.
+    pub foot: Foot,
+    /// Ids of the flows behind it.
+    pub flows: Vec<String>,
     /// Text for the tooltip and for people who cannot see it.
     pub description: String,
     /// Page it leads to.
@@ -180,7 +256,8 @@ impl Node {
         );
 
         let widest = lines.iter().map(line_width).fold(chips_width, f64::max);
-        let width = (widest + 2.0 * PADDING).max(132.0).ceil();
+        let sides = sides_of(shape);
+        let width = (widest + 2.0 * PADDING + sides.0 + sides.1).max(132.0).ceil();
         let cap = cap_of(shape);
         let text_height: f64 = lines.iter().map(|line| line.size * LINE_HEIGHT).sum();
         let mut y = cap.0 + PADDING + text_height;
@@ -229,11 +306,22 @@ pub fn cap_of(shape: Shape) -> (f64, f64) {
     }
 }
 
+/// Room in pixels a shape needs to the left and to the right of its text.
+#[must_use]
+pub fn sides_of(shape: Shape) -> (f64, f64) {
+    match shape {
+        Shape::Queue => (CAP_PIXELS / 2.0, CAP_PIXELS + 4.0),
+        Shape::Person | Shape::Service | Shape::Database | Shape::Bucket => (0.0, 0.0),
+    }
+}
+
 fn columns_width(columns: usize) -> f64 {
     (0..columns).fold(-CHIP_GAP, |width, _| width + CHIP_WIDTH + CHIP_GAP).max(0.0)
 }
 
-fn line_width(line: &Line) -> f64 {
+/// Width in pixels of a line of text.
+#[must_use]
+pub fn line_width(line: &Line) -> f64 {
     let weight = if line.class == "name" { Weight::Bold } else { Weight::Regular };
     width_pixels(&line.text, line.size, weight)
 }
@@ -276,6 +364,10 @@ impl Edge {
             is_async: false,
             status,
             is_verified: true,
+            was_seen: None,
+            change: None,
+            foot: Foot::None,
+            flows: Vec::new(),
             description: String::new(),
             link: None,
         }

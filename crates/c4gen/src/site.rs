@@ -1,20 +1,27 @@
 //! The pages: what they are called and who writes them.
 
+mod containers;
+mod dependencies;
+mod diagram;
 mod elements;
 mod flows;
 mod index;
 mod page;
+mod scenarios;
+mod search;
+mod target;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use c4model::platform::{ArchitectureSite, Workspace};
-use c4model::{Level, Model, Sink, Source, flow};
+use c4model::{Model, Sink, Source, flow};
 
 use crate::error::Error;
-use crate::layout::{Cache, Layout};
+use crate::layout::{Cache, Layout, Placement};
+use crate::observed::Observed;
 use crate::scene::Scene;
-use crate::scene::build;
+use crate::scene::view;
 use crate::svg;
 use crate::workspace;
 
@@ -29,6 +36,8 @@ pub struct Input {
     pub cache: Cache,
     /// Day of the commit the model was built from; none outside a repository.
     pub commit_date: Option<String>,
+    /// What was seen running, to be compared with what is declared.
+    pub observed: Option<Observed>,
 }
 
 /// What was written.
@@ -36,8 +45,8 @@ pub struct Input {
 pub struct Report {
     /// The folder.
     pub folder: PathBuf,
-    /// Files, relative to the folder.
-    pub files: Vec<String>,
+    /// How many files.
+    pub files: usize,
     /// Bytes in all of them.
     pub bytes: u64,
     /// Declared elements.
@@ -51,7 +60,8 @@ flow! { write_site {
     owner: "data platform", timeout: "none: seconds of computing",
     idempotent: "the same input gives the same bytes",
 } }
-/// Writes the architecture site into a folder.
+/// Writes the architecture site into a folder. A page that an earlier version wrote there and this
+/// one does not is removed.
 ///
 /// # Errors
 /// [`Error::Layout`] when a diagram cannot be placed, [`Error::File`] when the folder cannot be
@@ -69,6 +79,14 @@ pub fn write_site(
         path: folder.clone(),
         source,
     })?;
+    for gone in written(&folder)?.into_iter().filter(|name| !files.contains_key(name)) {
+        let path = folder.join(gone);
+        std::fs::remove_file(&path).map_err(|source| Error::File {
+            action: "remove",
+            path,
+            source,
+        })?;
+    }
     let mut bytes = 0;
     for (name, text) in &files {
         workspace::write(&folder.join(name), text)?;
@@ -77,11 +95,31 @@ pub fn write_site(
     sink.moved(files.len() as u64, bytes);
     Ok(Report {
         folder,
-        files: files.into_keys().collect(),
+        files: files.len(),
         bytes,
         elements: input.model.elements.len(),
         flows: input.model.flows.len(),
     })
+}
+
+/// The names of the files in a folder that a site may consist of; none when there is no folder.
+///
+/// # Errors
+/// [`Error::File`] when the folder cannot be read.
+pub fn written(folder: &Path) -> Result<Vec<String>, Error> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let failed = |source| Error::File { action: "read", path: folder.to_path_buf(), source };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+        if [".html", ".svg", ".css", ".js"].iter().any(|end| name.ends_with(end)) {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// Every file of the site by name. The same input gives the same bytes.
@@ -89,52 +127,63 @@ pub fn write_site(
 /// # Errors
 /// [`Error::Layout`] when a diagram cannot be placed.
 pub fn pages(input: &mut Input, layout: &dyn Layout) -> Result<BTreeMap<String, String>, Error> {
-    let mut files = BTreeMap::new();
-    files.insert(
-        "style.css".to_owned(),
-        format!("{}{}", include_str!("../assets/site.css"), svg::STYLE),
-    );
-    let model = &input.model;
-    let date = input.commit_date.as_deref();
-    for scene in scenes(model) {
+    let mut placed: Vec<(Scene, Placement)> = Vec::new();
+    for mut scene in scenes(&input.model) {
         let placement = input.cache.place(layout, &scene)?;
-        let file = file_of(&scene);
-        files.insert(
-            format!("{}.svg", file.trim_end_matches(".html")),
-            svg::draw(&scene, &placement, true),
-        );
-        files.insert(file.clone(), page::diagram(model, &scene, &placement, &file, date));
+        if let Some(observed) = &input.observed {
+            scene.mark(&input.model, observed);
+        }
+        placed.push((scene, placement));
     }
-    files.insert("index.html".to_owned(), index::page(model, date));
-    files.insert("flows.html".to_owned(), flows::page(model, date));
-    files.insert("elements.html".to_owned(), elements::page(model, date));
+    let input = &*input;
+    let model = &input.model;
+    let mut files = BTreeMap::new();
+    let mut add = |name: String, text: String| files.insert(name, text);
+    add("style.css".to_owned(), format!("{}{}", include_str!("../assets/site.css"), svg::style()));
+    add("theme.js".to_owned(), include_str!("../assets/theme.js").to_owned());
+    add("site.js".to_owned(), include_str!("../assets/site.js").to_owned());
+    add("search.js".to_owned(), search::script(input));
+    for (scene, placement) in &placed {
+        let file = file_of(model, scene);
+        add(file.replace(".html", ".svg"), svg::draw(scene, placement, true));
+        let page = match scope_of(model, scene) {
+            Some(scope) => containers::page(input, scope, scene, placement),
+            None if scene.id == "target" => target::page(input, scene, placement),
+            None => index::context(input, scene, placement),
+        };
+        add(file, page);
+    }
+    add("index.html".to_owned(), index::page(input));
+    add("containers.html".to_owned(), containers::index(input));
+    add("flows.html".to_owned(), flows::page(input));
+    add("dependencies.html".to_owned(), dependencies::page(input));
+    add("elements.html".to_owned(), elements::page(input));
+    for element in &model.elements {
+        add(view::element_page(&element.id), elements::one(input, element));
+    }
+    for flow in &model.flows {
+        add(view::flow_page(&flow.id), flows::one(input, flow));
+    }
+    for scenario in &model.scenarios {
+        add(scenarios::file_of(&scenario.id), scenarios::page(input, scenario));
+    }
     Ok(files)
 }
 
-/// Every diagram of the site.
+/// Every diagram that a layout engine places.
 #[must_use]
 pub fn scenes(model: &Model) -> Vec<Scene> {
-    let systems = model.elements.iter().filter(|element| build::has_page(model, element));
-    std::iter::once(build::context(model))
-        .chain(systems.map(|system| build::containers(model, system)))
-        .collect()
+    let mut scenes = vec![view::context(model), view::strategy(model)];
+    scenes
+        .extend(containers::scopes(model).into_iter().map(|scope| view::containers(model, scope)));
+    scenes
 }
 
-fn file_of(scene: &Scene) -> String {
-    match scene.id.strip_prefix("containers_") {
-        Some(system) => build::page_of(system),
-        None => format!("{}.html", scene.id),
-    }
+fn scope_of<'model>(model: &'model Model, scene: &Scene) -> Option<&'model c4model::ElementRecord> {
+    let (_, id) = scene.id.split_once('_')?;
+    model.element(id)
 }
 
-/// Systems that have a page, by name: the data platform first, as it is what readers come for.
-fn systems(model: &Model) -> Vec<(&str, String)> {
-    let mut systems: Vec<(&str, String)> = model
-        .elements
-        .iter()
-        .filter(|element| element.level == Level::System && build::has_page(model, element))
-        .map(|element| (element.name.as_str(), build::page_of(&element.id)))
-        .collect();
-    systems.sort_by_key(|(name, _)| (!name.contains("Data Platform"), *name));
-    systems
+fn file_of(model: &Model, scene: &Scene) -> String {
+    scope_of(model, scene).map_or_else(|| format!("{}.html", scene.id), view::containers_page)
 }

@@ -7,13 +7,35 @@ use c4model::{Shape, Status};
 
 use crate::layout::{Placement, Point, Rect};
 use crate::scene::{
-    Boundary, CAP_PIXELS, Edge, LINE_HEIGHT, Line, Node, Scene, TECH_SIZE, TITLE_SIZE, cap_of,
-    chip_text_size, name_width, title_width,
+    Boundary, CAP_PIXELS, Change, Edge, Foot, LABEL_SIZE, LABEL_TECH_SIZE, LINE_HEIGHT, Line,
+    NAME_SIZE, Node, SUMMARY_SIZE, Scene, TECH_SIZE, TITLE_SIZE, cap_of, chip_text_size,
+    line_width, name_width, sides_of, title_width,
 };
-use crate::text::{FONT_FAMILY, escape};
+use crate::text::{FONT_FAMILY, Weight, escape, width_pixels};
 
-/// The style of a diagram, for a page or a file that holds one.
+/// The colours and lines of a diagram.
 pub const STYLE: &str = include_str!("../assets/diagram.css");
+
+/// The whole style of a diagram, for a page or a file that holds one: texts are as large as they
+/// were measured.
+#[must_use]
+pub fn style() -> String {
+    let mut style = STYLE.to_owned();
+    for (class, size) in [
+        ("name", NAME_SIZE),
+        ("tech", TECH_SIZE),
+        ("summary", SUMMARY_SIZE),
+        ("moves", LABEL_SIZE),
+        ("by", LABEL_TECH_SIZE),
+        ("tab text", TITLE_SIZE),
+        ("kind", TECH_SIZE),
+        ("chip-text", chip_text_size()),
+    ] {
+        let _ = writeln!(style, ".c4 .{class} {{ font-size: {size}px; }}");
+    }
+    style.push_str(&format!(".c4 .tab .name {{ font-size: {TITLE_SIZE}px; }}\n"));
+    style
+}
 
 const CORNER: f64 = 7.0;
 const TITLE_HEIGHT: f64 = 22.0;
@@ -32,7 +54,7 @@ pub fn draw(scene: &Scene, placement: &Placement, standalone: bool) -> String {
         ),
     );
     if standalone {
-        line(&mut svg, &format!("<style>{STYLE}</style>"));
+        line(&mut svg, &format!("<style>{}</style>", style()));
         line(&mut svg, &format!(r#"<rect class="paper" width="{width}" height="{height}"/>"#));
     }
     line(&mut svg, "<defs>");
@@ -63,7 +85,7 @@ pub fn draw(scene: &Scene, placement: &Placement, standalone: bool) -> String {
     }
     for node in &scene.nodes {
         if let Some(rect) = placement.nodes.get(&node.id) {
-            draw_node(&mut svg, node, rect);
+            draw_node(&mut svg, node, rect, scene.has_anchors);
         }
     }
     for edge in &scene.edges {
@@ -79,7 +101,7 @@ pub fn draw(scene: &Scene, placement: &Placement, standalone: bool) -> String {
 }
 
 /// Where a border's title stands: where no arrow runs under it, on the upper edge if there is room,
-/// else inside near the top, else on the lower edge; as far left as possible. Where the whole title
+/// else inside near the top, else on the lower edge, else anywhere inside; as far left as possible. Where the whole title
 /// fits nowhere at the top, the tab is [`name_width`] wide and holds the name without the kind.
 #[must_use]
 pub fn title_tab(boundary: &Boundary, scene: &Scene, placement: &Placement) -> Option<Rect> {
@@ -108,8 +130,9 @@ pub fn title_tab(boundary: &Boundary, scene: &Scene, placement: &Placement) -> O
     };
     let top = border.y - TITLE_HEIGHT / 2.0;
     let bottom = border.bottom() - TITLE_HEIGHT / 2.0;
-    let inside = steps(border.y + 4.0, (border.y + 160.0).min(border.bottom() - TITLE_HEIGHT));
-    let upper: Vec<f64> = std::iter::once(top).chain(inside).collect();
+    let inside = |from: f64, upto: f64| steps(border.y + from, (border.y + upto).min(bottom));
+    let upper: Vec<f64> = std::iter::once(top).chain(inside(4.0, 160.0)).collect();
+    let lower: Vec<f64> = std::iter::once(bottom).chain(inside(160.0, border.height)).collect();
     let first = border.x + 10.0;
     let along = |y: f64, width: f64| {
         steps(first, border.right() - 10.0 - width).map(move |x| Rect {
@@ -124,7 +147,10 @@ pub fn title_tab(boundary: &Boundary, scene: &Scene, placement: &Placement) -> O
         .into_iter()
         .flat_map(|width| upper.iter().flat_map(move |y| along(*y, width)));
     let last = Rect { x: first, y: top, width: whole, height: TITLE_HEIGHT };
-    tabs.chain(along(bottom, whole)).find(is_free).or(Some(last))
+    let low = [whole, short]
+        .into_iter()
+        .flat_map(|width| lower.iter().flat_map(move |y| along(*y, width)));
+    tabs.chain(low).find(is_free).or(Some(last))
 }
 
 fn steps(from: f64, upto: f64) -> impl Iterator<Item = f64> {
@@ -145,35 +171,94 @@ pub fn segments(points: &[Point]) -> impl Iterator<Item = Rect> {
 fn draw_edge(svg: &mut String, scene: &Scene, edge: &Edge, placement: &Placement) {
     let Some(placed) = placement.edges.get(&edge.id) else { return };
     let class = class_of(edge);
+    let foot = match (edge.foot, placed.points.as_slice()) {
+        (Foot::From(_), [end, ..]) => bracket(end, placed.points.get(1)),
+        (Foot::To(_), [.., end]) => {
+            bracket(end, placed.points.len().checked_sub(2).and_then(|at| placed.points.get(at)))
+        }
+        (Foot::None | Foot::From(_) | Foot::To(_), _) => String::new(),
+    };
     line(
         svg,
         &format!(
-            r#"<g class="edge {class}" data-from="{}" data-to="{}"><path class="hit" d="{path}"/><path d="{path}" marker-end="url(#{}-{class})"/><title>{}</title></g>"#,
+            r#"<g class="edge {class}" data-from="{}" data-to="{}"><path class="hit" d="{path}"/><path d="{path}" marker-end="url(#{}-{})"/>{foot}<title>{}</title></g>"#,
             escape(&edge.from),
             escape(&edge.to),
             scene.id,
+            head_of(edge),
             escape(&edge.description),
             path = rounded(&placed.points),
         ),
     );
 }
 
+/// A bracket on the border at the end of an arrow that stands for several boxes behind it.
+fn bracket(end: &Point, next: Option<&Point>) -> String {
+    const HALF: f64 = 16.0;
+    const TOOTH: f64 = 6.0;
+    let Some(next) = next else { return String::new() };
+    let (x, y) = (round(end.x), round(end.y));
+    // The teeth point away from the arrow, into the border.
+    if (next.x - end.x).abs() < 0.01 {
+        let tooth = if next.y > end.y { -TOOTH } else { TOOTH };
+        format!(
+            r#"<path class="foot" d="M{} {}V{y}H{}V{}"/>"#,
+            x - HALF,
+            round(y + tooth),
+            x + HALF,
+            round(y + tooth)
+        )
+    } else {
+        let tooth = if next.x > end.x { -TOOTH } else { TOOTH };
+        format!(
+            r#"<path class="foot" d="M{} {}H{x}V{}H{}"/>"#,
+            round(x + tooth),
+            y - HALF,
+            y + HALF,
+            round(x + tooth)
+        )
+    }
+}
+
 fn draw_label(svg: &mut String, edge: &Edge, placement: &Placement) {
     let Some(placed) = placement.edges.get(&edge.id) else { return };
     let rect = placed.label;
     let mut group = format!(
-        r#"<g class="label {}" data-from="{}" data-to="{}"><rect {} rx="3"/>"#,
+        r#"<g class="label {}{}" data-from="{}" data-to="{}"><rect {} rx="3"/>"#,
         class_of(edge),
+        match edge.was_seen {
+            Some(true) => " seen",
+            Some(false) => " silent",
+            None => "",
+        },
         escape(&edge.from),
         escape(&edge.to),
         position(&rect)
     );
     texts(&mut group, &edge.label, rect.x + rect.width / 2.0, rect.y + 2.0);
     let _ = write!(group, "<title>{}</title></g>", escape(&edge.description));
-    linked(svg, edge.link.as_deref(), &edge.description, &group);
+    linked(svg, edge.link.as_deref(), &group);
 }
 
-fn class_of(edge: &Edge) -> &'static str {
+/// How an arrow is drawn, and by which chip it is switched off.
+fn class_of(edge: &Edge) -> String {
+    let change = match edge.change {
+        None => "",
+        Some(Change::Added) => " added",
+        Some(Change::Changed) => " changed",
+        Some(Change::Removed) => " removed",
+    };
+    let class = match (edge.status, edge.is_async) {
+        (Status::Target, _) => "target",
+        (Status::Live, true) => "async",
+        (Status::Live, false) => "sync",
+        (Status::Retiring, true) => "async retiring",
+        (Status::Retiring, false) => "sync retiring",
+    };
+    format!("{class}{change}")
+}
+
+fn head_of(edge: &Edge) -> &'static str {
     match (edge.status, edge.is_async) {
         (Status::Target, _) => "target",
         (Status::Live | Status::Retiring, true) => "async",
@@ -181,7 +266,7 @@ fn class_of(edge: &Edge) -> &'static str {
     }
 }
 
-fn draw_node(svg: &mut String, node: &Node, rect: &Rect) {
+fn draw_node(svg: &mut String, node: &Node, rect: &Rect, is_anchor: bool) {
     let shape = match node.shape {
         Shape::Person => "person",
         Shape::Service => "service",
@@ -194,74 +279,79 @@ fn draw_node(svg: &mut String, node: &Node, rect: &Rect) {
         (Status::Live | Status::Retiring, true) => " external",
         (Status::Live | Status::Retiring, false) => "",
     };
-    let mut group = format!(
-        r#"<g class="node {shape}{state}" id="el={id}" data-id="{id}">"#,
-        id = escape(&node.id)
-    );
-    let Rect { x, y, width, height } = *rect;
+    let id = escape(&node.id);
+    let anchor = if is_anchor { format!(r#" id="el={id}""#) } else { String::new() };
+    let mut group = format!(r#"<g class="node {shape}{state}"{anchor} data-id="{id}">"#);
+    let Rect { width, height, .. } = *rect;
+    let (x, y) = (round(rect.x), round(rect.y));
     match node.shape {
         Shape::Person => {
             let _ = write!(group, r#"<rect class="body" {} rx="22"/>"#, position(rect));
         }
-        Shape::Service | Shape::Queue => {
+        Shape::Service => {
             let _ = write!(group, r#"<rect class="body" {} rx="4"/>"#, position(rect));
         }
+        Shape::Queue => {
+            let (cap, radius) = (CAP_PIXELS / 2.0 + 2.0, round(height / 2.0));
+            let (left, right, bottom) = (round(x + cap), round(x + width - cap), round(y + height));
+            let _ = write!(
+                group,
+                r#"<path class="body" d="M{left} {y}H{right}A{cap} {radius} 0 0 1 {right} {bottom}H{left}A{cap} {radius} 0 0 1 {left} {y}Z"/><path class="rim" d="M{right} {y}A{cap} {radius} 0 0 0 {right} {bottom}"/>"#
+            );
+        }
         Shape::Database | Shape::Bucket => {
-            let (cap, radius) = (CAP_PIXELS / 2.0 + 2.0, width / 2.0);
-            let (top, bottom, right) = (y + cap, y + height - cap, x + width);
+            let (cap, radius) = (CAP_PIXELS / 2.0 + 2.0, round(width / 2.0));
+            let (top, bottom, right) = (round(y + cap), round(y + height - cap), round(x + width));
             let _ = write!(
                 group,
                 r#"<path class="body" d="M{x} {top}A{radius} {cap} 0 0 1 {right} {top}V{bottom}A{radius} {cap} 0 0 1 {x} {bottom}Z"/><path class="rim" d="M{x} {top}A{radius} {cap} 0 0 0 {right} {top}"/>"#
             );
         }
     }
-    texts(&mut group, &node.lines, x + width / 2.0, y + cap_of(node.shape).0 + 12.0);
+    // A box that was stretched has its text in the middle.
+    let spare = (height - node.height) / 2.0;
+    let (y, sides) = (y + spare, sides_of(node.shape));
+    let middle = x + sides.0 + (width - sides.0 - sides.1) / 2.0;
+    texts(&mut group, &node.lines, middle, y + cap_of(node.shape).0 + 12.0);
     for chip in &node.chips {
         let _ = write!(
             group,
-            r#"<rect class="chip" x="{}" y="{}" width="{}" height="{}" rx="3"/><text class="chip-text" x="{}" y="{}" font-size="{size}">{}</text>"#,
-            x + chip.x,
-            y + chip.y,
+            r#"<rect class="chip" x="{}" y="{}" width="{}" height="{}" rx="3"/><text class="chip-text" x="{}" y="{}" textLength="{}" lengthAdjust="spacingAndGlyphs">{}</text>"#,
+            round(x + chip.x),
+            round(y + chip.y),
             chip.width,
             chip.height,
-            round(x + chip.x + chip.width / 2.0),
-            round(y + chip.y + chip.height / 2.0 + chip_text_size() * 0.35),
+            tenth(x + chip.x + chip.width / 2.0),
+            tenth(y + chip.y + chip.height / 2.0 + chip_text_size() * 0.35),
+            tenth(width_pixels(&chip.text, chip_text_size(), Weight::Regular)),
             escape(&chip.text),
-            size = chip_text_size(),
         );
     }
     group.push_str("</g>");
-    let name: Vec<&str> = node
-        .lines
-        .iter()
-        .filter(|line| line.class == "name")
-        .map(|line| line.text.as_str())
-        .collect();
-    linked(svg, node.link.as_deref(), &name.join(" "), &group);
+    linked(svg, node.link.as_deref(), &group);
 }
 
 fn draw_title(svg: &mut String, boundary: &Boundary, rect: &Rect) {
     let kind = if rect.width < title_width(boundary) {
         String::new()
     } else {
-        format!(r#"<tspan class="kind" font-size="{TECH_SIZE}"> [{}]</tspan>"#, boundary.kind)
+        format!(r#"<tspan class="kind"> [{}]</tspan>"#, boundary.kind)
     };
     let group = format!(
-        r#"<g class="tab"><rect {} rx="4"/><text x="{}" y="{}" font-size="{TITLE_SIZE}"><tspan class="name">{}</tspan>{kind}</text></g>"#,
+        r#"<g class="tab"><rect {} rx="4"/><text x="{}" y="{}" textLength="{}" lengthAdjust="spacingAndGlyphs"><tspan class="name">{}</tspan>{kind}</text></g>"#,
         position(rect),
-        round(rect.x + 10.0),
-        round(rect.y + rect.height / 2.0 + TITLE_SIZE * 0.35),
+        tenth(rect.x + 10.0),
+        tenth(rect.y + rect.height / 2.0 + TITLE_SIZE * 0.35),
+        tenth(rect.width - 20.0),
         escape(&boundary.title),
     );
-    linked(svg, boundary.link.as_deref(), &boundary.title, &group);
+    linked(svg, boundary.link.as_deref(), &group);
 }
 
-fn linked(svg: &mut String, link: Option<&str>, name: &str, group: &str) {
+/// The group as a link; its own text is its name for people who cannot see it.
+fn linked(svg: &mut String, link: Option<&str>, group: &str) {
     match link {
-        Some(link) => line(
-            svg,
-            &format!(r#"<a href="{}" aria-label="{}">{group}</a>"#, escape(link), escape(name)),
-        ),
+        Some(link) => line(svg, &format!(r#"<a href="{}">{group}</a>"#, escape(link))),
         None => line(svg, group),
     }
 }
@@ -269,13 +359,14 @@ fn linked(svg: &mut String, link: Option<&str>, name: &str, group: &str) {
 fn texts(svg: &mut String, lines: &[Line], middle: f64, top: f64) {
     let mut y = top;
     for line in lines {
+        // The width is stated, so that a machine without these fonts squeezes its own into it.
         let _ = write!(
             svg,
-            r#"<text class="{}" x="{}" y="{}" font-size="{}">{}</text>"#,
+            r#"<text class="{}" x="{}" y="{}" textLength="{}" lengthAdjust="spacingAndGlyphs">{}</text> "#,
             line.class,
-            round(middle),
-            round(y + line.size),
-            line.size,
+            tenth(middle),
+            tenth(y + line.size),
+            tenth(line_width(line)),
             escape(&line.text)
         );
         y += line.size * LINE_HEIGHT;
@@ -332,6 +423,11 @@ fn towards(from: &Point, to: &Point) -> Point {
     }
     let part = (CORNER / length).min(0.5);
     Point { x: from.x + x * part, y: from.y + y * part }
+}
+
+/// Tenths of a pixel, for text.
+fn tenth(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
 }
 
 /// Hundredths of a pixel; Rust prints the shortest decimal that reads back the same.

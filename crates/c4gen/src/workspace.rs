@@ -12,6 +12,11 @@ pub const MODEL_FILE: &str = "architecture.json";
 /// Name of the checked-in placements at the root of the workspace.
 pub const LAYOUT_FILE: &str = "architecture.layout.json";
 
+/// Name of the checked-in list of known findings at the root of the workspace.
+pub const KNOWN_FILE: &str = "architecture.known.toml";
+/// Folder of the checked-in site, from the root of the workspace.
+pub const SITE_FOLDER: &str = "docs/architecture";
+
 /// The nearest folder at or above `start` that holds a Cargo workspace.
 ///
 /// # Errors
@@ -111,4 +116,23 @@ pub fn write(path: &Path, text: &str) -> Result<(), Error> {
         path: path.to_path_buf(),
         source,
     })
+}
+
+/// Every Rust file below a folder, in the order of their paths.
+#[must_use]
+pub fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
 }

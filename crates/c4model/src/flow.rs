@@ -77,6 +77,10 @@ pub struct FlowFacts {
     pub volume: &'static str,
     /// Whether personal data moves, e.g. `learners' names and e-mail addresses`.
     pub personal_data: &'static str,
+    /// Whether it only says what is to be done or that it was done (requests, results, credentials,
+    /// measurements), and carries nothing of what the platform is about. A circle that is closed by
+    /// such a flow is a control loop; one that is not brings data back to where it was.
+    pub is_control: bool,
     /// Whence we know it; filled by [`flow!`](crate::flow) for our own code.
     pub evidence: &'static [Evidence],
     /// Earlier ids, so that links and diffs survive a renaming.
@@ -99,6 +103,7 @@ impl FlowFacts {
         cadence: "",
         volume: "",
         personal_data: "",
+        is_control: false,
         evidence: &[],
         was: &[],
     };

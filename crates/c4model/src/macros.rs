@@ -9,12 +9,17 @@
 /// element! { pub Shop: Group { id: "shop", name: "Shop", summary: "Everything that sells" } }
 /// element! { pub Orders: Container in Shop { id: "orders", name: "Orders", shape: Database,
 ///     tech: "PostgreSQL", owner: "shop", summary: "Orders" } }
-/// // One element that stands for many deployments, and one of them. A deployment takes shape,
-/// // level, place, technology and owner from its family where it does not say otherwise.
+/// // One element that stands for many deployments, and two of them. A deployment takes shape,
+/// // level, place, technology and owner from its family where it does not say otherwise; `in`
+/// // puts it elsewhere.
 /// element! { pub StockDatabase: family of Container in Shop { id: "stock", name: "Stock databases",
 ///     shape: Database, tech: "MySQL", owner: "shop", summary: "One a warehouse" } }
 /// element! { pub BostonStock: StockDatabase as "boston" { id: "stock_boston", name: "Boston stock",
 ///     summary: "Stock in Boston" } }
+/// element! { pub Harbour: System { id: "harbour", name: "Harbour", tech: "Django", owner: "harbour",
+///     summary: "The warehouse at the harbour" } }
+/// element! { pub HarbourStock: StockDatabase as "harbour" in Harbour { id: "stock_harbour",
+///     name: "Harbour stock", summary: "Stock at the harbour" } }
 /// ```
 #[macro_export]
 macro_rules! element {
@@ -33,10 +38,11 @@ macro_rules! declare_element {
         impl $crate::Family for $name {}
     };
     ([$how:ident] $(#[$meta:meta])* $visibility:vis $name:ident : $family:ident as $deployment:literal
-        { $($field:ident : $value:expr),* $(,)? }) => {
+        $(in $parent:ident)? { $($field:ident : $value:expr),* $(,)? }) => {
         $crate::declare_element! { @type [$how] [$(#[$meta])*] $visibility $name
             [<$family as $crate::Element>::DECLARATION.level]
-            [<$family as $crate::Element>::DECLARATION.parent]
+            [$crate::declare_element!(@parent_or
+                [<$family as $crate::Element>::DECLARATION.parent] $($parent)?)]
             [Some((<$family as $crate::Element>::DECLARATION, $deployment))] [false]
             [$crate::ElementFacts { $($field: $value,)* ..$crate::ElementFacts::UNSTATED }
                 .completed_by(&<$family as $crate::Element>::DECLARATION.facts)] }
@@ -50,6 +56,10 @@ macro_rules! declare_element {
         impl $crate::Single for $name {}
     };
     (@parent) => { None };
+    (@parent_or [$($family:tt)*]) => { $($family)* };
+    (@parent_or [$($family:tt)*] $parent:ident) => {
+        Some(<$parent as $crate::Element>::DECLARATION)
+    };
     (@parent $parent:ident) => { Some(<$parent as $crate::Element>::DECLARATION) };
     (@type [$how:ident] [$($meta:tt)*] $visibility:vis $name:ident [$($level:tt)*] [$($parent:tt)*]
         [$($deployment_of:tt)*] [$is_family:literal] [$($facts:tt)*]) => {
@@ -109,7 +119,7 @@ macro_rules! flow {
     };
 }
 
-/// What [`flow!`], [`external!`] and [`target!`] expand to.
+/// What [`flow!`], [`external!`], [`retiring!`] and [`target!`] expand to.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! declare_flow {
@@ -166,10 +176,40 @@ macro_rules! external {
     ($name:ident : $($declaration:tt)*) => {
         $crate::external! { @how [registered] $name : $($declaration)* }
     };
-    (@how [$how:ident] $name:ident : $from:ident => $to:ident { $($field:ident : $value:expr),* $(,)? }) => {
+    (@how [$how:ident] $($declaration:tt)*) => {
+        $crate::declare_foreign! { [$how] [Live] $($declaration)* }
+    };
+}
+
+/// Declares a flow of somebody else's that exists and is to go, with its evidence as in
+/// [`external!`]: the target view leaves it out.
+///
+/// ```
+/// # use c4model::{element, retiring};
+/// # element! { pub Orders: Container { id: "orders", name: "Orders", summary: "Orders" } }
+/// # element! { pub Lake: Container { id: "lake", name: "Lake", summary: "Tables" } }
+/// retiring! { hourly_dump: Orders => Lake { moves: "Dump", tech: "pg_dump", kind: Scheduled,
+///     by: From, owner: "shop", evidence: &[said("the shop's wiki", "2026-08")] } }
+/// ```
+#[macro_export]
+macro_rules! retiring {
+    ($name:ident : $($declaration:tt)*) => {
+        $crate::retiring! { @how [registered] $name : $($declaration)* }
+    };
+    (@how [$how:ident] $($declaration:tt)*) => {
+        $crate::declare_foreign! { [$how] [Retiring] $($declaration)* }
+    };
+}
+
+/// What [`external!`] and [`retiring!`] expand to.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! declare_foreign {
+    ([$how:ident] [$status:ident] $name:ident : $from:ident => $to:ident
+        { $($field:ident : $value:expr),* $(,)? }) => {
         $crate::declare_flow! { [$how] $name
             [&[<$from as $crate::Element>::DECLARATION]] [&[<$to as $crate::Element>::DECLARATION]]
-            [Live] [None] { $($field: $value),* } }
+            [$status] [None] { $($field: $value),* } }
         const _: () = assert!(
             !<$name as $crate::DeclaredFlow>::DECLARATION.facts.evidence.is_empty(),
             "a flow of others needs evidence: file(path, text) or said(who, when)"
@@ -213,11 +253,12 @@ macro_rules! target {
 /// ```
 #[macro_export]
 macro_rules! scenario {
-    ($name:ident { title: $title:literal, steps: [$($flow:path => $note:literal),+ $(,)?] $(,)? }) => {
+    ($name:ident { title: $title:literal, $(about: $about:literal,)? steps: [$($flow:path => $note:literal),+ $(,)?] $(,)? }) => {
         const _: () = {
             const DECLARATION: $crate::ScenarioDeclaration = $crate::ScenarioDeclaration {
                 id: stringify!($name),
                 title: $title,
+                about: concat!($($about)?),
                 steps: &[$($crate::StepDeclaration {
                     flow: <$flow as $crate::DeclaredFlow>::DECLARATION,
                     note: $note,

@@ -129,6 +129,9 @@ pub struct FlowRecord {
     /// Whether personal data moves.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub personal_data: String,
+    /// Whether it only says what is to be done or that it was done.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_control: bool,
     /// Whence we know it.
     pub evidence: Vec<EvidenceRecord>,
     /// Earlier ids.
@@ -154,6 +157,9 @@ pub struct ScenarioRecord {
     pub id: String,
     /// Title.
     pub title: String,
+    /// When it happens and why it is worth knowing; empty when not stated.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub about: String,
     /// Its steps, in order.
     pub steps: Vec<StepRecord>,
 }
@@ -185,6 +191,7 @@ impl Model {
             .map(|scenario| ScenarioRecord {
                 id: scenario.id.to_owned(),
                 title: scenario.title.to_owned(),
+                about: scenario.about.to_owned(),
                 steps: scenario
                     .steps
                     .iter()
@@ -205,6 +212,12 @@ impl Model {
     #[must_use]
     pub fn element(&self, id: &str) -> Option<&ElementRecord> {
         self.elements.iter().find(|element| element.id == id)
+    }
+
+    /// The flow of this id.
+    #[must_use]
+    pub fn flow(&self, id: &str) -> Option<&FlowRecord> {
+        self.flows.iter().find(|flow| flow.id == id)
     }
 
     /// The text of `architecture.json`: indented, in the order of ids, with a final line break.
@@ -273,6 +286,7 @@ fn flow_record(flow: &FlowDeclaration) -> FlowRecord {
         cadence: facts.cadence.to_owned(),
         volume: facts.volume.to_owned(),
         personal_data: facts.personal_data.to_owned(),
+        is_control: facts.is_control,
         evidence: flow.code.iter().chain(facts.evidence).map(evidence_record).collect(),
         was: owned(facts.was),
     }

@@ -16,7 +16,13 @@ use crate::{ElementDeclaration, FlowDeclaration};
 pub(crate) const ELEMENTS: &[&[&ElementDeclaration]] = &[PEOPLE, APPLICATIONS, DATA_PLATFORM];
 
 /// Every flow of the systems that are not ours, and every planned one.
-pub(crate) const FLOWS: &[&[&FlowDeclaration]] = &[flows::OTHERS, flows::planned::PLANNED];
+pub(crate) const FLOWS: &[&[&FlowDeclaration]] = &[
+    flows::applications::APPLICATIONS,
+    flows::attached::ATTACHED,
+    flows::data_platform::DATA_PLATFORM,
+    flows::planned::PLANNED,
+    flows::retiring::RETIRING,
+];
 
 pub use applications::*;
 pub use data_platform::*;

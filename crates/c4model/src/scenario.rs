@@ -18,6 +18,8 @@ pub struct ScenarioDeclaration {
     pub id: &'static str,
     /// Title as people say it.
     pub title: &'static str,
+    /// When it happens and why it is worth knowing; empty when not stated.
+    pub about: &'static str,
     /// Its steps, in order.
     pub steps: &'static [StepDeclaration],
 }

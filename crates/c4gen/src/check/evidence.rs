@@ -55,22 +55,16 @@ pub(super) fn is_carried_by(flow: &FlowRecord, package: &str, function: &str) ->
 /// Names in the `flow!` declarations of every Rust file below a folder.
 pub(super) fn flows_in_sources(folder: &Path) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-        for path in entries.flatten().map(|entry| entry.path()) {
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                names.extend(flows_in(&workspace::read(&path)?));
-            }
-        }
+    for path in workspace::rust_files(folder) {
+        names.extend(flows_in(&workspace::read(&path)?));
     }
     names.sort();
     Ok(names)
 }
 
 fn flows_in(source: &str) -> Vec<String> {
+    // What a unit test declares is linked into the test only.
+    let source = source.split("#[cfg(test)]").next().unwrap_or_default();
     let code: Vec<&str> =
         source.lines().map(str::trim_start).filter(|line| !line.starts_with("//")).collect();
     let code = code.join("\n");
@@ -101,7 +95,7 @@ mod tests {
 
     #[test]
     fn flows_are_found_in_sources_and_not_in_comments() {
-        let source = "// flow! { no { } }\n\nc4model::flow! { one { moves: 1 } }\n  flow! {\n    two { }\n}\n/// flow! { three {} }\n";
+        let source = "// flow! { no { } }\n\nc4model::flow! { one { moves: 1 } }\n  flow! {\n    two { }\n}\n/// flow! { three {} }\n#[cfg(test)]\nmod tests {\n    flow! { four { } }\n}\n";
         assert_eq!(flows_in(source), ["one", "two"]);
     }
 

@@ -37,6 +37,7 @@ pub fn legend() -> (Scene, Placement) {
         node("service", Shape::Service, "Service", "Technology", "A system, or a part that runs"),
         node("database", Shape::Database, "Database", "Technology", "Rows at rest"),
         node("bucket", Shape::Bucket, "Files", "Technology", "Files or tables at rest"),
+        node("queue", Shape::Queue, "Queue", "Technology", "Messages on their way"),
         external,
         planned,
     ];
@@ -55,7 +56,11 @@ pub fn legend() -> (Scene, Placement) {
         Edge::new("doubted", "person", "bucket", "Not verified ?", "technology", Status::Live);
     "question mark: somebody said so, and nothing in this repository shows it"
         .clone_into(&mut doubted.description);
-    let edges = vec![sync, asynchronous, target, doubted];
+    let mut retiring =
+        Edge::new("retiring", "person", "bucket", "Is to go", "technology", Status::Retiring);
+    retiring.is_async = true;
+    "retiring: it exists and is to go".clone_into(&mut retiring.description);
+    let edges = vec![sync, asynchronous, target, doubted, retiring];
 
     let mut placed_nodes = BTreeMap::new();
     let tallest = nodes.iter().map(|node| node.height).fold(0.0, f64::max);
@@ -90,6 +95,7 @@ pub fn legend() -> (Scene, Placement) {
         boundaries: Vec::new(),
         nodes,
         edges,
+        has_anchors: false,
     };
     (scene, placement)
 }

@@ -34,8 +34,9 @@ listed_elements! { DATA_PLATFORM:
 (pub GlueCatalog: Container in Lakehouse { id: "glue_catalog", name: "Glue catalog",
     shape: Database, tech: "AWS Glue", owner: "data platform",
     summary: "Where each table's metadata is" })
-(pub Trino: Container in Lakehouse { id: "trino", name: "ol_data_lake_production",
-    tech: "Trino (Starburst Galaxy)", owner: "data platform", summary: "SQL over the lake" })
+(pub Trino: Container in Lakehouse { id: "trino", name: "Trino",
+    tech: "Starburst Galaxy", owner: "data platform",
+    summary: "SQL over the lake, catalog ol_data_lake_production" })
 (pub DbtProject: Container in Lakehouse { id: "dbt_project", name: "dbt project",
     tech: "dbt-trino", owner: "data platform", summary: "Models from raw to marts" })
 (
@@ -71,19 +72,19 @@ listed_elements! { DATA_PLATFORM:
         summary: "Signs, sends and retries notices" })
 (pub WebhookOutbox: Container in Serving { id: "webhook_outbox", name: "Webhook outbox",
     shape: Queue, tech: "SQLite or PostgreSQL", owner: "data platform",
-    summary: "Notices until they have arrived" })
+    summary: "Notices until they arrive; dead letters" })
 
-(pub Documentation: Group in DataPlatform { id: "documentation", name: "Architecture",
-    owner: "data platform", summary: "How these pages come about" })
-(pub Workspace: Container in Documentation { id: "workspace", name: "OL Flows workspace",
+(pub Architecture: System in OpenLearning { id: "architecture", name: "Architecture pages",
+    tech: "Rust, HTML, SVG", owner: "data platform", summary: "How these pages come about" })
+(pub Workspace: Container in Architecture { id: "workspace", name: "OL Flows workspace",
     shape: Bucket, tech: "Rust, git", owner: "data platform",
     summary: "Flows, and what they declare" })
 (
     /// Where the functions of the package `c4gen` run.
-    pub ArchitectureGenerator: Container in Documentation { id: "c4gen", name: "c4gen",
+    pub ArchitectureGenerator: Container in Architecture { id: "c4gen", name: "c4gen",
         tech: "Rust", owner: "data platform", package: "c4gen",
         summary: "Collects, checks and draws the model" })
-(pub ArchitectureSite: Container in Documentation { id: "architecture_site",
+(pub ArchitectureSite: Container in Architecture { id: "architecture_site",
     name: "Architecture site", shape: Bucket, tech: "HTML, SVG", owner: "data platform",
     summary: "The pages you are reading" })
 

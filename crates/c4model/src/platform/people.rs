@@ -10,7 +10,7 @@ listed_elements! { PEOPLE:
     owner: "data platform", summary: "Explores data, publishes dashboards" })
 (pub Learner: Person { id: "learner", name: "Learner", shape: Person,
     owner: "Open Learning", summary: "Takes courses, earns certificates" })
-(pub Newcomer: Person { id: "newcomer", name: "Newcomer", shape: Person,
-    owner: "data platform", summary: "Learns how the data flows" })
+(pub Newcomer: Person { id: "newcomer", name: "Newcomer, architect", shape: Person,
+    owner: "data platform", summary: "Learns and changes how the data flows" })
 
 }

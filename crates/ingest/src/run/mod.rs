@@ -5,8 +5,8 @@
 
 pub mod capture;
 mod dagster;
-mod mysql;
-mod postgres;
+pub mod mysql;
+pub mod postgres;
 pub(crate) mod unit;
 
 use std::sync::Arc;

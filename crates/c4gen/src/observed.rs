@@ -1,0 +1,306 @@
+//! What really ran. Every run of a flow says so in the log; here the lines are folded into one record
+//! a flow, so that the drawn arrows can be compared with it. Files in, file out: no server is asked.
+//!
+//! A line is one JSON document, in one of three forms: a log line of ours (`c4.flow` among its fields),
+//! a record of a run as `c4model` serializes it, or an OpenLineage run event whose job is the flow and
+//! whose datasets are the elements. Other lines are passed over and counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use c4model::{EvidenceRecord, FlowRecord, Model, Status};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::check::Finding;
+
+/// What was seen of all flows; the content of `observed.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Observed {
+    /// By the id of the flow.
+    pub flows: BTreeMap<String, Seen>,
+    /// Lines that told of no run.
+    pub other_lines: u64,
+}
+
+/// What was seen of one flow.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seen {
+    /// When it first ended, as it stood in the line; UTC.
+    pub first: String,
+    /// When it last ended.
+    pub last: String,
+    /// Runs that ended.
+    pub runs: u64,
+    /// Those of them that did not end well.
+    pub failed: u64,
+    /// Rows they said they moved.
+    pub rows: u64,
+    /// Bytes they said they moved.
+    pub bytes: u64,
+    /// Elements they read.
+    pub from: BTreeSet<String>,
+    /// Elements they wrote.
+    pub to: BTreeSet<String>,
+}
+
+/// How a flow stands between declaration and observation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Declared, and seen.
+    Seen,
+    /// Carried by our code, and not seen.
+    Silent,
+    /// Nothing of ours runs it, so it cannot be seen from here.
+    Elsewhere,
+}
+
+struct Run {
+    flow: String,
+    at: String,
+    is_done: bool,
+    rows: u64,
+    bytes: u64,
+    from: Vec<String>,
+    to: Vec<String>,
+}
+
+impl Observed {
+    /// Adds the lines of one file.
+    pub fn fold(&mut self, lines: &str) {
+        for line in lines.lines().filter(|line| !line.trim().is_empty()) {
+            let run = serde_json::from_str(line).ok().and_then(|line: Value| {
+                log_line(&line).or_else(|| flow_run(&line)).or_else(|| open_lineage(&line))
+            });
+            match run {
+                Some(run) => self.add(run),
+                None => self.other_lines += 1,
+            }
+        }
+    }
+
+    fn add(&mut self, run: Run) {
+        let seen = self.flows.entry(run.flow).or_default();
+        if seen.runs == 0 || run.at < seen.first {
+            seen.first.clone_from(&run.at);
+        }
+        if run.at > seen.last {
+            seen.last = run.at;
+        }
+        seen.runs += 1;
+        seen.failed += u64::from(!run.is_done);
+        seen.rows += run.rows;
+        seen.bytes += run.bytes;
+        seen.from.extend(run.from);
+        seen.to.extend(run.to);
+    }
+
+    /// How this flow stands.
+    #[must_use]
+    pub fn standing(&self, flow: &FlowRecord) -> Standing {
+        let is_ours =
+            flow.evidence.iter().any(|evidence| matches!(evidence, EvidenceRecord::Code { .. }));
+        if self.flows.contains_key(&flow.id) {
+            Standing::Seen
+        } else if is_ours && flow.status != Status::Target {
+            Standing::Silent
+        } else {
+            Standing::Elsewhere
+        }
+    }
+
+    /// O1: what ran and is not declared, or ran between other ends than declared.
+    #[must_use]
+    pub fn undeclared(&self, model: &Model) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for (id, seen) in &self.flows {
+            let Some(flow) = model.flow(id) else {
+                let message = format!("ran {} times and is not declared", seen.runs);
+                findings.push(Finding::new("O1", id, message));
+                continue;
+            };
+            for (what, ends, declared) in
+                [("read", &seen.from, &flow.from), ("wrote", &seen.to, &flow.to)]
+            {
+                for end in ends.iter().filter(|end| !is_among(model, end, declared)) {
+                    let message = format!("{what} `{end}`, which its declaration does not name");
+                    findings.push(Finding::new("O1", id, message));
+                }
+            }
+            if flow.status == Status::Target {
+                let message = "is declared as planned and has run; declare it live".to_owned();
+                findings.push(Finding::new("O1", id, message));
+            }
+        }
+        findings
+    }
+}
+
+/// Whether an end is one of the declared ones, or a deployment of one.
+fn is_among(model: &Model, end: &str, declared: &[String]) -> bool {
+    let family = model.element(end).and_then(|element| element.family.as_deref());
+    declared.iter().any(|id| id == end || Some(id.as_str()) == family)
+}
+
+fn text(value: &Value, key: &str) -> Option<String> {
+    value.get(key).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn count(value: &Value, key: &str) -> u64 {
+    value.get(key).and_then(Value::as_u64).unwrap_or(0)
+}
+
+fn log_line(line: &Value) -> Option<Run> {
+    let fields = line.get("fields").unwrap_or(line);
+    let ends = |key: &str| -> Vec<String> {
+        let names = text(fields, key).unwrap_or_default();
+        names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    };
+    Some(Run {
+        flow: text(fields, "c4.flow")?,
+        at: text(line, "timestamp")?,
+        is_done: text(fields, "outcome")? == "done",
+        rows: count(fields, "rows"),
+        bytes: count(fields, "bytes"),
+        from: ends("from"),
+        to: ends("to"),
+    })
+}
+
+fn flow_run(line: &Value) -> Option<Run> {
+    let ends = |key: &str| -> Option<Vec<String>> {
+        line.get(key)?.as_array()?.iter().map(|end| text(end, "element")).collect()
+    };
+    let ended = line.get("ended_at")?.as_f64()?;
+    Some(Run {
+        flow: text(line, "flow")?,
+        at: utc(ended),
+        is_done: text(line, "outcome")? == "done",
+        rows: count(line, "rows"),
+        bytes: count(line, "bytes"),
+        from: ends("from")?,
+        to: ends("to")?,
+    })
+}
+
+/// Seconds since 1970 as `2026-11-29T08:00:00Z`, by Howard Hinnant's days-to-civil algorithm.
+fn utc(seconds: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, reason = "whole seconds of this era fit")]
+    let whole = seconds.max(0.0) as i64;
+    let (days, rest) = (whole / 86_400, whole % 86_400);
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    // Years begin in March here, so that the leap day is the last.
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = year_of_era + era * 400 + next;
+    let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+fn open_lineage(line: &Value) -> Option<Run> {
+    let kind = text(line, "eventType")?;
+    if !matches!(kind.as_str(), "COMPLETE" | "FAIL" | "ABORT") {
+        return None;
+    }
+    let datasets = |key: &str| -> Vec<String> {
+        let all = line.get(key).and_then(Value::as_array).into_iter().flatten();
+        all.filter_map(|dataset| text(dataset, "name")).collect()
+    };
+    let statistics = |key: &str| -> u64 {
+        let outputs = line.get("outputs").and_then(Value::as_array).into_iter().flatten();
+        outputs
+            .filter_map(|output| output.pointer("/outputFacets/outputStatistics"))
+            .map(|facet| count(facet, key))
+            .sum()
+    };
+    Some(Run {
+        flow: text(line.get("job")?, "name")?,
+        at: text(line, "eventTime")?,
+        is_done: kind == "COMPLETE",
+        rows: statistics("rowCount"),
+        bytes: statistics("size"),
+        from: datasets("inputs"),
+        to: datasets("outputs"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINES: &str = concat!(
+        r#"{"timestamp":"2026-11-29T08:00:00Z","level":"INFO","fields":{"message":"a flow has run","c4.flow":"postgres_full_load","from":"mitxonline_database","to":"raw_lake","outcome":"done","rows":10,"bytes":640},"target":"ol_chassis::flow"}"#,
+        "\n",
+        r#"{"timestamp":"2026-11-29T07:00:00Z","level":"INFO","fields":{"c4.flow":"postgres_full_load","from":"application_postgres","to":"raw_lake","outcome":"failed","rows":0,"bytes":0}}"#,
+        "\nno json\n",
+        r#"{"timestamp":"2026-11-29T07:00:00Z","level":"INFO","fields":{"message":"another line"}}"#,
+        "\n",
+        r#"{"eventType":"COMPLETE","eventTime":"2026-11-29T09:00:00Z","job":{"namespace":"c4","name":"nobody_declared_this"},"inputs":[{"name":"raw_lake"}],"outputs":[{"name":"marts","outputFacets":{"outputStatistics":{"rowCount":3,"size":30}}}]}"#,
+        "\n",
+        r#"{"flow":"signed_notices","from":[{"element":"webhook_outbox","deployment":null,"declared":true}],"to":[{"element":"hubspot","deployment":null,"declared":true}],"started_at":60.0,"ended_at":61.5,"outcome":"done","rows":1,"bytes":2}"#,
+    );
+
+    fn observed() -> Observed {
+        let mut observed = Observed::default();
+        observed.fold(LINES);
+        observed
+    }
+
+    #[test]
+    fn lines_of_three_forms_are_folded() {
+        let observed = observed();
+        assert_eq!(observed.other_lines, 2);
+        let load = observed.flows.get("postgres_full_load").cloned().unwrap_or_default();
+        assert_eq!((load.runs, load.failed, load.rows, load.bytes), (2, 1, 10, 640));
+        assert_eq!(
+            (load.first.as_str(), load.last.as_str()),
+            ("2026-11-29T07:00:00Z", "2026-11-29T08:00:00Z")
+        );
+        let other = observed.flows.get("nobody_declared_this").cloned().unwrap_or_default();
+        assert_eq!((other.rows, other.bytes), (3, 30));
+        let text = serde_json::to_string(&observed).unwrap_or_default();
+        assert_eq!(serde_json::from_str::<Observed>(&text).ok(), Some(observed));
+    }
+
+    #[test]
+    fn seconds_become_dates() {
+        for (seconds, date) in [
+            (0.0, "1970-01-01T00:00:00Z"),
+            (951_782_400.0, "2000-02-29T00:00:00Z"),
+            (1_767_225_599.9, "2025-12-31T23:59:59Z"),
+            (1_795_939_200.0, "2026-11-29T08:00:00Z"),
+        ] {
+            assert_eq!(utc(seconds), date);
+        }
+    }
+
+    #[test]
+    fn what_ran_otherwise_than_declared_is_found() {
+        let model = crate::collect::model();
+        let found: Vec<_> = observed()
+            .undeclared(&model)
+            .into_iter()
+            .map(|finding| (finding.subject, finding.message))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("nobody_declared_this".to_owned(), "ran 1 times and is not declared".to_owned()),
+                (
+                    "signed_notices".to_owned(),
+                    "wrote `hubspot`, which its declaration does not name".to_owned()
+                ),
+            ]
+        );
+        let flow = |id: &str| model.flow(id).cloned().unwrap_or_else(|| panic!("{id}"));
+        assert_eq!(observed().standing(&flow("postgres_full_load")), Standing::Seen);
+        assert_eq!(observed().standing(&flow("content_notices")), Standing::Silent);
+        assert_eq!(observed().standing(&flow("model_sql")), Standing::Elsewhere);
+    }
+}
