@@ -36,24 +36,42 @@ pub fn circles<'model>(graph: &Graph<'model>) -> Vec<Circle<'model>> {
     found
 }
 
-/// The strongly connected components: two nodes are in one when each reaches the other. By
-/// intersecting what a node reaches with what reaches it; for some hundred nodes that is quick.
+/// The strongly connected components, by Kosaraju: walk the graph and note each node when all after
+/// it is done; then walk backwards from the last noted. What is met on one such walk forms one
+/// component, because everything noted later that leads here has been taken already.
 fn components<'model>(graph: &Graph<'model>) -> Vec<BTreeSet<&'model str>> {
-    let reach: BTreeMap<&str, BTreeSet<&str>> =
-        graph.nodes().map(|node| (node, graph.reachable(node, None))).collect();
-    let mut placed: BTreeSet<&str> = BTreeSet::new();
-    let mut found = Vec::new();
-    for (node, reached) in &reach {
-        if placed.contains(node) {
-            continue;
+    let mut before: BTreeMap<&str, Vec<&'model str>> = BTreeMap::new();
+    for (from, to) in graph.links() {
+        before.entry(to).or_default().push(from);
+    }
+    let mut noted = Vec::new();
+    let mut seen = BTreeSet::new();
+    for start in graph.nodes() {
+        // A node comes off the stack twice: first to open what is after it, then to be noted.
+        let mut open = vec![(start, false)];
+        while let Some((node, is_done)) = open.pop() {
+            if is_done {
+                noted.push(node);
+            } else if seen.insert(node) {
+                open.push((node, true));
+                open.extend(graph.after(node).map(|next| (next, false)));
+            }
         }
-        let members: BTreeSet<&str> = reached
-            .iter()
-            .copied()
-            .filter(|other| reach.get(other).is_some_and(|back| back.contains(node)))
-            .collect();
-        placed.extend(&members);
-        found.push(members);
+    }
+    let mut taken = BTreeSet::new();
+    let mut found = Vec::new();
+    for start in noted.into_iter().rev() {
+        let mut members = BTreeSet::new();
+        let mut open = vec![start];
+        while let Some(node) = open.pop() {
+            if taken.insert(node) {
+                members.insert(node);
+                open.extend(before.get(node).into_iter().flatten());
+            }
+        }
+        if !members.is_empty() {
+            found.push(members);
+        }
     }
     found
 }

@@ -27,6 +27,11 @@ fn walk<'model>(
 ) {
     /// Enough to see that a chain is far too long, and an end for a graph of circles.
     const LONGEST: usize = 12;
+    /// Enough to see that there are far too many.
+    const MOST: usize = 10_000;
+    if found.len() >= MOST {
+        return;
+    }
     let Some(last) = path.last().copied() else { return };
     let next: Vec<&str> = calls.after(last).filter(|next| !path.contains(next)).collect();
     if next.is_empty() || path.len() >= LONGEST {
