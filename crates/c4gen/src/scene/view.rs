@@ -40,7 +40,7 @@ pub fn containers(model: &Model, scope: &ElementRecord) -> Scene {
         .collect();
     let pieces: Vec<_> = legs(model)
         .map(|leg| {
-            let end = |id| family_in_view(model, id, &scope.id).to_owned();
+            let end = |id| neighbour(model, family_in_view(model, id, &scope.id), scope).to_owned();
             (end(leg.from), end(leg.to), leg)
         })
         .filter(|(from, to, _)| inside(from) || inside(to))
@@ -48,12 +48,34 @@ pub fn containers(model: &Model, scope: &ElementRecord) -> Scene {
     for (from, to, _) in &pieces {
         shown.extend([from.clone(), to.clone()]);
     }
-    let link = |element: &ElementRecord| Some(element_page(&element.id));
+    let link = |element: &ElementRecord| {
+        Some(if element.level == Level::System {
+            drill_in(model, element)
+        } else {
+            element_page(&element.id)
+        })
+    };
     let title = format!("Containers of {}", scope.name);
     let border = |element: &ElementRecord| element.level == Level::System || inside(&element.id);
     let id =
         format!("{}_{}", if scope.level == Level::Group { "group" } else { "system" }, scope.id);
     assemble(model, &id, title, &shown, &border, parallel(pieces.into_iter()), &link)
+}
+
+/// Outside a system that is large enough to have parts with pages of their own, whole systems are
+/// drawn; the pages of its parts show which container of them it is.
+fn neighbour<'model>(model: &'model Model, id: &'model str, scope: &ElementRecord) -> &'model str {
+    let is_large = scope.level == Level::System
+        && model.elements.iter().any(|element| {
+            element.level == Level::Group && element.parent.as_deref() == Some(scope.id.as_str())
+        });
+    if !is_large || is_inside(model, id, &scope.id) {
+        return id;
+    }
+    // A family that belongs to no system stays as it is.
+    system_of(model, id)
+        .filter(|system| model.element(system).is_some_and(|whole| whole.level != Level::Group))
+        .unwrap_or(id)
 }
 
 /// A deployment is drawn in its family's box, except on the page of the system it lies in: there the
