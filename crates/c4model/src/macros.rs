@@ -182,7 +182,7 @@ macro_rules! external {
 }
 
 /// Declares a flow of somebody else's that exists and is to go, with its evidence as in
-/// [`external!`]: the target view leaves it out.
+/// [`external!`](crate::external): the target view leaves it out.
 ///
 /// ```
 /// # use c4model::{element, retiring};
