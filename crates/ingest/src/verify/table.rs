@@ -14,6 +14,9 @@ use crate::error::{Definite, Error, Result, Transient};
 use crate::position::Position;
 use crate::report::verification::DifferingKey;
 
+/// Takes rows, with the version of each.
+pub type Take<'a> = dyn FnMut(&RecordBatch, &[u64]) -> std::result::Result<(), ArrowError> + 'a;
+
 /// The rows of a source's table at one moment.
 pub trait SourceRows: Clone + Send + 'static {
     /// The table, for people.
@@ -27,10 +30,7 @@ pub trait SourceRows: Clone + Send + 'static {
     ///
     /// # Errors
     /// The source's, or what `take` returns.
-    fn read_rows(
-        &self,
-        take: &mut dyn FnMut(&RecordBatch, &[u64]) -> std::result::Result<(), ArrowError>,
-    ) -> Result<()>;
+    fn read_rows(&self, take: &mut Take<'_>) -> Result<()>;
 }
 
 /// Both sides of a table at one moment.

@@ -406,7 +406,7 @@ impl Session {
         failpoints::hit(failpoints::BATCH_DUE);
         match upto {
             Position::Lsn(_) | Position::Binlog { .. } | Position::Moment(_) => {
-                self.progress.seal()
+                self.progress.seal();
             }
             Position::Change { lsn, .. } => self.progress.seal_within(lsn),
         }

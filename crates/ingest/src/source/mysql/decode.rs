@@ -91,10 +91,10 @@ impl Decoder {
     ///
     /// `None` when the pair is one that no contract makes.
     pub(super) fn new(wire: &Wire, lake: &DataType) -> Option<Self> {
-        let number = match wire {
-            Wire::Integer { unsigned: false } => Number::Signed,
-            Wire::Integer { unsigned: true } => Number::Unsigned,
-            _ => Number::Bits,
+        let number = match *wire == Wire::Bits {
+            true => Number::Bits,
+            false if *wire == (Wire::Integer { unsigned: true }) => Number::Unsigned,
+            false => Number::Signed,
         };
         let decimal = || Decimal128Builder::new().with_data_type(lake.clone());
         Some(match (wire, lake) {
@@ -248,7 +248,7 @@ impl Decoder {
             Self::Float(builder) => builder.append_null(),
             Self::FloatAsDouble(builder) | Self::Double(builder) => builder.append_null(),
             Self::Text(builder) | Self::TimeText { builder, .. } | Self::Hashed { builder, .. } => {
-                builder.append_null()
+                builder.append_null();
             }
             Self::Bytes(builder) | Self::Geometry { builder, .. } => builder.append_null(),
             Self::Uuid(builder) => builder.append_null(),

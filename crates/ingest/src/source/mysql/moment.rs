@@ -60,7 +60,8 @@ impl DateTime {
     pub(super) fn days(self) -> Option<i32> {
         /// Days from 0000-03-01 to 1970-01-01.
         const SHIFT: i32 = 719_468;
-        let leap = self.year % 4 == 0 && (self.year % 100 != 0 || self.year % 400 == 0);
+        let every = |years| self.year.is_multiple_of(years);
+        let leap = every(4) && (!every(100) || every(400));
         let last = match self.month {
             1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
             4 | 6 | 9 | 11 => 30,

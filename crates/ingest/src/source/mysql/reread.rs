@@ -13,7 +13,7 @@ use super::session::Session;
 use super::types::Reading;
 use crate::column::batch::{Assembler, BatchLimit, RunColumns};
 use crate::error::{Doing, Error};
-use crate::verify::table::SourceRows;
+use crate::verify::table::{SourceRows, Take};
 
 /// A table to read again.
 #[derive(Clone)]
@@ -70,10 +70,7 @@ impl SourceRows for Reread {
         self.readings.iter().map(|reading| reading.name.clone()).collect()
     }
 
-    fn read_rows(
-        &self,
-        take: &mut dyn FnMut(&RecordBatch, &[u64]) -> Result<(), ArrowError>,
-    ) -> Result<(), Error> {
+    fn read_rows(&self, take: &mut Take<'_>) -> Result<(), Error> {
         self.read(|batch| take(batch, &[])).map_err(|error| error.into_error(Doing::Reading))
     }
 }

@@ -1,4 +1,4 @@
-//! One consistent view of the server for all readers, without a lock that others wait for.
+//! One consistent view of the server for all readers, without a lock over all tables.
 //!
 //! `START TRANSACTION WITH CONSISTENT SNAPSHOT` fixes what one connection sees; no statement of either server hands that
 //! view to another connection. But MariaDB says of such a transaction where in the binary log it was taken
@@ -9,7 +9,7 @@
 //! they never are, those read that share the most common one. On a server without a log, and on MySQL, which tells no
 //! place, one connection reads alone: slower, and as right.
 //!
-//! No privilege is needed for any of this but SELECT, and there is no lock: `FLUSH TABLES WITH READ LOCK` would stop all
+//! No privilege is needed for any of this but SELECT, and no lock is taken: `FLUSH TABLES WITH READ LOCK` would stop all
 //! writers for as long as the longest running statement.
 //!
 //! Not covered: commits that the log does not have. They are those of a session with `sql_log_bin = 0`, and those that a

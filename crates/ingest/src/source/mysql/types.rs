@@ -154,10 +154,8 @@ impl Reading {
         let (masked, expression, lake, fidelity, note) = match mask {
             Mask::Sha256Salted => {
                 // Bytes are hashed as they are, as text is.
-                let expression = match wire {
-                    Wire::Bytes | Wire::Geometry => Expression::Column,
-                    _ => text_of(&wire),
-                };
+                let is_bytes = matches!(wire, Wire::Bytes | Wire::Geometry);
+                let expression = if is_bytes { Expression::Column } else { text_of(&wire) };
                 let note = "sha256 of salt and text, in hexadecimal";
                 (Wire::Hashed(None), expression, LakeType::String, Fidelity::Hashed, note)
             }

@@ -12,7 +12,7 @@ use super::snapshot::{Reader, Selection, selected_statement};
 use super::types::Reading;
 use crate::column::batch::{Assembler, RunColumns};
 use crate::error::{Doing, Error};
-use crate::verify::table::SourceRows;
+use crate::verify::table::{SourceRows, Take};
 
 /// The transaction that made a row as it is: another one for every version of the row.
 const VERSION: &str = "xmin::pg_catalog.text::pg_catalog.int8";
@@ -87,10 +87,7 @@ impl SourceRows for Reread {
         self.readings.iter().map(|reading| reading.name.clone()).collect()
     }
 
-    fn read_rows(
-        &self,
-        take: &mut dyn FnMut(&RecordBatch, &[u64]) -> Result<(), ArrowError>,
-    ) -> Result<(), Error> {
+    fn read_rows(&self, take: &mut Take<'_>) -> Result<(), Error> {
         self.read(take).map_err(|error| error.into_error(Doing::Reading))
     }
 }

@@ -40,7 +40,8 @@ pub struct Settings {
 }
 
 impl SourceAddress {
-    /// Looks up where the Postgres is: see [`SourceAddress::resolve_with`].
+    /// Looks up where the Postgres is: in `OL_SOURCE_<DEPLOYMENT>_<LAYER>_URL`, a file, or Vault. Keep the URL for as long as
+    /// the connection is used: credentials that Vault leased are renewed with it.
     ///
     /// # Errors
     /// No variable says where the source is, Vault does not answer, or the URL is not usable.
