@@ -6,6 +6,7 @@
 //!
 //! A commit is what a small batch costs beside its rows: one data file of ten rows, its manifest, manifest list and
 //! metadata, and the catalog's answer. The servers are those of the tests, on this machine, so no network is in it.
+#![expect(clippy::print_stdout, reason = "what it says is for the measuring script")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -7,15 +7,17 @@
 //! ```
 //!
 //! Every table also gets two files that nothing refers to, last changed thirty days ago.
+#![expect(clippy::print_stdout, reason = "what it says is for the measuring script")]
 
 use std::collections::BTreeMap;
 use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use futures::{StreamExt as _, TryStreamExt as _};
+use ol_chassis::clock::{Clock as _, SystemClock};
 use ol_chassis::secret::SecretText;
 use ol_lake::{
     Commit, Lake, LakeColumn, LakeSchema, LakeSettings, LakeType, Operation, S3Credentials,
@@ -142,7 +144,7 @@ async fn orphans(lake: &Lake, name: &TableName, bucket: &Path) -> Result<()> {
     for number in 0..2 {
         let path = bucket.join(key).join(format!("data/orphan-{number}.parquet"));
         let file = std::fs::File::create(path)?;
-        file.set_modified(SystemTime::now() - ORPHAN_AGE)?;
+        file.set_modified(SystemClock.now() - ORPHAN_AGE)?;
     }
     Ok(())
 }

@@ -196,10 +196,7 @@ impl<'a> Side<'a> {
                 let place = self.pairing.pairs.iter().position(|pair| Some(&*pair.ours) == name);
                 let (Some(place), Some(text)) = (place, text) else { continue };
                 let form = self.pairing.pairs.get(place).map_or(Form::Same, |pair| pair.form);
-                let text = match form {
-                    Form::Same => unread(text),
-                    form => form.read(text),
-                };
+                let text = if form == Form::Same { unread(text) } else { form.read(text) };
                 let one: ArrayRef = Arc::new(arrow_array::StringArray::from(vec![text]));
                 let hash = of_values(&one)?.first().copied().unwrap_or_default();
                 if let Some(value) = columns.get_mut(place).and_then(|it| it.get_mut(row)) {

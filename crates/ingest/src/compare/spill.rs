@@ -62,7 +62,7 @@ impl Partitions {
 
     /// How many there are.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.partitions.len()
     }
 
@@ -140,7 +140,7 @@ mod tests {
         let held = |number: u128| Held {
             key: number,
             row: number * 7,
-            standing: if number % 2 == 0 { Standing::There } else { Standing::Gone },
+            standing: if number.is_multiple_of(2) { Standing::There } else { Standing::Gone },
             order: vec![1; usize::try_from(number % 50).unwrap()],
         };
         let rows = 40_000;
@@ -154,7 +154,7 @@ mod tests {
             .count();
         assert_eq!(rolled, 3, "the rows are more than memory is for");
         let mut count = 0;
-        for place in 0..partitions.len() {
+        for place in 0..partitions.count() {
             let mut next = place as u128;
             partitions
                 .take(place, |found| {

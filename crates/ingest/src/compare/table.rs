@@ -128,7 +128,7 @@ pub async fn compare(comparison: &Comparison<'_>) -> Result<Found> {
     let mut their_rows = comparison.gather(&theirs, count).await?;
     let mut found = Found { columns: vec![0; pairing.pairs.len()], ..Found::default() };
     let mut differing: HashMap<u128, Differing> = HashMap::new();
-    for place in 0..our_rows.len() {
+    for place in 0..our_rows.count() {
         comparison.check()?;
         if pairing.key.is_empty() {
             count_rows(place, &mut our_rows, &mut their_rows, &mut found, &mut differing)?;
