@@ -96,7 +96,7 @@ def ours(program: pathlib.Path, served: Served, *wishes: str) -> Measured:
     """One `ol-ingest maintain`; the requests are left at the server."""
     report = FOLDER / "maintain.json"
     command = [str(program), "--output", "json", "maintain", "--namespace", NAMESPACE, *wishes]
-    unhurried = {"OL_MAINTAIN__TABLES_PER_SECOND": "100000"}
+    unhurried = {"OL_MAINTAIN__TABLES_PER_SECOND": "10000"}
     measured = measure.measure(command, {**served.environment, **unhurried}, output=report)
     if json.loads(report.read_text())["outcome"] != "done":
         raise measure.Failed(report.read_text()[-3000:])

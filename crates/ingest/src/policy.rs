@@ -287,12 +287,12 @@ fn definite(kind: Definite) -> Policy {
              and report it as a defect.",
         ),
         Definite::ComparisonDiffers => Policy::definite(
-            "switch-from-airbyte",
+            "ingest-comparison",
             "Look at the columns and rows that are named: rows that are newer on one side are the time \
              between the two loads; whatever else differs has to be understood before the switch.",
         ),
         Definite::ComparisonUnkeyed => Policy::definite(
-            "switch-from-airbyte",
+            "ingest-comparison",
             "Declare the primary_key of {table} in the unit, so that the latest row of each key can be \
              compared.",
         ),
