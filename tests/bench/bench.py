@@ -198,6 +198,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure ol-ingest and ol-webhook; see tests/bench/run.sh")
     parser.add_argument("--release", type=pathlib.Path, required=True, help="folder of the release binaries")
     parser.add_argument("--webhook", type=pathlib.Path, required=True, help="the program ol-webhook")
+    parser.add_argument("--examples", type=pathlib.Path, required=True, help="folder of the examples of ol-lake")
     options = parser.parse_args()
     release = options.release
     repetitions = max(3, int(os.environ.get("OL_BENCH_REPETITIONS", "3")))
@@ -209,7 +210,7 @@ def main() -> None:
         **latency.cases(release / "ol-ingest"),
         **merge_cases(release / "ol-ingest", repetitions),
         "cold_start": lambda: plain_case("cold_start", [str(release / "ol-ingest"), "--version"], 20),
-        **maintain.cases(release / "ol-ingest", repetitions),
+        **maintain.cases(release / "ol-ingest", options.examples, repetitions),
         **webhook.cases(options.webhook, repetitions),
     }
     chosen = [case for name, case in cases.items() if name.startswith(only)]

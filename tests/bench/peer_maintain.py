@@ -38,10 +38,11 @@ def expire(catalog, storage, name) -> None:
     for file in before - kept:
         table.io.delete(file)
     limit = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=ORPHAN_DAYS)
-    place = pyarrow.fs.FileSelector(table.location().removeprefix("s3://"), recursive=True)
+    scheme = "s3://" if table.location().startswith("s3://") else "file://"
+    place = pyarrow.fs.FileSelector(table.location().removeprefix(scheme), recursive=True)
     for found in storage.get_file_info(place):
         is_old = found.mtime is not None and found.mtime < limit
-        if found.type == pyarrow.fs.FileType.File and is_old and f"s3://{found.path}" not in kept:
+        if found.type == pyarrow.fs.FileType.File and is_old and f"{scheme}{found.path}" not in kept:
             storage.delete_file(found.path)
 
 
@@ -54,14 +55,16 @@ def compact(catalog, name) -> None:
 def main() -> None:
     """Every table of the namespace, some at a time."""
     what, file, namespace = sys.argv[1:]
-    endpoint = os.environ["AWS_ENDPOINT_URL_S3"]
-    keys = (os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"], os.environ["AWS_REGION"])
-    named = dict(zip(("s3.access-key-id", "s3.secret-access-key", "s3.region"), keys))
-    catalog = SqlCatalog("ol", uri=f"sqlite:///{file}", warehouse="s3://lake/raw", **{"s3.endpoint": endpoint, **named})
-    storage = pyarrow.fs.S3FileSystem(
-        access_key=keys[0], secret_key=keys[1], region=keys[2], endpoint_override=endpoint.removeprefix("http://"),
-        scheme="http",
-    )
+    properties, storage = {}, pyarrow.fs.LocalFileSystem()
+    if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3"):
+        key, secret = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+        properties = {"s3.endpoint": endpoint, "s3.access-key-id": key, "s3.secret-access-key": secret}
+        properties["s3.region"] = os.environ["AWS_REGION"]
+        storage = pyarrow.fs.S3FileSystem(
+            access_key=key, secret_key=secret, region=os.environ["AWS_REGION"], scheme="http",
+            endpoint_override=endpoint.removeprefix("http://"),
+        )
+    catalog = SqlCatalog("ol", uri=f"sqlite:///{file}", warehouse=os.environ["OL_WAREHOUSE"], **properties)
     names = catalog.list_tables(namespace)
     if what == "compact":
         for name in names:

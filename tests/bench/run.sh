@@ -51,7 +51,9 @@ build() {
   ! measured webhook ||
     (cd "$OL_ROOT" && cargo build --profile "$WEBHOOK_PROFILE" --locked -p ol-webhook --bins)
   ! needs_postgres && ! measured cold_start && ! measured maintain ||
-    (cd "$OL_ROOT" && cargo build --profile "$INGEST_PROFILE" --locked -p ol-ingest -p ol-lake --bins --example many_tables --example commit_latency)
+    (cd "$OL_ROOT" && cargo build --profile "$INGEST_PROFILE" --locked -p ol-ingest --bins)
+  ! measured maintain ||
+    (cd "$OL_ROOT" && cargo build "${TEST_BUILD[@]}" --example many_tables --example commit_latency)
 }
 
 # programs PROFILE: where cargo puts what it builds.
@@ -114,4 +116,4 @@ step "Build ol-ingest and ol-webhook" build
 unset PGPORT # a server of ours, or none
 ! needs_postgres || step "Make the data (scale $SCALE)" source_data
 step "Measure" python3 "$OL_ROOT/tests/bench/bench.py" --release "$(programs "$INGEST_PROFILE")" \
-  --webhook "$(programs "$WEBHOOK_PROFILE")/ol-webhook"
+  --webhook "$(programs "$WEBHOOK_PROFILE")/ol-webhook" --examples "$CARGO_TARGET_DIR/debug/examples"

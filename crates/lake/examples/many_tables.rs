@@ -1,9 +1,11 @@
-//! For `make bench`: makes a lake of many small tables on an S3 server, and serves it.
+//! For `make bench`: makes a lake of many small tables, in a folder or on an S3 server, and serves the latter.
 //!
 //! ```text
-//!   many_tables make FOLDER TABLES SNAPSHOTS ROWS   a catalog and a bucket in FOLDER; each snapshot adds a file of ROWS rows
-//!   many_tables serve FOLDER                        says where the bucket is served, then, a line of standard input each,
-//!                                                   the requests since the last line; ends with its input
+//!   many_tables folder FOLDER TABLES SNAPSHOTS ROWS   a catalog and a warehouse in FOLDER, which must stay where it is; each
+//!                                                     snapshot adds a file of ROWS rows
+//!   many_tables s3 FOLDER TABLES SNAPSHOTS ROWS       the same with the warehouse in a bucket
+//!   many_tables serve FOLDER                          says where the bucket is served, then, a line of standard input each,
+//!                                                     the requests since the last line; ends with its input
 //! ```
 //!
 //! Every table also gets two files that nothing refers to, last changed thirty days ago.
@@ -16,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::TryStreamExt as _;
 use ol_chassis::clock::{Clock as _, SystemClock};
 use ol_chassis::secret::SecretText;
 use ol_lake::{
@@ -36,11 +38,21 @@ async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
-        ["make", folder, tables, snapshots, rows] => {
-            make(Path::new(folder), tables.parse()?, snapshots.parse()?, rows.parse()?).await
+        [place @ ("folder" | "s3"), folder, tables, snapshots, rows] => {
+            let (tables, snapshots, rows) = (tables.parse()?, snapshots.parse()?, rows.parse()?);
+            let folder = Path::new(folder);
+            match *place {
+                "s3" => on_s3(folder, tables, snapshots, rows).await,
+                _ => {
+                    let warehouse = folder.join("warehouse");
+                    let settings =
+                        LakeSettings::new(catalog(folder), warehouse.display().to_string());
+                    make(settings, "file://", Path::new("/"), tables, snapshots, rows).await
+                }
+            }
         }
         ["serve", folder] => serve(Path::new(folder)),
-        _ => Err("make FOLDER TABLES SNAPSHOTS ROWS, or serve FOLDER".into()),
+        _ => Err("folder|s3 FOLDER TABLES SNAPSHOTS ROWS, or serve FOLDER".into()),
     }
 }
 
@@ -63,10 +75,13 @@ fn serve(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-async fn make(folder: &Path, tables: usize, snapshots: usize, rows: i64) -> Result<()> {
+fn catalog(folder: &Path) -> String {
+    format!("sqlite:{}", folder.join("catalog.db").display())
+}
+
+async fn on_s3(folder: &Path, tables: usize, snapshots: usize, rows: i64) -> Result<()> {
     std::fs::create_dir_all(buckets(folder).join(S3Server::BUCKET))?;
     let server = S3Server::start_in(&buckets(folder));
-    let catalog = format!("sqlite:{}", folder.join("catalog.db").display());
     let settings = LakeSettings {
         s3: S3Options {
             endpoint: Some(server.endpoint()),
@@ -78,8 +93,21 @@ async fn make(folder: &Path, tables: usize, snapshots: usize, rows: i64) -> Resu
             },
             ..S3Options::default()
         },
-        ..LakeSettings::new(catalog, "s3://lake/raw")
+        ..LakeSettings::new(catalog(folder), "s3://lake/raw")
     };
+    let bucket = server.bucket_folder(S3Server::BUCKET);
+    make(settings, "s3://lake/", &bucket, tables, snapshots, rows).await
+}
+
+/// Makes the tables. Files whose addresses begin with `scheme` lie in `root` by the rest of it.
+async fn make(
+    settings: LakeSettings,
+    scheme: &str,
+    root: &Path,
+    tables: usize,
+    snapshots: usize,
+    rows: i64,
+) -> Result<()> {
     let lake = Lake::open(settings).await?;
     lake.ensure_namespace(NAMESPACE).await?;
     let made =
@@ -89,12 +117,9 @@ async fn make(folder: &Path, tables: usize, snapshots: usize, rows: i64) -> Resu
         });
     made.await?;
     let names: Vec<TableName> = lake.list(NAMESPACE).await?;
-    let bucket = server.bucket_folder(S3Server::BUCKET);
-    let orphaned = futures::stream::iter(names).map(|name| {
-        let (lake, bucket) = (&lake, &bucket);
-        async move { orphans(lake, &name, bucket).await }
-    });
-    orphaned.buffer_unordered(AT_A_TIME).try_collect::<Vec<()>>().await?;
+    for name in names {
+        orphans(&lake, &name, scheme, root).await?;
+    }
     Ok(())
 }
 
@@ -138,11 +163,12 @@ fn batch(schema: arrow_schema::SchemaRef, first: i64, rows: i64) -> Result<Recor
     Ok(RecordBatch::try_new(schema, columns)?)
 }
 
-async fn orphans(lake: &Lake, name: &TableName, bucket: &Path) -> Result<()> {
+async fn orphans(lake: &Lake, name: &TableName, scheme: &str, root: &Path) -> Result<()> {
     let table = lake.load(name).await?.ok_or("a table that was made is there")?;
-    let key = table.location().strip_prefix("s3://lake/").ok_or("the table is in the bucket")?;
+    let key = table.location().strip_prefix(scheme).ok_or("the table is in the warehouse")?;
     for number in 0..2 {
-        let path = bucket.join(key).join(format!("data/orphan-{number}.parquet"));
+        let path =
+            root.join(key.trim_start_matches('/')).join(format!("data/orphan-{number}.parquet"));
         let file = std::fs::File::create(path)?;
         file.set_modified(SystemClock.now() - ORPHAN_AGE)?;
     }
