@@ -208,9 +208,9 @@ impl Lake {
     }
 
     pub(crate) async fn open_entry(&self, name: &TableName, entry: Entry) -> Result<Table> {
-        let file_io = match entry.lent {
-            Some(lent) => file_io(&self.storage.with(lent)),
-            None => self.file_io.clone(),
+        let file_io = match (entry.lent, &entry.metadata) {
+            (Some(lent), Some(metadata)) => file_io(&self.storage.with(lent, metadata.location())),
+            (Some(_) | None, _) => self.file_io.clone(),
         };
         match entry.metadata {
             Some(metadata) => self.build_on(file_io, name, *metadata, entry.location),

@@ -15,7 +15,7 @@ mod server_tests;
 mod upload;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -85,23 +85,46 @@ fn failed(failure: StorageFailure) -> iceberg::Error {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct LakeStorage {
     s3: S3Files,
+    /// Connections by keys that a catalog has lent, by the folder they are for.
+    #[serde(skip)]
+    lent: Arc<Mutex<BTreeMap<String, S3Files>>>,
 }
 
 impl LakeStorage {
     pub(crate) fn new(options: S3Options) -> Self {
-        Self { s3: S3Files::new(options) }
+        Self { s3: S3Files::new(options), lent: Arc::default() }
     }
 
-    /// The same files by other means.
-    pub(crate) fn with(&self, lent: Lent) -> Self {
-        Self::new(lent.options(self.s3.options()))
+    /// The same files by keys that are lent for a folder. From now on they are used for all that lies in it, also for what
+    /// a sweep lists and deletes; keys that are lent later take their place.
+    pub(crate) fn with(&self, lent: Lent, folder: &str) -> Self {
+        let storage = Self::new(lent.options(self.s3.options()));
+        let folder = format!("{}/", canonical(folder).trim_end_matches('/'));
+        self.lent().insert(folder, storage.s3.clone());
+        storage
+    }
+
+    fn lent(&self) -> MutexGuard<'_, BTreeMap<String, S3Files>> {
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The folder of lent keys that an object, or a folder, lies in, and who reaches it: the innermost, else nobody but us.
+    fn s3(&self, bucket: &str, key: &str) -> (String, S3Files) {
+        let address = format!("s3://{bucket}/{key}/");
+        let lent = self.lent();
+        let mut before = lent.range(..=address.clone()).rev();
+        let found = before.find(|(folder, _)| address.starts_with(*folder));
+        found.map_or_else(
+            || (String::new(), self.s3.clone()),
+            |(folder, files)| (folder.clone(), files.clone()),
+        )
     }
 
     /// All files below a folder, in order of address. A folder that does not exist has none.
     pub(crate) async fn list(&self, folder: &str) -> Result<Vec<Listed>> {
         let mut files = match Place::of(folder) {
             Place::Local(path) => local::list(path).await?,
-            Place::S3 { bucket, key } => self.s3.list(bucket, key).await?,
+            Place::S3 { bucket, key } => self.s3(bucket, key).1.list(bucket, key).await?,
         };
         files.sort();
         Ok(files)
@@ -113,15 +136,19 @@ impl LakeStorage {
     }
 
     async fn remove(&self, addresses: &[String]) -> Result<(), StorageFailure> {
-        let mut objects = BTreeMap::<&str, Vec<&str>>::new();
+        let mut objects = BTreeMap::<(String, &str), (S3Files, Vec<&str>)>::new();
         for address in addresses {
             match Place::of(address) {
                 Place::Local(path) => local::delete(path)?,
-                Place::S3 { bucket, key } => objects.entry(bucket).or_default().push(key),
+                Place::S3 { bucket, key } => {
+                    let (folder, files) = self.s3(bucket, key);
+                    let (_, keys) = objects.entry((folder, bucket)).or_insert((files, Vec::new()));
+                    keys.push(key);
+                }
             }
         }
-        for (bucket, keys) in objects {
-            self.s3.delete_many(bucket, &keys).await?;
+        for ((_, bucket), (files, keys)) in objects {
+            files.delete_many(bucket, &keys).await?;
         }
         Ok(())
     }
@@ -133,7 +160,7 @@ impl Storage for LakeStorage {
     async fn exists(&self, path: &str) -> iceberg::Result<bool> {
         match Place::of(path) {
             Place::Local(path) => local::exists(path),
-            Place::S3 { bucket, key } => self.s3.exists(bucket, key).await,
+            Place::S3 { bucket, key } => self.s3(bucket, key).1.exists(bucket, key).await,
         }
         .map_err(failed)
     }
@@ -141,7 +168,7 @@ impl Storage for LakeStorage {
     async fn metadata(&self, path: &str) -> iceberg::Result<FileMetadata> {
         let size = match Place::of(path) {
             Place::Local(path) => local::size(path),
-            Place::S3 { bucket, key } => self.s3.size(bucket, key).await,
+            Place::S3 { bucket, key } => self.s3(bucket, key).1.size(bucket, key).await,
         };
         size.map(|size| FileMetadata { size }).map_err(failed)
     }
@@ -149,7 +176,7 @@ impl Storage for LakeStorage {
     async fn read(&self, path: &str) -> iceberg::Result<Bytes> {
         match Place::of(path) {
             Place::Local(path) => local::read(path),
-            Place::S3 { bucket, key } => self.s3.read(bucket, key).await,
+            Place::S3 { bucket, key } => self.s3(bucket, key).1.read(bucket, key).await,
         }
         .map_err(failed)
     }
@@ -157,7 +184,7 @@ impl Storage for LakeStorage {
     async fn reader(&self, path: &str) -> iceberg::Result<Box<dyn FileRead>> {
         match Place::of(path) {
             Place::Local(path) => local::reader(path),
-            Place::S3 { bucket, key } => self.s3.reader(bucket, key).await,
+            Place::S3 { bucket, key } => self.s3(bucket, key).1.reader(bucket, key).await,
         }
         .map_err(failed)
     }
@@ -165,7 +192,7 @@ impl Storage for LakeStorage {
     async fn write(&self, path: &str, bytes: Bytes) -> iceberg::Result<()> {
         match Place::of(path) {
             Place::Local(path) => local::write(path, &bytes),
-            Place::S3 { bucket, key } => self.s3.write(bucket, key, bytes).await,
+            Place::S3 { bucket, key } => self.s3(bucket, key).1.write(bucket, key, bytes).await,
         }
         .map_err(failed)
     }
@@ -173,7 +200,7 @@ impl Storage for LakeStorage {
     async fn writer(&self, path: &str) -> iceberg::Result<Box<dyn FileWrite>> {
         match Place::of(path) {
             Place::Local(path) => local::writer(path),
-            Place::S3 { bucket, key } => self.s3.writer(bucket, key).await,
+            Place::S3 { bucket, key } => self.s3(bucket, key).1.writer(bucket, key).await,
         }
         .map_err(failed)
     }
@@ -186,7 +213,7 @@ impl Storage for LakeStorage {
         match Place::of(path) {
             Place::Local(path) => local::delete_folder(path).map_err(failed),
             Place::S3 { bucket, key } => {
-                let listed = self.s3.list(bucket, key).await.map_err(failed)?;
+                let listed = self.s3(bucket, key).1.list(bucket, key).await.map_err(failed)?;
                 let found: Vec<String> = listed.into_iter().map(|file| file.address).collect();
                 self.remove(&found).await.map_err(failed)
             }

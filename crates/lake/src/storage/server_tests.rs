@@ -13,6 +13,7 @@ use ol_chassis::secret::SecretText;
 use ol_testkit::{S3Fault, S3Server, S3Then};
 
 use super::LakeStorage;
+use super::lent::Lent;
 use super::options::{S3Credentials, S3Encryption, S3Options};
 use crate::error::{Error, ErrorKind};
 
@@ -90,6 +91,38 @@ async fn names_come_back_as_they_were_written() {
         let error = kind(storage.read(&address(name)).await.unwrap_err());
         assert_eq!(error.kind(), &ErrorKind::WarehouseUnreadable, "{name}: {error:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_are_lent_for_a_folder_are_for_all_that_lies_in_it() {
+    let server = S3Server::start();
+    let known = storage(&server);
+    for key in ["raw/t/data/a", "raw/t/data/b", "raw/t2/c"] {
+        known.write(&address(key), Bytes::from("x")).await.unwrap();
+    }
+    let strange = S3Options { credentials: keys("NOBODY", "knows"), ..options(&server) };
+    let storage = LakeStorage::new(strange);
+    assert!(storage.list(&address("raw/t")).await.is_err(), "our own keys are not known");
+    let lent = |secret: &str| {
+        let settings =
+            [("s3.access-key-id", S3Server::ACCESS_KEY_ID), ("s3.secret-access-key", secret)];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Lent::of(settings.into()).unwrap()
+    };
+    // Those of a later load take the place of earlier ones, and what is cloned knows them, too.
+    let clone = storage.clone();
+    storage.with(lent("worn out"), &address("raw/t"));
+    assert!(clone.list(&address("raw/t")).await.is_err());
+    storage.with(lent(S3Server::SECRET_ACCESS_KEY), &address("raw/t/"));
+    assert_eq!(clone.list(&address("raw/t")).await.unwrap().len(), 2);
+    assert!(clone.list(&address("raw/t2")).await.is_err(), "they are not for its neighbour");
+    assert!(clone.list(&address("raw")).await.is_err(), "nor for what it lies in");
+    let mixed = [address("raw/t/data/a"), address("raw/t2/c")];
+    assert!(clone.delete_many(&mixed).await.is_err());
+    clone.delete_many(&mixed[..1]).await.unwrap();
+    let left = known.list(&address("raw")).await.unwrap();
+    let left: Vec<String> = left.into_iter().map(|file| file.address).collect();
+    assert_eq!(left, [address("raw/t/data/b"), address("raw/t2/c")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
