@@ -18,7 +18,7 @@ use crate::layout::Layout;
 use crate::scene::{Change, Scene, view};
 use crate::site::Truth;
 use crate::svg;
-use crate::workspace::MODEL_FILE;
+use crate::workspace::{MODEL_FILE, output_of};
 
 /// One thing that differs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -111,17 +111,9 @@ fn changed_fields(before: &Value, after: &Value) -> Vec<(String, String, String)
 /// # Errors
 /// [`Error::Program`] when git does not know it, [`Error::Format`] when it is of another format.
 pub fn model_of(root: &Path, revision: &str) -> Result<Model, Error> {
-    let program = "git show";
-    let output = Command::new("git")
-        .args(["show", &format!("{revision}:{MODEL_FILE}")])
-        .current_dir(root)
-        .output()
-        .map_err(|error| Error::Program { program, reason: error.to_string() })?;
-    if !output.status.success() {
-        let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(Error::Program { program, reason });
-    }
-    serde_json::from_slice(&output.stdout)
+    let mut command = Command::new("git");
+    command.args(["show", &format!("{revision}:{MODEL_FILE}")]).current_dir(root);
+    serde_json::from_slice(&output_of("git show", &mut command)?)
         .map_err(|source| Error::Format { path: root.join(MODEL_FILE), source })
 }
 

@@ -79,17 +79,9 @@ pub fn packages(root: &Path) -> Result<Vec<Package>, Error> {
     if !root.join("Cargo.toml").is_file() {
         return Err(Error::NoWorkspace { path: root.to_path_buf() });
     }
-    let program = "cargo metadata";
-    let output = Command::new("cargo")
-        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
-        .current_dir(root)
-        .output()
-        .map_err(|error| Error::Program { program, reason: error.to_string() })?;
-    if !output.status.success() {
-        let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(Error::Program { program, reason });
-    }
-    let metadata: Metadata = serde_json::from_slice(&output.stdout)
+    let mut command = Command::new("cargo");
+    command.args(["metadata", "--no-deps", "--format-version", "1", "--offline"]).current_dir(root);
+    let metadata: Metadata = serde_json::from_slice(&output_of("cargo metadata", &mut command)?)
         .map_err(|source| Error::Format { path: root.join("Cargo.toml"), source })?;
     Ok(metadata.packages)
 }
@@ -135,4 +127,17 @@ pub fn rust_files(folder: &Path) -> Vec<PathBuf> {
     }
     files.sort();
     files
+}
+
+/// What a command prints.
+///
+/// # Errors
+/// [`Error::Program`] under the name `program`, when it cannot be started or fails.
+pub(crate) fn output_of(program: &'static str, command: &mut Command) -> Result<Vec<u8>, Error> {
+    let failed = |reason| Error::Program { program, reason };
+    let output = command.output().map_err(|error| failed(error.to_string()))?;
+    match output.status.success() {
+        true => Ok(output.stdout),
+        false => Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+    }
 }

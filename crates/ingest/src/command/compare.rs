@@ -66,14 +66,14 @@ pub(super) async fn execute(
             let failed = loaded.iter().find(|report| {
                 report.raw_table == table.raw_table && report.exit() != ol_chassis::Exit::Done
             });
-            let names = Names { ours: &shadow, theirs: &arguments.against };
             let mut told = match failed {
                 Some(report) => TableComparison::not_loaded(report),
                 None if shutdown.is_requested() => {
                     TableComparison::failed(&table.raw_table, &Error::new(Transient::Stopped))
                 }
                 None => {
-                    let job = Job { lake: &lake, names, table, arguments, shutdown: &shutdown };
+                    let job =
+                        Job { lake: &lake, ours: &shadow, table, arguments, shutdown: &shutdown };
                     job.compare()
                         .await
                         .unwrap_or_else(|error| TableComparison::failed(&table.raw_table, &error))
@@ -122,15 +122,10 @@ fn in_full(mut unit: Unit) -> Unit {
     unit
 }
 
-/// Where the two tables are.
-struct Names<'a> {
-    ours: &'a str,
-    theirs: &'a str,
-}
-
 struct Job<'a> {
     lake: &'a Arc<Lake>,
-    names: Names<'a>,
+    /// The namespace of our tables.
+    ours: &'a str,
     table: &'a Table,
     arguments: &'a Compare,
     shutdown: &'a ol_chassis::shutdown::Shutdown,
@@ -138,8 +133,8 @@ struct Job<'a> {
 
 impl Job<'_> {
     async fn compare(&self) -> Result<TableComparison> {
-        let ours = self.load(self.names.ours).await?;
-        let theirs = self.load(self.names.theirs).await?;
+        let ours = self.load(self.ours).await?;
+        let theirs = self.load(&self.arguments.against).await?;
         let pairing = Pairing::of(self.table, &ours, &theirs);
         let comparison = Comparison {
             lake: self.lake,

@@ -7,8 +7,6 @@ mod plan;
 mod status;
 mod verify;
 
-use std::time::SystemTime;
-
 use clap::CommandFactory as _;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use ol_chassis::cli::{Context, Failure, Output, completion, print};
@@ -149,11 +147,10 @@ async fn dispatch(cli: Cli, context: Context, pipes: Pipes) -> Result<Exit, Erro
 
 /// How a MySQL source is opened by a command that reads no rows, or those of one table at a time.
 fn opening(databases: Vec<String>, context: &Context) -> mysql::session::Opening {
-    let now = context.clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     mysql::session::Opening {
         databases,
         streams: 1,
-        now_microseconds: i64::try_from(now.as_micros()).unwrap_or_default(),
+        now_microseconds: run::microseconds(context.clock.now()),
         shutdown: context.shutdown.clone(),
     }
 }

@@ -206,7 +206,8 @@ async fn run_unit(
     reports
 }
 
-fn microseconds(time: SystemTime) -> i64 {
+/// Microseconds since 1970-01-01 UTC.
+pub(crate) fn microseconds(time: SystemTime) -> i64 {
     time.duration_since(SystemTime::UNIX_EPOCH)
         .ok()
         .and_then(|elapsed| i64::try_from(elapsed.as_micros()).ok())
