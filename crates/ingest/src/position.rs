@@ -11,6 +11,9 @@
 //!
 //! so a table whose rows reach byte `p` holds exactly the transactions with `c < p`, and one that was cut within a
 //! transaction, at `(c, n)`, goes on at `(c, n + 1)`.
+//!
+//! A binary log has its transactions one after the other, whole, in the order of their commits. There a transaction is
+//! placed by the byte at which it begins, and a change by the event and the row in it.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -28,15 +31,41 @@ pub enum Position {
         /// The number of the change within the transaction, from 0.
         ordinal: u32,
     },
-    /// A place in the binary log of a MySQL or MariaDB server.
-    Binlog {
-        /// The number of the log file.
-        file: u32,
-        /// The byte in it.
-        offset: u64,
+    /// A place in the binary log of a MySQL or MariaDB server, between two transactions.
+    Binlog(LogPlace),
+    /// A change of a transaction of such a log.
+    BinlogChange {
+        /// Where the transaction begins.
+        begins: LogPlace,
+        /// The number of the event with rows within the transaction, from 0.
+        event: u32,
+        /// The number of the row within the event, from 0; an update is two.
+        row: u32,
     },
     /// A time on our clock, in microseconds since 1970-01-01 UTC, for a source that tells no place in a log.
     Moment(u64),
+}
+
+/// A place in a binary log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogPlace {
+    /// How many servers were followed before this one: the files of each are counted anew.
+    pub epoch: u16,
+    /// The number of the log file.
+    pub file: u32,
+    /// The byte in it.
+    pub offset: u64,
+}
+
+impl fmt::Display for LogPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { epoch, file, offset } = self;
+        if *epoch > 0 {
+            // A letter sorts behind every digit, as do the places of the server that came later.
+            write!(f, "E{epoch:05}:")?;
+        }
+        write!(f, "{file:010}:{offset:020}")
+    }
 }
 
 impl Position {
@@ -45,7 +74,19 @@ impl Position {
     pub fn second(self) -> Self {
         match self {
             Self::Change { lsn, ordinal } => Self::Change { lsn, ordinal: ordinal + 1 },
-            Self::Lsn(_) | Self::Binlog { .. } | Self::Moment(_) => self,
+            Self::BinlogChange { begins, event, row } => {
+                Self::BinlogChange { begins, event, row: row + 1 }
+            }
+            Self::Lsn(_) | Self::Binlog(_) | Self::Moment(_) => self,
+        }
+    }
+
+    /// The place in a binary log, without the change in it.
+    #[must_use]
+    pub fn log_place(self) -> Option<LogPlace> {
+        match self {
+            Self::Binlog(place) | Self::BinlogChange { begins: place, .. } => Some(place),
+            Self::Lsn(_) | Self::Change { .. } | Self::Moment(_) => None,
         }
     }
 
@@ -55,17 +96,21 @@ impl Position {
     pub fn lsn(self) -> u64 {
         match self {
             Self::Lsn(lsn) | Self::Change { lsn, .. } => lsn,
-            Self::Binlog { .. } | Self::Moment(_) => 0,
+            Self::Binlog(_) | Self::BinlogChange { .. } | Self::Moment(_) => 0,
         }
     }
 
     /// The kind, and what orders positions of it.
-    fn key(self) -> (u8, u64, u64) {
+    fn key(self) -> (u8, LogPlace, u64, u64) {
+        let nowhere = LogPlace::default();
         match self {
-            Self::Lsn(lsn) => (0, lsn, 0),
-            Self::Change { lsn, ordinal } => (0, lsn, u64::from(ordinal) + 1),
-            Self::Binlog { file, offset } => (1, u64::from(file), offset),
-            Self::Moment(microseconds) => (2, microseconds, 0),
+            Self::Lsn(lsn) => (0, nowhere, lsn, 0),
+            Self::Change { lsn, ordinal } => (0, nowhere, lsn, u64::from(ordinal) + 1),
+            Self::Binlog(place) => (1, place, 0, 0),
+            Self::BinlogChange { begins, event, row } => {
+                (1, begins, u64::from(event) + 1, u64::from(row))
+            }
+            Self::Moment(microseconds) => (2, nowhere, microseconds, 0),
         }
     }
 }
@@ -84,12 +129,16 @@ impl PartialOrd for Position {
 
 impl fmt::Display for Position {
     /// Sixteen hexadecimal digits, and eight more behind a dot for a change: unlike the server's `X/Y` form, it
-    /// sorts as text. The file and the byte of a binary log are decimal, with a colon between; a time is behind a `T`.
+    /// sorts as text. The file and the byte of a binary log are decimal, with a colon between, and behind dots the
+    /// event and the row of a change; a time is behind a `T`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lsn(lsn) => write!(f, "{lsn:016X}"),
             Self::Change { lsn, ordinal } => write!(f, "{lsn:016X}.{ordinal:08X}"),
-            Self::Binlog { file, offset } => write!(f, "{file:010}:{offset:020}"),
+            Self::Binlog(place) => place.fmt(f),
+            Self::BinlogChange { begins, event, row } => {
+                write!(f, "{begins}.{event:010}.{row:010}")
+            }
             Self::Moment(microseconds) => write!(f, "T{microseconds:020}"),
         }
     }
@@ -120,9 +169,30 @@ impl FromStr for Position {
         if let Some(microseconds) = text.strip_prefix('T') {
             return Ok(Self::Moment(decimal(microseconds, 20)?));
         }
-        if let Some((file, offset)) = text.split_once(':') {
-            let file = u32::try_from(decimal(file, 10)?).map_err(|_| PositionError)?;
-            return Ok(Self::Binlog { file, offset: decimal(offset, 20)? });
+        if text.contains(':') {
+            let (text, change) = match text.split_once('.') {
+                Some((place, change)) => (place, Some(change.split_once('.').ok_or(PositionError)?)),
+                None => (text, None),
+            };
+            let (epoch, text) = match text.strip_prefix('E').and_then(|text| text.split_once(':')) {
+                Some((epoch, text)) => (decimal(epoch, 5)?, text),
+                None => (0, text),
+            };
+            let (file, offset) = text.split_once(':').ok_or(PositionError)?;
+            let small = |number: u64| u32::try_from(number).map_err(|_| PositionError);
+            let place = LogPlace {
+                epoch: u16::try_from(epoch).map_err(|_| PositionError)?,
+                file: small(decimal(file, 10)?)?,
+                offset: decimal(offset, 20)?,
+            };
+            return Ok(match change {
+                None => Self::Binlog(place),
+                Some((event, row)) => Self::BinlogChange {
+                    begins: place,
+                    event: small(decimal(event, 10)?)?,
+                    row: small(decimal(row, 10)?)?,
+                },
+            });
         }
         if let Some((lsn, ordinal)) = text.split_once('.') {
             if lsn.len() != 16 || ordinal.len() != 8 || !is_hexadecimal(ordinal) {
@@ -156,11 +226,20 @@ mod tests {
         })
     }
 
+    fn place() -> impl Strategy<Value = (LogPlace, Option<(u32, u32)>)> {
+        let offset = prop_oneof![any::<u64>(), 0..4u64];
+        (0..3u16, prop_oneof![any::<u32>(), 0..3u32], offset, any::<Option<(u32, u32)>>())
+            .prop_map(|(epoch, file, offset, change)| (LogPlace { epoch, file, offset }, change))
+    }
+
     proptest! {
         #[test]
-        fn places_of_binary_logs_and_times_sort_as_text(a: (u32, u64), b: (u32, u64)) {
-            let binlog = |(file, offset)| Position::Binlog { file, offset };
-            let moment = |(_, microseconds)| Position::Moment(microseconds);
+        fn places_of_binary_logs_and_times_sort_as_text(a in place(), b in place()) {
+            let binlog = |(begins, change): (LogPlace, Option<(u32, u32)>)| match change {
+                None => Position::Binlog(begins),
+                Some((event, row)) => Position::BinlogChange { begins, event, row },
+            };
+            let moment = |(place, _): (LogPlace, _)| Position::Moment(place.offset);
             for (a, b) in [(binlog(a), binlog(b)), (moment(a), moment(b))] {
                 prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
                 prop_assert_eq!(a.to_string().parse(), Ok(a));
@@ -197,6 +276,8 @@ mod tests {
             "+000000001:00000000000000000004",
             "9999999999:00000000000000000004",
             "T1",
+            "E1:0000000001:00000000000000000004",
+            "0000000001:00000000000000000004.0000000001",
         ] {
             assert!(text.parse::<Position>().is_err(), "{text}");
         }

@@ -1,6 +1,7 @@
 //! The MySQL source, on a private MariaDB: what lands, what is refused, what is told.
 
 mod bad_input;
+mod capture;
 mod reading;
 mod snapshot;
 mod zoo;

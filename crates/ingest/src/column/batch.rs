@@ -54,6 +54,9 @@ pub struct RowMeta<'a> {
     pub committed_at_microseconds: Option<i64>,
 }
 
+/// For each row of a batch, the indexes in the lake's schema of the columns whose value is not known.
+pub type Unknown = Vec<Box<[usize]>>;
+
 /// Gathers the [`RowMeta`] of the rows of a batch.
 #[derive(Debug)]
 pub struct RowColumns {

@@ -3,7 +3,9 @@
 //! Units are sources: they are read one after the other unless `ingest.units` says otherwise. Within a unit, tables
 //! that fail for a transient reason are tried again under a new snapshot, and only they; what was committed stays.
 
+pub mod binlog;
 pub mod capture;
+pub mod change;
 mod dagster;
 pub mod mysql;
 pub mod postgres;
@@ -30,6 +32,7 @@ use crate::inventory::{Inventory, SourceKind, Table, Unit};
 use crate::report::{RunReport, TableReport};
 use crate::source::address::SourceAddress;
 
+pub use self::binlog::mysql_change_capture;
 pub use self::capture::Until;
 use self::capture::{CaptureJob, postgres_change_capture};
 pub use dagster::Reporter;
@@ -158,16 +161,7 @@ async fn run_unit(
     let sink = || Endpoint::<RawLake, _>::new(Arc::clone(&lake));
     let runner = Runner::new(Arc::new(LogObserver));
     match unit.source_kind {
-        SourceKind::Postgres => {}
-        SourceKind::Mysql => {
-            let source =
-                Endpoint::<OpenEdxMysql, _>::of_any_deployment(&unit.id.deployment, address);
-            let loaded = runner.run(declared!(mysql_full_load), source, sink(), job(unit.clone()));
-            return loaded.await.unwrap_or_else(|error| {
-                tracing::error!(unit = %unit.id, error = %ol_chassis::error::chain(&error), "the unit failed");
-                fail_all(&unit, &error)
-            });
-        }
+        SourceKind::Postgres | SourceKind::Mysql => {}
         SourceKind::Mongodb | SourceKind::TrackingLogs | SourceKind::EdxorgArchive => {
             let error = Error::new(Definite::ModeUnsupported).with("source_kind", unit.source_kind);
             return fail_all(&unit, &error);
@@ -177,29 +171,38 @@ async fn run_unit(
     let followed: Vec<usize> = (0..).zip(&unit.tables).filter_map(of_table).collect();
     let mut read = unit.clone();
     read.tables.retain(|table| !unit.follows(table));
-    let source = || {
+    let of_postgres = || {
         Endpoint::<ApplicationPostgres, _>::of_any_deployment(&unit.id.deployment, address.clone())
     };
+    let of_mysql =
+        || Endpoint::<OpenEdxMysql, _>::of_any_deployment(&unit.id.deployment, address.clone());
+    let is_mysql = unit.source_kind == SourceKind::Mysql;
     let mut reports = Vec::new();
+    let mut take = |unit: &Unit, done: Result<Vec<TableReport>, Error>| match done {
+        Ok(done) => reports.extend(done),
+        Err(error) => {
+            tracing::error!(unit = %unit.id, error = %ol_chassis::error::chain(&error), "the unit failed");
+            reports.extend(fail_all(unit, &error));
+        }
+    };
     if !read.tables.is_empty() {
         let job = job(read.clone());
-        match runner.run(declared!(postgres_full_load), source(), sink(), job).await {
-            Ok(done) => reports.extend(done),
-            Err(error) => {
-                tracing::error!(unit = %unit.id, error = %ol_chassis::error::chain(&error), "the unit failed");
-                reports.extend(fail_all(&read, &error));
-            }
-        }
+        let done = match is_mysql {
+            true => runner.run(declared!(mysql_full_load), of_mysql(), sink(), job).await,
+            false => runner.run(declared!(postgres_full_load), of_postgres(), sink(), job).await,
+        };
+        take(&read, done);
     }
     if !followed.is_empty() {
         let capture = CaptureJob { job: Arc::new(job(unit.clone())), tables: followed, until };
-        match runner.run(declared!(postgres_change_capture), source(), sink(), capture).await {
-            Ok(done) => reports.extend(done),
-            Err(error) => {
-                tracing::error!(unit = %unit.id, error = %ol_chassis::error::chain(&error), "the unit failed");
-                reports.extend(fail_all(&unit, &error));
+        let done = match is_mysql {
+            true => runner.run(declared!(mysql_change_capture), of_mysql(), sink(), capture).await,
+            false => {
+                let flow = declared!(postgres_change_capture);
+                runner.run(flow, of_postgres(), sink(), capture).await
             }
-        }
+        };
+        take(&unit, done);
     }
     let place = |raw_table: &str| unit.tables.iter().position(|t| t.raw_table == raw_table);
     reports.sort_by_key(|report| place(&report.raw_table));

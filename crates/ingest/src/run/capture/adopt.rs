@@ -8,14 +8,14 @@ use ol_lake::{Lake, LakeTable};
 use tokio::runtime::Handle;
 
 use super::followed::Followed;
-use super::plan::{CapturePlan, Shape};
+use super::plan::CapturePlan;
 use super::shape::{self, Verdict};
 use super::watch::Watch;
-use super::writer::Refused;
 use crate::column::metadata;
 use crate::error::{Definite, Error, Result};
 use crate::failpoints;
 use crate::inventory::Unit;
+use crate::run::change::{Refused, Shape};
 use crate::source::postgres::catalog::Catalog;
 use crate::source::postgres::replication::message::RelationMessage;
 

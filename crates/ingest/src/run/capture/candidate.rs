@@ -2,12 +2,13 @@
 
 use ol_lake::{LakeTable, TableName};
 
-use super::plan::{CapturePlan, Shape};
+use super::plan::CapturePlan;
 use super::prepare::{Preparation, read};
 use super::shape;
 use super::state;
 use crate::error::Result;
 use crate::inventory::Table;
+use crate::run::change::Shape;
 use crate::source::postgres::catalog::{Catalog, Relation};
 use crate::source::postgres::replication::publication::{PublicationFacts, Wanted};
 use crate::source::postgres::replication::slot::Control;

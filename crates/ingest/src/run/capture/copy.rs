@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 
 use super::partial::{self, Form, Partial};
-use super::plan::{CapturePlan, Shape};
+use super::plan::CapturePlan;
 use super::prepare::Copy;
 use super::shape;
 use super::state::{self, Stamp};
@@ -28,6 +28,8 @@ use crate::load::{
 };
 use crate::position::Position;
 use crate::run::UnitJob;
+use crate::run::change::Shape;
+use crate::run::change::state::{SOURCE, no_gap};
 use crate::source::postgres::chunks::{self as source_chunks, Cut};
 use crate::source::postgres::full_load::{Chunks, TableLoad, load_tables};
 use crate::source::postgres::incremental::sweep::{self, Sweep};
@@ -215,12 +217,12 @@ async fn load(
     };
     let contract = contract_digest(plan.readings.iter().map(|r| (r.name.as_str(), &r.contract)));
     let mut properties = shape::remembered(&shape::columns_of(&plan.relation, &excluded));
-    properties.extend(state::no_gap());
+    properties.extend(no_gap());
     properties.extend(partial::complete(keeper.position.lsn()));
     let claim = Claim {
         state: BTreeMap::from([
             (state::SLOT.to_owned(), stamp.incarnation.to_string()),
-            (state::SOURCE.to_owned(), stamp.source.clone()),
+            (SOURCE.to_owned(), stamp.source.clone()),
             (state::PUBLISHED.to_owned(), stamp.published.clone()),
         ]),
         properties,

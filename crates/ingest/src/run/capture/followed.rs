@@ -5,9 +5,10 @@ use tokio::runtime::Handle;
 
 use super::shape;
 use super::state::Stamp;
-use super::writer::{Refused, TableWriter, Tally};
+use super::writer::TableWriter;
 use crate::failpoints;
 use crate::position::Position;
+use crate::run::change::{Refused, Tally};
 
 /// A table that is followed.
 pub struct Followed {

@@ -150,7 +150,7 @@ async fn claim(
         Some((ol_lake::POSITION_KEY.to_owned(), table.state().get(ol_lake::POSITION_KEY).cloned()));
     commit.schema_change = Some(change);
     commit.table_properties = shape::remembered(&shape::columns_of(&plan.relation, excluded));
-    commit.table_properties.extend(state::no_gap());
+    commit.table_properties.extend(crate::run::change::state::no_gap());
     commit.table_properties.extend(BTreeMap::from([(partial::COPY.to_owned(), String::new())]));
     let committed = lake.commit(table, commit).await?;
     tracing::info!(table = %table.name(), "the table goes on where another loader stopped");

@@ -40,14 +40,12 @@ use ol_lake::Lake;
 use self::copy::{Copied, Copying};
 use self::goal::Goal;
 use self::prepare::{Preparation, Prepared};
-use self::session::{Ended, Pace, Session, TableEnd};
+use self::session::{Ended, Pace, Session};
 use self::watch::{Watch, Watched};
-use self::writer::{Tally, Writing};
-use super::{Reporter, UnitJob};
+use super::change::{Tally, TableEnd, TableEnds, Writing, attempts};
+use super::UnitJob;
 use crate::column::batch::RunColumns;
 use crate::error::{Doing, Error, Result, Transient};
-use crate::metrics;
-use crate::policy::policy;
 use crate::report::TableReport;
 use crate::source::postgres::error::SourceError;
 use crate::source::postgres::replication::slot::Control;
@@ -56,7 +54,7 @@ use crate::source::postgres::rows::BatchLimit;
 use crate::source::postgres::settings::{Settings, SourceAddress};
 use crate::sync::Progress;
 
-pub use plan::{CapturePlan, Shape};
+pub use plan::CapturePlan;
 pub use state::forget;
 
 /// When to stop.
@@ -107,34 +105,17 @@ pub async fn postgres_change_capture(
         held: BTreeMap::new(),
         copying: None,
     };
-    let config = &capture.job.context.config.ingest;
-    let mut attempt = 1;
-    let failure = loop {
-        let began = Instant::now();
-        let Err(error) = run.attempt(source.endpoint()).await else { break None };
-        let cause = ol_chassis::error::chain(&error);
-        let stop = capture.job.context.shutdown.is_requested();
-        // A stream that has run well for a while has earned its tries anew.
-        if capture.until == Until::Stopped && began.elapsed() > Duration::from_secs(60) {
-            attempt = 1;
-        }
-        let retry = policy(error.failure()).retry && attempt < config.attempts && !stop;
-        tracing::warn!(unit = %capture.job.unit.id, attempt, retry, error = %cause, "the stream failed");
-        if !retry {
-            break Some(error);
-        }
-        let factor = 2f64.powi(i32::try_from(attempt).unwrap_or(8).min(8) - 1);
-        attempt += 1;
-        tokio::select! {
-            () = capture.job.context.clock.sleep(Duration::from_secs_f64(config.retry_seconds * factor)) => {}
-            () = capture.job.context.shutdown.requested() => {}
-        }
-    };
+    let failure = attempts::attempts(&capture.job, capture.until, async || {
+        run.attempt(source.endpoint()).await
+    })
+    .await;
     if let Some(copying) = run.copying.take() {
         let copied = copying.join().await;
         run.copied(copied);
     }
-    let reports = run.reports(failure.as_ref(), started.elapsed().as_secs_f64());
+    let seconds = started.elapsed().as_secs_f64();
+    let reports =
+        attempts::reports(&capture.job, &capture.tables, &run.ends, failure.as_ref(), seconds);
     let moved = |end: &TableEnd| (end.tally.rows + end.tally.deletes, end.tally.bytes);
     for (rows, bytes) in run.ends.values().map(moved) {
         sink.moved(rows, bytes);
@@ -146,7 +127,7 @@ pub async fn postgres_change_capture(
 struct Run<'a> {
     capture: &'a CaptureJob,
     lake: &'a Arc<Lake>,
-    ends: BTreeMap<usize, TableEnd>,
+    ends: TableEnds,
     /// Where failed tables hold the slot, over sessions.
     held: BTreeMap<usize, u64>,
     /// Copies under way; they outlive a session and its failure.
@@ -200,7 +181,7 @@ impl Run<'_> {
             if prepared.followed.is_empty() {
                 control = prepared.control;
                 if !self.wait_for_copies().await {
-                    return self.first_transient();
+                    return attempts::first_transient(&mut self.ends);
                 }
                 continue;
             }
@@ -209,7 +190,7 @@ impl Run<'_> {
             match ended {
                 Ended::Stopped => return Err(Error::new(Transient::Stopped)),
                 Ended::Regroup => {}
-                Ended::Reached if self.copying.is_none() => return self.first_transient(),
+                Ended::Reached if self.copying.is_none() => return attempts::first_transient(&mut self.ends),
                 Ended::Reached => {}
             }
         }
@@ -340,13 +321,7 @@ impl Run<'_> {
             Ok(both) => both,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
-        for (index, end) in session.ends {
-            let known = self.ends.entry(index).or_default();
-            known.tally = known.tally + end.tally;
-            known.snapshot_id = end.snapshot_id.or(known.snapshot_id);
-            known.position = end.position.or(known.position);
-            known.failure = end.failure.or(known.failure.take());
-        }
+        attempts::add(&mut self.ends, session.ends);
         self.held = session.held;
         Ok((ended?, session.watch.into_control()))
     }
@@ -376,66 +351,6 @@ impl Run<'_> {
     }
 
     fn failed(&mut self, index: usize, error: Error) {
-        let table = self.job().unit.tables.get(index).map(|table| table.raw_table.clone());
-        let cause = ol_chassis::error::chain(&error);
-        tracing::warn!(table = table.unwrap_or_default(), error = %cause, "a table failed");
-        self.ends.entry(index).or_default().failure = Some(error);
-    }
-
-    /// A table whose copy failed for a transient reason is a reason to try again.
-    fn first_transient(&mut self) -> Result<()> {
-        for end in self.ends.values_mut() {
-            if let Some(error) = end.failure.take_if(|error| error.is_transient()) {
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    /// What is to be said of each table.
-    fn reports(&self, failure: Option<&Error>, seconds: f64) -> Vec<TableReport> {
-        let reporter = Reporter::new(self.job().context.pipes.clone());
-        let mut reports = Vec::new();
-        for index in &self.capture.tables {
-            let Some(table) = self.job().unit.tables.get(*index) else { continue };
-            let end = self.ends.get(index);
-            let own = end.and_then(|end| end.failure.as_ref());
-            let of_all = failure.map(|error| error.again().with("unit", &self.job().unit.id));
-            let mut report = match own.or(of_all.as_ref()) {
-                Some(error) => TableReport::failed(&table.raw_table, table.sync_mode, error),
-                None => TableReport::done(&table.raw_table, table.sync_mode),
-            };
-            if let Some(end) = end {
-                report.rows = end.tally.rows;
-                report.deletes = end.tally.deletes;
-                report.bytes = end.tally.bytes;
-                report.files = end.tally.files;
-                report.snapshot_id = end.snapshot_id;
-                report.position = end.position.map(|position| position.to_string());
-            }
-            report.seconds = seconds;
-            if report.outcome == crate::report::TableOutcome::Done {
-                reporter.followed(&report);
-            } else {
-                reporter.failed(&report);
-            }
-            metrics::ended(&report);
-            reports.push(report);
-        }
-        reports
-    }
-}
-
-impl std::ops::Add for Tally {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self {
-            rows: self.rows + other.rows,
-            deletes: self.deletes + other.deletes,
-            files: self.files + other.files,
-            bytes: self.bytes + other.bytes,
-            odd: self.odd + other.odd,
-        }
+        attempts::failed(&self.capture.job, &mut self.ends, index, error);
     }
 }

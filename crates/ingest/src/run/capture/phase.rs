@@ -8,6 +8,7 @@ use super::partial::{self, Partial};
 use super::state;
 use crate::load::chunks;
 use crate::position::Position;
+use crate::run::change::state as change;
 
 /// The phases of a followed table, in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,19 +41,26 @@ impl Phase {
     pub fn of(table: Option<&LakeTable>) -> Self {
         let Some(table) = table else { return Self::Planned };
         let property = |key: &str| table.properties().get(key).filter(|text| !text.is_empty());
-        if let Some(since) = property(state::GAP) {
-            let why = property(state::GAP_REASON).cloned().unwrap_or_default();
+        if let Some(since) = property(change::GAP) {
+            let why = property(change::GAP_REASON).cloned().unwrap_or_default();
             return Self::Blocked { since: since.clone(), why };
         }
         let known = table.state();
-        let position = known.get(ol_lake::POSITION_KEY).and_then(|text| text.parse().ok());
-        match (position.map(Position::lsn), Partial::of(table)) {
+        let position = known.get(ol_lake::POSITION_KEY);
+        let position = position.and_then(|text| text.parse::<Position>().ok());
+        match (position, Partial::of(table)) {
             (None, Some(copy)) => {
                 Self::Copying { gathered: chunks::gathered(table).len(), chunks: copy.cut.chunks() }
             }
             (None, None) => Self::Planned,
+            (Some(position), _) if position.log_place().is_some() => match super::super::binlog::follows(table) {
+                true => Self::Streaming,
+                false => Self::Planned,
+            },
             (Some(_), _) if !known.contains_key(state::SLOT) => Self::Planned,
-            (Some(position), _) if position < partial::replayed_until(table) => Self::CatchingUp,
+            (Some(position), _) if position.lsn() < partial::replayed_until(table) => {
+                Self::CatchingUp
+            }
             (Some(_), _) => Self::Streaming,
         }
     }

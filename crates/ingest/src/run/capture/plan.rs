@@ -5,25 +5,14 @@ use ol_lake::schema::LakeSchema;
 
 use crate::column::{foreign, metadata};
 use crate::error::{Definite, Error, Result};
-use crate::inventory::{MetadataColumns, SyncMode, Table, Unit};
+use crate::inventory::{MetadataColumns, Table, Unit};
+use crate::run::change::Shape;
 use crate::source::postgres::catalog::{Catalog, Relation};
 use crate::source::postgres::plan;
 use crate::source::postgres::replication::message::RelationMessage;
 use crate::source::postgres::replication::publication::Wanted;
 use crate::source::postgres::replication::relation::streamable;
 use crate::source::postgres::types::Reading;
-
-/// What a followed table looks like in the lake.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
-    /// One row a change.
-    Log,
-    /// One row a key; a deleted one goes, or, where `soft`, stays and is marked.
-    Merge {
-        /// Whether deleted rows stay.
-        soft: bool,
-    },
-}
 
 /// How one table is followed.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +37,7 @@ impl CapturePlan {
     /// # Errors
     /// The failure that refuses or blocks the table.
     pub fn of_catalog(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<Self> {
-        let shape = shape(table)?;
+        let shape = Shape::of(table)?;
         let (relation, readings) = plan::read(unit, table, catalog)?;
         Self::new(unit, table, relation, readings, shape)
             .map_err(|error| error.with("table", table.qualified_name()).with("unit", &unit.id))
@@ -65,7 +54,7 @@ impl CapturePlan {
         catalog: &Catalog,
         message: &RelationMessage,
     ) -> Result<Self> {
-        let shape = shape(table)?;
+        let shape = Shape::of(table)?;
         let relation = plan::relation_of_stream(table, catalog, message);
         let readings = plan::readings(unit, table, &relation, &catalog.types)?;
         Self::new(unit, table, relation, readings, shape)
@@ -148,24 +137,6 @@ impl CapturePlan {
                 Shape::Log => Vec::new(),
                 Shape::Merge { .. } => self.key.clone(),
             },
-        }
-    }
-}
-
-/// What the inventory's sync mode asks for.
-fn shape(table: &Table) -> Result<Shape> {
-    match table.sync_mode {
-        SyncMode::IncrementalAppend => Ok(Shape::Log),
-        SyncMode::IncrementalUpdate | SyncMode::IncrementalDedupedHistory => {
-            Ok(Shape::Merge { soft: false })
-        }
-        SyncMode::IncrementalSoftDelete => Ok(Shape::Merge { soft: true }),
-        SyncMode::FullRefreshOverwrite
-        | SyncMode::FullRefreshOverwriteDeduped
-        | SyncMode::FullRefreshAppend
-        | SyncMode::FullRefreshUpdate
-        | SyncMode::FullRefreshSoftDelete => {
-            Err(Error::new(Definite::ModeUnsupported).with("sync_mode", table.sync_mode))
         }
     }
 }

@@ -13,10 +13,12 @@ use super::partial::Partial;
 use super::plan::CapturePlan;
 use super::shape;
 use super::state::{self, Memory, Stamp};
-use super::writer::{TableWriter, Writing};
+use super::writer::TableWriter;
 use crate::error::{Definite, Doing, Error, Result, Transient};
 use crate::inventory::Unit;
 use crate::position::Position;
+use crate::run::change::Writing;
+use crate::run::change::state::{GAP, gap};
 use crate::source::postgres::catalog::Catalog;
 use crate::source::postgres::error::SourceError;
 use crate::source::postgres::replication::error::SlotError;
@@ -171,7 +173,7 @@ impl Preparation<'_> {
         {
             // What was not sent will not be sent later, also when the publication is as it was again.
             for table in candidates.iter().filter_map(|it| it.table.as_ref()) {
-                let broken = state::gap(0, "its publication was broken");
+                let broken = gap(Position::Lsn(0), "its publication was broken");
                 self.lake.set_properties(table, &broken).await?;
             }
             return Err(read(error.into()).with("unit", &self.unit.id));
@@ -387,10 +389,10 @@ impl Preparation<'_> {
             let name = TableName::new(self.namespace.clone(), &table.raw_table);
             let Some(table) = self.lake.load(&name).await? else { continue };
             let is_followed = table.state().contains_key(state::SLOT);
-            let has_gap = table.properties().get(state::GAP).is_some_and(|gap| !gap.is_empty());
+            let has_gap = table.properties().get(GAP).is_some_and(|gap| !gap.is_empty());
             if is_followed && !has_gap {
-                let gap = state::gap(confirmed, &ol_chassis::error::chain(error));
-                self.lake.set_properties(&table, &gap).await?;
+                let lacks = gap(Position::Lsn(confirmed), &ol_chassis::error::chain(error));
+                self.lake.set_properties(&table, &lacks).await?;
             }
         }
         Ok(())

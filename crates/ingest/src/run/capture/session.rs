@@ -5,7 +5,7 @@
 //! threads of their own meanwhile; while the lake is asked to commit, the server goes on sending into the socket's
 //! buffers, and is told every few seconds that we live.
 //!
-//! A table that fails for good leaves: what it lacks is written into it ([`state::GAP`]), and only then does the slot
+//! A table that fails for good leaves: what it lacks is written into it ([`gap`]), and only then does the slot
 //! pass it. A failure that concerns all tables (the warehouse is full, the catalog is gone) ends the session, and
 //! nothing is acknowledged for it.
 
@@ -21,15 +21,16 @@ use tokio::runtime::Handle;
 use super::adopt::{adopt, live_keys};
 use super::followed::Followed;
 use super::goal::Goal;
-use super::plan::Shape;
 use super::state;
 use super::watch::Watch;
-use super::writer::{At, Refused, TableWriter, Tally};
-use crate::error::{Definite, Doing, Error, Failure, Result};
+use super::writer::TableWriter;
+use crate::error::{Definite, Doing, Error, Result};
 use crate::failpoints;
 use crate::inventory::Unit;
 use crate::metrics;
 use crate::position::Position;
+use crate::run::change::state::gap;
+use crate::run::change::{At, Refused, Shape, TableEnds, concerns_one_table};
 use crate::source::postgres::error::SourceError;
 use crate::source::postgres::replication::message::{Message, RelationMessage};
 use crate::source::postgres::replication::stream::{Event, ReplicationStream};
@@ -64,19 +65,6 @@ pub enum Ended {
     Stopped,
 }
 
-/// What became of a table in a session.
-#[derive(Debug, Default)]
-pub struct TableEnd {
-    /// What was committed.
-    pub tally: Tally,
-    /// The last snapshot.
-    pub snapshot_id: Option<i64>,
-    /// Where it stands.
-    pub position: Option<Position>,
-    /// Why it stopped.
-    pub failure: Option<Error>,
-}
-
 struct Transaction {
     commit_lsn: u64,
     committed_at_microseconds: i64,
@@ -106,7 +94,7 @@ pub struct Session {
     /// Looks at the slot and asks the catalog.
     pub watch: Watch,
     /// What became of each table, by index in the unit.
-    pub ends: BTreeMap<usize, TableEnd>,
+    pub ends: TableEnds,
     /// Tables whose failures hold the slot.
     pub held: BTreeMap<usize, u64>,
 }
@@ -405,10 +393,8 @@ impl Session {
     fn commit(&mut self, reading: &mut Reading, upto: Position) -> Result<()> {
         failpoints::hit(failpoints::BATCH_DUE);
         match upto {
-            Position::Lsn(_) | Position::Binlog { .. } | Position::Moment(_) => {
-                self.progress.seal();
-            }
             Position::Change { lsn, .. } => self.progress.seal_within(lsn),
+            _ => self.progress.seal(),
         }
         reading.bytes = 0;
         reading.first = matches!(upto, Position::Change { .. }).then(Instant::now);
@@ -432,10 +418,7 @@ impl Session {
         }
         let reached = match upto {
             Position::Lsn(lsn) if is_recorded => Some(lsn),
-            Position::Lsn(_)
-            | Position::Change { .. }
-            | Position::Binlog { .. }
-            | Position::Moment(_) => None,
+            _ => None,
         };
         self.progress.committed(reached);
         failpoints::hit(failpoints::BATCH_COMMITTED);
@@ -467,7 +450,7 @@ impl Session {
             Some(error) => {
                 let since = since.min(self.progress.durable());
                 let cause = ol_chassis::error::chain(&error);
-                let properties = state::gap(since, &cause);
+                let properties = gap(Position::Lsn(since), &cause);
                 self.runtime.block_on(self.lake.set_properties(table, &properties))?;
                 failpoints::hit(failpoints::GAP_RECORDED);
                 let name = followed.writer.plan().relation.display();
@@ -483,24 +466,4 @@ impl Session {
         }
         Ok(())
     }
-}
-
-/// Whether a failure is about the rows or columns of one table, so that the others can go on.
-fn concerns_one_table(failure: Failure) -> bool {
-    let Failure::Definite(kind) = failure else { return false };
-    matches!(
-        kind,
-        Definite::TypeRefused
-            | Definite::ValueUndecodable
-            | Definite::ToastUnknown
-            | Definite::SchemaConflict
-            | Definite::ColumnNamesCollide
-            | Definite::ColumnChanged
-            | Definite::ReplicaIdentityInsufficient
-            | Definite::RelationMissing
-            | Definite::RelationKindRefused
-            | Definite::InventoryInvalid
-            | Definite::LakeTableMissing
-            | Definite::ReplaceGuarded
-    )
 }

@@ -7,27 +7,18 @@ use ol_lake::{Commit, Lake, LakeTable, Operation};
 
 use super::partial::{self, Partial};
 use crate::position::Position;
+use crate::run::change::state::{GAP, SOURCE, SPAN_AFTER, no_gap};
 use crate::source::postgres::replication::publication::PublicationFacts;
 use crate::sync::{Incarnation, TableState};
 
-/// Where the rows of the snapshot begin: the position before it.
-pub const SPAN_AFTER: &str = "ol.span-after";
 /// The slot's incarnation.
 pub const SLOT: &str = "ol.slot";
-/// The server's identity: `system identifier/timeline/database`.
-pub const SOURCE: &str = "ol.source";
 /// The entry of the table in the publication; another one means that it was out of it in between.
 pub const PUBLISHED: &str = "ol.publication-entry";
 /// Property: the greatest place that was recorded for the unit.
 pub const RECORDED: &str = "ol.recorded";
 /// Property: the slot's incarnation at that time.
 pub const RECORDED_SLOT: &str = "ol.recorded-slot";
-/// Property: the commit record of the first change that the table may lack; empty for none.
-pub const GAP: &str = "ol.gap";
-
-/// Property: why; empty for none.
-pub const GAP_REASON: &str = "ol.gap-reason";
-
 /// What one table remembers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Memory {
@@ -116,21 +107,6 @@ impl Stamp {
         }
         state
     }
-}
-
-/// The property that says from where a table may lack changes.
-#[must_use]
-pub fn gap(since: u64, why: &str) -> BTreeMap<String, String> {
-    BTreeMap::from([
-        (GAP.to_owned(), Position::Lsn(since).to_string()),
-        (GAP_REASON.to_owned(), why.to_owned()),
-    ])
-}
-
-/// The property that says that a table lacks nothing.
-#[must_use]
-pub fn no_gap() -> BTreeMap<String, String> {
-    BTreeMap::from([(GAP.to_owned(), String::new()), (GAP_REASON.to_owned(), String::new())])
 }
 
 /// The properties that record a place for the unit.

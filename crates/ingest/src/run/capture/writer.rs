@@ -1,78 +1,26 @@
-//! The changes of one table on their way into one commit: rows of a log, or a merge.
-//!
-//! Order matters only within a key. A merge's rows and deletes are gathered apart, and each flush hands over the deletes
-//! first; so a delete of a key that has a row in the gathered ones forces a flush before it, and nothing else does.
+//! The changes of one Postgres table on their way into one commit.
 //!
 //! A change that does not say a value (unchanged TOAST) takes it from the old row where the log has that. Otherwise a
 //! merge takes it from the row of the same key in the lake, and a log refuses: the value would have to be looked for in
 //! its history (invariant I4). A change of the key moves the row, so a value that is not said is under the old key; the
 //! table is copied again then.
 
-use std::collections::HashSet;
-use std::sync::Arc;
-
-use arrow_array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
-use arrow_schema::Schema;
-use ol_lake::{
-    Commit, DataWriter, LakeTable, MergeOptions, MergeWriter, OnDelete, Operation, Orphans,
-    WriteOptions,
-};
+use arrow_array::RecordBatch;
+use ol_lake::{Commit, LakeTable};
 
 use super::partial;
-use super::plan::{CapturePlan, Shape};
-use super::state::{self, Stamp};
-use crate::column::batch::{Assembler, RowMeta, RunColumns};
-use crate::column::metadata::{self, Op};
-use crate::error::{Definite, Doing, Error, Result};
+use super::plan::CapturePlan;
+use super::state::Stamp;
+use crate::column::batch::{Assembler, RowMeta, Unknown};
+use crate::column::metadata::Op;
+use crate::error::{Definite, Doing, Error};
 use crate::position::Position;
+use crate::run::change::writer::{Batches, ChangeWriter};
+use crate::run::change::{At, Refused, Shape, Tally, Writing};
 use crate::source::postgres::error::SourceError;
 use crate::source::postgres::replication::message::{Cell, Old, RelationMessage, Tuple};
 use crate::source::postgres::replication::rows::{ChangeRows, key_hash};
-use crate::source::postgres::rows::{BatchLimit, RowError};
-
-/// What the writers of a unit share.
-#[derive(Clone)]
-pub struct Writing {
-    /// How files are written.
-    pub write: WriteOptions,
-    /// When a batch goes to its encoder.
-    pub limit: BatchLimit,
-    /// What is the same in every row of the run.
-    pub run: RunColumns,
-}
-
-/// Where in the log a change is, and when it was committed.
-#[derive(Debug, Clone, Copy)]
-pub struct At {
-    /// The place.
-    pub position: Position,
-    /// Microseconds since 1970-01-01 UTC.
-    pub committed_at_microseconds: i64,
-}
-
-/// What was committed for a table, in all.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Rows written.
-    pub rows: u64,
-    /// Rows deleted.
-    pub deletes: u64,
-    /// Files written.
-    pub files: u64,
-    /// Their size.
-    pub bytes: u64,
-    /// Values that did not fit.
-    pub odd: u64,
-}
-
-/// Why a change could not be taken.
-#[derive(Debug)]
-pub enum Refused {
-    /// The table cannot go on.
-    Failed(Error),
-    /// The log does not say what the rows are; a copy would.
-    Copy(&'static str),
-}
+use crate::source::postgres::rows::RowError;
 
 impl From<RowError> for Refused {
     fn from(error: RowError) -> Self {
@@ -80,35 +28,30 @@ impl From<RowError> for Refused {
     }
 }
 
-impl From<ol_lake::Error> for Refused {
-    fn from(error: ol_lake::Error) -> Self {
-        Self::Failed(error.into())
+impl Batches for ChangeRows {
+    fn rows(&self) -> usize {
+        Self::rows(self)
     }
-}
 
-enum Sink {
-    Log(DataWriter),
-    Merge(Box<MergeWriter>),
-}
+    fn odd(&self) -> usize {
+        Self::odd(self)
+    }
 
-/// The decoders, for tuples of the form that the stream has announced.
-struct Decoders {
-    rows: ChangeRows,
-    keys: Option<ChangeRows>,
-    /// Where the key columns are in a tuple.
-    key: Vec<usize>,
-    /// Hashes of the keys in `rows`.
-    held: HashSet<u64>,
+    fn is_full(&self) -> bool {
+        Self::is_full(self)
+    }
+
+    fn finish(&mut self) -> Result<(RecordBatch, Unknown), Refused> {
+        Ok(Self::finish(self)?)
+    }
 }
 
 /// Takes the changes of one table.
 pub struct TableWriter {
     plan: CapturePlan,
-    table: LakeTable,
-    writing: Writing,
-    decoders: Option<Decoders>,
-    sink: Option<Sink>,
-    pending: Tally,
+    changes: ChangeWriter<ChangeRows>,
+    /// Where the key columns are in a tuple; `None` before the stream has announced one.
+    key: Option<Vec<usize>>,
     /// Where the replay over a copy in chunks ends.
     replayed_until: Option<u64>,
 }
@@ -118,8 +61,8 @@ impl TableWriter {
     #[must_use]
     pub fn new(plan: CapturePlan, table: LakeTable, writing: Writing) -> Self {
         let replayed_until = Some(partial::replayed_until(&table));
-        let pending = Tally::default();
-        Self { plan, table, writing, decoders: None, sink: None, pending, replayed_until }
+        let changes = ChangeWriter::new(plan.shape, plan.key.clone(), table, writing, true);
+        Self { plan, changes, key: None, replayed_until }
     }
 
     /// Whether a change of the transaction at `lsn` is the first that is not replayed over a copy; what was gathered is to
@@ -132,6 +75,7 @@ impl TableWriter {
     /// From here on, nothing is replayed.
     pub fn end_replay(&mut self) {
         self.replayed_until = None;
+        self.changes.end_replay();
     }
 
     /// The plan it follows.
@@ -143,27 +87,24 @@ impl TableWriter {
     /// The table as it was last committed.
     #[must_use]
     pub fn table(&self) -> &LakeTable {
-        &self.table
+        self.changes.table()
     }
 
     /// The table has moved on.
     pub fn set_table(&mut self, table: LakeTable) {
-        self.table = table;
+        self.changes.set_table(table);
     }
 
     /// Whether there is anything to commit.
     #[must_use]
     pub fn is_dirty(&self) -> bool {
-        self.sink.is_some() || self.pending != Tally::default()
+        self.changes.is_dirty()
     }
 
     /// Keys that the merge has touched; each costs memory.
     #[must_use]
     pub fn touched_keys(&self) -> u64 {
-        match &self.sink {
-            Some(Sink::Merge(writer)) => writer.touched_keys(),
-            Some(Sink::Log(_)) | None => 0,
-        }
+        self.changes.touched_keys()
     }
 
     /// The stream has announced what tuples look like. There must be nothing to commit.
@@ -176,9 +117,8 @@ impl TableWriter {
         plan: CapturePlan,
         table: LakeTable,
     ) -> Result<(), Refused> {
-        debug_assert!(!self.is_dirty(), "changes of another form wait to be committed");
         self.plan = plan;
-        self.table = table;
+        self.changes.set_table(table);
         let place = |name: &String| message.columns.iter().position(|column| column.name == *name);
         if matches!(self.plan.shape, Shape::Merge { .. }) {
             let named = |name: &&String| {
@@ -192,8 +132,8 @@ impl TableWriter {
                 ));
             }
         }
-        let Writing { limit, run, .. } = self.writing.clone();
-        let schema = self.table.arrow_schema();
+        let Writing { limit, run, .. } = self.changes.writing().clone();
+        let schema = self.table().arrow_schema();
         let readings = &self.plan.readings;
         let names = readings.iter().map(|reading| reading.name.clone()).collect();
         let assembler = Assembler::new(schema.clone(), names, run.clone())
@@ -206,8 +146,8 @@ impl TableWriter {
                 Some(ChangeRows::keys(readings, &self.plan.key, &schema, run, message, limit)?)
             }
         };
-        let key = self.plan.key.iter().filter_map(place).collect();
-        self.decoders = Some(Decoders { rows, keys, key, held: HashSet::new() });
+        self.key = Some(self.plan.key.iter().filter_map(place).collect());
+        self.changes.set_form(self.plan.key.clone(), rows, keys);
         Ok(())
     }
 
@@ -270,29 +210,7 @@ impl TableWriter {
     /// # Errors
     /// It cannot be taken.
     pub fn truncate(&mut self, at: At) -> Result<(), Refused> {
-        let text = at.position.to_string();
-        let own = RowMeta {
-            op: Some(Op::Truncate),
-            position: &text,
-            committed_at_microseconds: Some(at.committed_at_microseconds),
-        };
-        match self.plan.shape {
-            Shape::Log => {
-                self.decoders()?.rows.push_event(own);
-                self.pending.deletes += 1;
-                Ok(())
-            }
-            // The session marks the rows one by one, as only the lake knows them.
-            Shape::Merge { soft: true } => Ok(()),
-            Shape::Merge { soft: false } => {
-                self.flush()?;
-                self.pending.deletes += 1;
-                match self.sink()? {
-                    Sink::Merge(writer) => Ok(writer.truncate()?),
-                    Sink::Log(_) => Ok(()),
-                }
-            }
-        }
+        self.changes.truncate(at)
     }
 
     /// Marks rows that are in the lake as deleted: a batch of their keys.
@@ -300,171 +218,41 @@ impl TableWriter {
     /// # Errors
     /// The lake's.
     pub fn mark(&mut self, keys: &RecordBatch, at: At) -> Result<(), Refused> {
-        let rows = keys.num_rows();
-        let text = |value: &str| -> ArrayRef {
-            Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, rows)))
-        };
-        let instant = |microseconds: i64| -> ArrayRef {
-            let instants = TimestampMicrosecondArray::from_value(microseconds, rows);
-            Arc::new(instants.with_timezone("+00:00"))
-        };
-        let run = &self.writing.run;
-        let ours = [
-            (metadata::POSITION, text(&at.position.to_string())),
-            (metadata::COMMITTED_AT, instant(at.committed_at_microseconds)),
-            (metadata::DELETED_AT, instant(at.committed_at_microseconds)),
-            (metadata::EXTRACTED_AT, instant(run.extracted_at_microseconds)),
-            (metadata::RUN_ID, text(&run.run_id)),
-        ];
-        let schema = self.table.arrow_schema();
-        let (mut fields, mut columns) = (Vec::new(), Vec::new());
-        for (field, column) in keys.schema().fields().iter().zip(keys.columns()) {
-            if self.plan.key.contains(field.name()) {
-                fields.push(Arc::clone(field));
-                columns.push(Arc::clone(column));
-            }
-        }
-        for (name, column) in ours {
-            if let Some((_, field)) = schema.column_with_name(name) {
-                fields.push(Arc::new(field.clone()));
-                columns.push(column);
-            }
-        }
-        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
-            .map_err(|error| RowError::Batch(error.to_string()))?;
-        self.pending.deletes += rows as u64;
-        match self.sink()? {
-            Sink::Merge(writer) => Ok(writer.delete(batch)?),
-            Sink::Log(_) => Ok(()),
-        }
+        self.changes.mark(keys, at)
     }
 
     fn row(&mut self, new: Tuple<'_>, old: Option<Old<'_>>, op: Op, at: At) -> Result<(), Refused> {
-        let is_merge = matches!(self.plan.shape, Shape::Merge { .. });
-        let text = at.position.to_string();
-        let own = RowMeta {
-            op: Some(op),
-            position: &text,
-            committed_at_microseconds: Some(at.committed_at_microseconds),
+        let key = self.key.as_deref().unwrap_or_default();
+        let push = |rows: &mut ChangeRows, own: RowMeta<'_>| {
+            rows.push(new.completed_by(old), own).map_err(Refused::from)
         };
-        let decoders = self.decoders()?;
-        if is_merge {
-            decoders.held.insert(key_hash(&decoders.key, new));
-        }
-        decoders.rows.push(new.completed_by(old), own)?;
-        let is_full = decoders.rows.is_full();
-        match op {
-            Op::Delete => self.pending.deletes += 1,
-            Op::Read | Op::Insert | Op::Update | Op::Truncate => self.pending.rows += 1,
-        }
-        if is_full { self.flush() } else { Ok(()) }
+        self.changes.row(op, at, || key_hash(key, new), push)
     }
 
     /// The row of a key went, in a merge.
     fn gone(&mut self, old: Old<'_>, at: At) -> Result<(), Refused> {
-        let decoders = self.decoders()?;
-        if decoders.held.contains(&key_hash(&decoders.key, old.tuple())) {
-            self.flush()?;
-        }
-        let text = at.position.to_string();
-        let own = RowMeta {
-            op: Some(Op::Delete),
-            position: &text,
-            committed_at_microseconds: Some(at.committed_at_microseconds),
+        let hash = key_hash(self.key.as_deref().unwrap_or_default(), old.tuple());
+        let push = |keys: &mut ChangeRows, own: RowMeta<'_>| {
+            keys.push(old.tuple().cells(), own).map_err(Refused::from)
         };
-        let decoders = self.decoders()?;
-        let mut is_full = false;
-        if let Some(keys) = &mut decoders.keys {
-            keys.push(old.tuple().cells(), own)?;
-            is_full = keys.is_full();
-        }
-        self.pending.deletes += 1;
-        if is_full { self.flush() } else { Ok(()) }
+        self.changes.gone(at, hash, push)
     }
 
     /// Whether an update gave the row another identity. Without a key every column is part of it.
     fn is_moved(&self, old: Old<'_>, new: Tuple<'_>) -> bool {
-        let Some(decoders) = &self.decoders else { return false };
+        let Some(key) = &self.key else { return false };
         match old {
             // The log has the old key only when it changed.
             Old::Key(_) => true,
-            Old::Full(_) if decoders.key.is_empty() => true,
-            Old::Full(old) => key_hash(&decoders.key, old) != key_hash(&decoders.key, new),
+            Old::Full(_) if key.is_empty() => true,
+            Old::Full(old) => key_hash(key, old) != key_hash(key, new),
         }
-    }
-
-    fn decoders(&mut self) -> Result<&mut Decoders, Refused> {
-        self.decoders.as_mut().ok_or_else(|| {
-            Refused::from(RowError::Form("a change of a table that was not announced"))
-        })
-    }
-
-    fn sink(&mut self) -> Result<&mut Sink, Refused> {
-        if self.sink.is_none() {
-            let Writing { write, run, .. } = &self.writing;
-            self.sink = Some(match self.plan.shape {
-                Shape::Log => Sink::Log(self.table.writer(write, &run.run_id)?),
-                Shape::Merge { soft } => {
-                    let options = MergeOptions {
-                        key: self.plan.key.clone(),
-                        on_delete: match soft {
-                            false => OnDelete::Remove,
-                            true => OnDelete::Mark { column: metadata::DELETED_AT.to_owned() },
-                        },
-                        sidecar: Some(metadata::ODD.to_owned()),
-                        orphans: match self.replayed_until {
-                            Some(_) => Orphans::Drop,
-                            None => Orphans::Refuse,
-                        },
-                    };
-                    Sink::Merge(Box::new(self.table.merge_writer(write, options, &run.run_id)?))
-                }
-            });
-        }
-        Ok(self.sink.as_mut().expect("it was made right above"))
-    }
-
-    /// Hands what was gathered to the encoder.
-    fn flush(&mut self) -> Result<(), Refused> {
-        let decoders = self.decoders()?;
-        let odd = decoders.rows.odd() as u64;
-        let keys = match &mut decoders.keys {
-            Some(keys) if keys.rows() > 0 => Some(keys.finish()?.0),
-            Some(_) | None => None,
-        };
-        let rows = (decoders.rows.rows() > 0).then(|| decoders.rows.finish()).transpose()?;
-        decoders.held.clear();
-        self.pending.odd += odd;
-        if keys.is_none() && rows.is_none() {
-            return Ok(());
-        }
-        match self.sink()? {
-            Sink::Log(writer) => {
-                if let Some((batch, _)) = rows {
-                    writer.write(batch)?;
-                }
-            }
-            Sink::Merge(writer) => {
-                if let Some(keys) = keys {
-                    writer.delete(keys)?;
-                }
-                match rows {
-                    Some((batch, kept)) if kept.iter().any(|columns| !columns.is_empty()) => {
-                        writer.patch(batch, kept)?;
-                    }
-                    Some((batch, _)) => writer.upsert(batch)?,
-                    None => {}
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Throws away what is not committed.
     pub fn discard(&mut self) {
-        self.sink = None;
-        self.decoders = None;
-        self.pending = Tally::default();
+        self.changes.discard();
+        self.key = None;
     }
 
     /// What is to be committed, if anything, to reach `upto` from `after`.
@@ -477,30 +265,6 @@ impl TableWriter {
         after: Position,
         upto: Position,
     ) -> Result<Option<(Commit, Tally)>, Refused> {
-        if !self.is_dirty() {
-            return Ok(None);
-        }
-        self.flush()?;
-        let operation = match self.sink.take() {
-            Some(Sink::Log(writer)) => {
-                let mut commit = Commit::new(Operation::Append, writer.finish()?);
-                commit.state = stamp.state(Some(after), upto);
-                Some(commit)
-            }
-            Some(Sink::Merge(writer)) => {
-                let mut commit = Commit::new(Operation::Merge(writer.finish()?), Vec::new());
-                commit.state = stamp.state(Some(after), upto);
-                Some(commit)
-            }
-            None => None,
-        };
-        let tally = std::mem::take(&mut self.pending);
-        Ok(operation.map(|mut commit| {
-            commit.expected = Some((ol_lake::POSITION_KEY.to_owned(), Some(after.to_string())));
-            if self.table.properties().get(state::GAP).is_some_and(|gap| !gap.is_empty()) {
-                commit.table_properties = state::no_gap();
-            }
-            (commit, tally)
-        }))
+        self.changes.seal(|| stamp.state(Some(after), upto), after)
     }
 }

@@ -88,6 +88,10 @@ pub struct Column {
     pub invisible: bool,
     /// Whether the server counts it up.
     pub counted: bool,
+    /// Whether it may be NULL.
+    pub nullable: bool,
+    /// Whether it has another value than NULL where a row does not say one.
+    pub has_default: bool,
     /// The comment on it.
     pub comment: Option<String>,
 }
@@ -98,6 +102,12 @@ impl Column {
     pub fn unsigned(&self) -> bool {
         // A type of numbers holds no quoted text that could say so; `zerofill` implies it.
         self.type_text.ends_with(" unsigned") || self.type_text.ends_with(" zerofill")
+    }
+
+    /// Whether it is NULL in every row that was there before it.
+    #[must_use]
+    pub fn is_null_when_added(&self) -> bool {
+        self.nullable && !self.has_default && !self.generated && !self.counted
     }
 }
 
@@ -162,8 +172,8 @@ pub fn read(session: &mut Session, databases: &[String]) -> Result<Catalog, Sour
     }
     for row in session.rows(&format!(
         "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, NUMERIC_PRECISION, NUMERIC_SCALE, \
-         DATETIME_PRECISION, CHARACTER_SET_NAME, GENERATION_EXPRESSION, EXTRA, COLUMN_COMMENT \
-         FROM information_schema.COLUMNS WHERE {of} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION"
+         DATETIME_PRECISION, CHARACTER_SET_NAME, GENERATION_EXPRESSION, EXTRA, COLUMN_COMMENT, \
+         IS_NULLABLE, COLUMN_DEFAULT FROM information_schema.COLUMNS WHERE {of} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION"
     ))? {
         let mut fields = Fields::new(row);
         let (database, table) = (fields.text()?, fields.text()?);
@@ -245,6 +255,10 @@ fn column(mut fields: Fields) -> Result<Column, SourceError> {
     let (fraction, character_set) = (fields.number(), fields.next());
     let generated = fields.comment().is_some();
     let extra = fields.next().unwrap_or_default().to_ascii_uppercase();
+    let comment = fields.comment();
+    let nullable = fields.next().as_deref() == Some("YES");
+    // MariaDB writes the word for a column without a default, and a text that is this word in quotes.
+    let has_default = fields.next().is_some_and(|default| default != "NULL");
     Ok(Column {
         name,
         type_name,
@@ -256,11 +270,13 @@ fn column(mut fields: Fields) -> Result<Column, SourceError> {
         generated,
         invisible: extra.contains("INVISIBLE"),
         counted: extra.contains("AUTO_INCREMENT"),
-        comment: fields.comment(),
+        nullable,
+        has_default,
+        comment,
     })
 }
 
 /// Text as an SQL literal, under the empty `sql_mode` of our sessions.
-pub(super) fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }

@@ -59,6 +59,27 @@ pub enum SourceError {
         /// The column.
         column: String,
     },
+    /// Part of a transaction of which another transaction is the end.
+    #[error("the log has part of a distributed transaction (XA)")]
+    Distributed,
+    /// The log has something that is not read from it.
+    #[error("the log has {0}")]
+    Unread(&'static str),
+    /// The server does not write what is needed into its log, or does not let us read it.
+    #[error("{reason}")]
+    Log {
+        /// What is wrong.
+        reason: String,
+        /// What to do about it.
+        cure: &'static str,
+    },
+    /// The log no longer has the place that is asked for.
+    #[error("the server no longer has the log from {0} on")]
+    Purged(String),
+    /// The server cannot read its log from the place that is asked for, or not for us. Its text says why, and its number
+    /// (1236) is one for all reasons.
+    #[error("the server cannot send its log: {0}")]
+    LogRefused(String),
     /// The batch could not be put together.
     #[error("the batch does not fit the lake table: {0}")]
     Batch(String),
@@ -153,6 +174,34 @@ impl SourceError {
             Self::Value { ref column } => {
                 Error::new(Definite::ValueUndecodable).with("column", column).because(self)
             }
+            Self::Distributed => {
+                Error::new(Definite::ReplicationUnavailable)
+                    .with("reason", "the log has part of a distributed transaction (XA), whose end is elsewhere in it")
+                    .advise("Keep XA transactions off the followed tables; then reset the tables of the unit.")
+            }
+            Self::Unread(what) => Error::new(Definite::ReplicationUnavailable)
+                .with("reason", format!("the log has {what}, which is not read from a log"))
+                .advise(
+                    "Have the server log it in full (binlog_row_value_options = '', no tagged transaction ids), or                      exclude the column.",
+                ),
+            Self::Log { ref reason, cure } => {
+                Error::new(Definite::ReplicationUnavailable).with("reason", reason).advise(cure)
+            }
+            Self::Purged(ref since) => {
+                Error::new(Definite::ChangesMissed).with("since", since).advise(
+                    "Reset the table (ol-ingest reset) and run again: it is copied anew. Let the server keep its log \
+                     for longer than the longest pause (binlog_expire_logs_seconds, expire_logs_days; on RDS \
+                     mysql.rds_set_configuration('binlog retention hours', …)).",
+                )
+            }
+            Self::LogRefused(_) => Error::new(Definite::ReplicationUnavailable)
+                .with("reason", "the server cannot send its log from where the tables are")
+                .advise(
+                    "The log that is needed was purged, or the server is not the one that was followed, or another replica \
+                     has our number (stream.replica_id): see the server's words in the log of this run. If the log is gone, \
+                     reset the tables of the unit (ol-ingest reset) and run again.",
+                )
+                .because(self),
             Self::Batch(_) => Error::new(Definite::Defect).because(self),
             Self::Changed => Error::new(Transient::SnapshotLost).because(self),
             Self::Stopped => Error::new(Transient::Stopped),

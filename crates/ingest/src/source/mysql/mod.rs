@@ -6,6 +6,7 @@
 //!
 //! What a server's defaults say changes no value: see [`session::SESSION`].
 
+pub mod binlog;
 pub mod catalog;
 pub mod contract_document;
 mod decode;
@@ -13,6 +14,7 @@ pub mod discover;
 pub mod error;
 pub mod full_load;
 mod moment;
+mod number;
 pub mod plan;
 pub mod reread;
 mod rows;

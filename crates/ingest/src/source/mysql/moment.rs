@@ -27,6 +27,58 @@ pub(super) struct Span {
 }
 
 impl DateTime {
+    /// A moment of these parts, the time of day in seconds; `None` when one is out of its range.
+    pub(super) fn of(
+        year: u32,
+        month: u32,
+        day: u32,
+        second: u32,
+        microsecond: u32,
+    ) -> Option<Self> {
+        let byte = |number: u32| u8::try_from(number).ok();
+        let read = Self {
+            year: u16::try_from(year).ok()?,
+            month: byte(month)?,
+            day: byte(day)?,
+            hour: byte(second / 3600)?,
+            minute: byte(second / 60 % 60)?,
+            second: byte(second % 60)?,
+            microsecond,
+        };
+        (read.hour < 24 && microsecond < 1_000_000).then_some(read)
+    }
+
+    /// The moment so long after 1970-01-01 00:00 UTC; the first of all stands for the zero timestamp.
+    ///
+    /// The year from the number of days is the inverse of [`Self::days`]: years are counted from March, 400 of them are
+    /// 146,097 days.
+    pub(super) fn of_timestamp(second: u32, microsecond: u32) -> Option<Self> {
+        if second == 0 && microsecond == 0 {
+            return Some(Self::default());
+        }
+        let day = second / 86_400 + 719_468;
+        let (era, day) = (day / 146_097, day % 146_097);
+        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day + 2) / 153;
+        let day = day - (153 * month + 2) / 5 + 1;
+        let year = era * 400 + year + month / 10;
+        Self::of(year, (month + 2) % 12 + 1, day, second % 86_400, microsecond)
+    }
+
+    /// Its date, as four bytes that [`Self::parse`] reads.
+    pub(super) fn push_date(self, out: &mut Vec<u8>) {
+        out.extend(self.year.to_le_bytes());
+        out.extend([self.month, self.day]);
+    }
+
+    /// Its eleven bytes.
+    pub(super) fn push(self, out: &mut Vec<u8>) {
+        self.push_date(out);
+        out.extend([self.hour, self.minute, self.second]);
+        out.extend(self.microsecond.to_le_bytes());
+    }
+
     /// Reads 0, 4, 7 or 11 bytes ("ProtocolBinary::MYSQL_TYPE_DATETIME").
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let mut read = Self::default();
@@ -101,6 +153,25 @@ impl DateTime {
 }
 
 impl Span {
+    /// A span of so many microseconds; `None` when it is longer than one can be.
+    pub(super) fn of(is_negative: bool, microseconds: i64) -> Option<Self> {
+        let days = microseconds / MICROSECONDS_PER_DAY;
+        (0..=34).contains(&days).then_some(Self { is_negative, microseconds })
+    }
+
+    /// Its twelve bytes.
+    pub(super) fn push(self, out: &mut Vec<u8>) {
+        let parts = [MICROSECONDS_PER_DAY, 3_600_000_000, 60_000_000, 1_000_000];
+        let [days, hour, minute, second] = parts.map(|unit| self.microseconds / unit);
+        let low = |number: i64| number.to_le_bytes();
+        out.push(u8::from(self.is_negative));
+        out.extend(low(days).iter().take(4));
+        for part in [hour % 24, minute % 60, second % 60] {
+            out.extend(low(part).iter().take(1));
+        }
+        out.extend(low(self.microseconds % 1_000_000).iter().take(4));
+    }
+
     /// Reads 0, 8 or 12 bytes ("ProtocolBinary::MYSQL_TYPE_TIME").
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let [sign, day0, day1, day2, day3, hour, minute, second, fraction @ ..] = bytes else {
@@ -209,6 +280,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_written_reads_back(second: u32, microsecond in 0u32..1_000_000, negative: bool) {
+            let moment = DateTime::of_timestamp(second, microsecond).unwrap();
+            let mut bytes = Vec::new();
+            moment.push(&mut bytes);
+            prop_assert_eq!(DateTime::parse(&bytes), Some(moment));
+            let expected = i64::from(second) * 1_000_000 + i64::from(microsecond);
+            prop_assert!(expected == 0 || moment.microseconds() == Some(expected));
+            let length = i64::from(second) % (839 * 3600) * 1_000_000 + i64::from(microsecond);
+            let span = Span::of(negative, length).unwrap();
+            bytes.clear();
+            span.push(&mut bytes);
+            prop_assert_eq!(Span::parse(&bytes), Some(span));
+        }
+
         #[test]
         fn no_bytes_are_too_odd_to_refuse(bytes in prop::collection::vec(any::<u8>(), 0..14)) {
             if let Some(read) = DateTime::parse(&bytes) {

@@ -1,7 +1,7 @@
 //! From a table of the inventory and the live catalog to how the table is read, or why it is not.
 
 use ol_lake::LakeTable;
-use ol_lake::schema::LakeSchema;
+use ol_lake::schema::{LakeColumn, LakeSchema};
 
 use super::catalog::{Catalog, Relation};
 use super::discover;
@@ -34,10 +34,7 @@ impl TablePlan {
     /// # Errors
     /// There is no salt.
     pub async fn salted(mut self) -> Result<Self, Error> {
-        if self.readings.iter().any(Reading::needs_salt) {
-            let salt = Salt::load().await?;
-            self.readings.iter_mut().for_each(|reading| reading.salt(&salt));
-        }
+        salt(&mut self.readings).await?;
         Ok(self)
     }
 
@@ -48,16 +45,7 @@ impl TablePlan {
             LoadMode::Merge(merging) => metadata::merge(merging.soft),
             LoadMode::Overwrite | LoadMode::Append => metadata::full_refresh(),
         };
-        let columns = &self.relation.columns;
-        let comment =
-            |name: &str| columns.iter().find(|column| column.name == name)?.comment.as_deref();
-        let of_source = self.readings.iter().map(|reading| shared::SourceColumn {
-            name: &reading.name,
-            was: reading.was.as_deref(),
-            contract: &reading.contract,
-            comment: comment(&reading.name),
-        });
-        shared::lake_schema(of_source, ours, self.metadata_columns)
+        lake_schema(&self.relation, &self.readings, ours, self.metadata_columns)
     }
 
     /// The same for a table that exists: where another loader gave its own column of time a type, it keeps it.
@@ -65,6 +53,38 @@ impl TablePlan {
     pub fn lake_schema_of(&self, table: &LakeTable) -> LakeSchema {
         foreign::as_in(self.lake_schema(), table)
     }
+}
+
+/// Gives masked columns their salt, if there are any.
+///
+/// # Errors
+/// There is no salt.
+pub async fn salt(readings: &mut [Reading]) -> Result<(), Error> {
+    if readings.iter().any(Reading::needs_salt) {
+        let salt = Salt::load().await?;
+        readings.iter_mut().for_each(|reading| reading.salt(&salt));
+    }
+    Ok(())
+}
+
+/// The columns of a lake table: the source's, then ours.
+#[must_use]
+pub fn lake_schema(
+    relation: &Relation,
+    readings: &[Reading],
+    ours: Vec<LakeColumn>,
+    metadata_columns: MetadataColumns,
+) -> LakeSchema {
+    let columns = &relation.columns;
+    let comment =
+        |name: &str| columns.iter().find(|column| column.name == name)?.comment.as_deref();
+    let of_source = readings.iter().map(|reading| shared::SourceColumn {
+        name: &reading.name,
+        was: reading.was.as_deref(),
+        contract: &reading.contract,
+        comment: comment(&reading.name),
+    });
+    shared::lake_schema(of_source, ours, metadata_columns)
 }
 
 /// The database of a table: that of its `namespace`, else the one that the source's URL names.
@@ -88,13 +108,32 @@ pub fn plan(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, 
     planned.map_err(|error| error.with("table", display(table, &catalog.database)))
 }
 
-fn decide(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, Error> {
+/// The relation of a table, as the catalog has it, and how its columns are read.
+///
+/// # Errors
+/// The failure that refuses or blocks it.
+pub fn read(
+    unit: &Unit,
+    table: &Table,
+    catalog: &Catalog,
+) -> Result<(Relation, Vec<Reading>), Error> {
+    let relation = relation(table, catalog)?;
+    shared::check_named(table, |name| relation.has(name))?;
+    Ok((relation.clone(), readings(unit, table, relation)?))
+}
+
+fn relation<'a>(table: &Table, catalog: &'a Catalog) -> Result<&'a Relation, Error> {
     let relation = catalog
         .find(database(table, &catalog.database), &table.name)
         .ok_or_else(|| Error::new(Definite::RelationMissing))?;
-    if let Some(reason) = discover::refusal(&relation.kind) {
-        return Err(Error::new(Definite::RelationKindRefused).with("reason", reason));
+    match discover::refusal(&relation.kind) {
+        Some(reason) => Err(Error::new(Definite::RelationKindRefused).with("reason", reason)),
+        None => Ok(relation),
     }
+}
+
+fn decide(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, Error> {
+    let relation = relation(table, catalog)?;
     if table.sync_mode.is_incremental() {
         return Err(Error::new(Definite::ModeUnsupported)
             .with("sync_mode", table.sync_mode)

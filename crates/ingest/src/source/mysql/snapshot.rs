@@ -25,7 +25,7 @@ use super::catalog::{self, Catalog};
 use super::error::SourceError;
 use super::session::{Flavor, Session};
 use super::settings::Settings;
-use crate::position::Position;
+use crate::position::{LogPlace, Position};
 
 /// How often connections that see different moments begin again.
 const ATTEMPTS: u32 = 5;
@@ -84,7 +84,7 @@ impl Snapshot {
         }
         tracing::debug!(readers = sharing.len(), "a snapshot is taken");
         let position = match place {
-            Some((file, offset)) => Position::Binlog { file, offset },
+            Some((file, offset)) => Position::Binlog(LogPlace { epoch: 0, file, offset }),
             None => Position::Moment(u64::try_from(now_microseconds).unwrap_or_default()),
         };
         Ok(Self { readers: sharing, position })

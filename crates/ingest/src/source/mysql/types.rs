@@ -68,7 +68,7 @@ pub enum Wire {
 
 /// How the value of a column is written in a SELECT list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Expression {
+pub(super) enum Expression {
     /// The column itself.
     Column,
     /// The server's text of it.
@@ -221,6 +221,11 @@ impl Reading {
         Ok(())
     }
 
+    /// How its value is asked for.
+    pub(super) fn expression(&self) -> Expression {
+        self.expression
+    }
+
     /// The expression of the value in a SELECT list.
     #[must_use]
     pub fn value_sql(&self) -> String {
@@ -239,6 +244,11 @@ impl Reading {
             Expression::BitText => format!("CAST(({column} + 0) AS CHAR CHARACTER SET utf8mb4)"),
         }
     }
+}
+
+/// The form in which the column itself arrives, whatever is declared of it.
+pub(super) fn plain_wire(column: &Column) -> Result<Wire, String> {
+    decide(column).map(|decided| decided.wire)
 }
 
 /// How the server's text of a value is asked for.

@@ -18,9 +18,11 @@ mod login;
 mod packet;
 mod row;
 
+use std::time::Instant;
+
 use ol_chassis::shutdown::Shutdown;
 
-use self::packet::Cursor;
+pub(super) use self::packet::Cursor;
 pub use self::row::{Row, Values};
 use super::error::SourceError;
 use super::settings::Settings;
@@ -34,6 +36,12 @@ const COMMAND_QUERY: u8 = 0x03;
 const COMMAND_PREPARE: u8 = 0x16;
 const COMMAND_EXECUTE: u8 = 0x17;
 const COMMAND_CLOSE_STATEMENT: u8 = 0x19;
+const COMMAND_BINLOG_DUMP: u8 = 0x12;
+const COMMAND_REGISTER_REPLICA: u8 = 0x15;
+const COMMAND_BINLOG_DUMP_GTID: u8 = 0x1e;
+
+/// What the server answers when it does not have the log that is asked for (`ER_MASTER_FATAL_ERROR_READING_BINLOG`).
+const FATAL_READING_LOG: u16 = 1236;
 
 /// First bytes of answers.
 const OK: u8 = 0x00;
@@ -146,6 +154,79 @@ impl Connection {
         }
         self.command(COMMAND_CLOSE_STATEMENT, &statement.to_le_bytes())?;
         Ok(())
+    }
+
+    /// Says which number we have among the server's replicas.
+    ///
+    /// # Errors
+    /// The server's, or the connection is lost.
+    pub fn register(&mut self, replica: u32) -> Result<(), SourceError> {
+        let mut arguments = replica.to_le_bytes().to_vec();
+        // No host, no user, no password, no port; no rank, and the server fills in its own id.
+        arguments.extend([0; 3 + 2 + 4 + 4]);
+        self.command(COMMAND_REGISTER_REPLICA, &arguments)?;
+        let payload = self.receive()?;
+        let body = self.payload(&payload);
+        match body.first() {
+            Some(&OK) => Ok(()),
+            Some(&ERROR) => Err(packet::error(body)),
+            _ => Err(SourceError::Protocol("an answer to a replica")),
+        }
+    }
+
+    /// Asks for the log from a place on; [`Self::next_event`] gives it.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub fn dump(&mut self, file: &str, offset: u32, replica: u32) -> Result<(), SourceError> {
+        let mut arguments = offset.to_le_bytes().to_vec();
+        arguments.extend([0; 2]);
+        arguments.extend(replica.to_le_bytes());
+        arguments.extend_from_slice(file.as_bytes());
+        self.command(COMMAND_BINLOG_DUMP, &arguments)
+    }
+
+    /// Asks for what is not in a set of transactions of MySQL.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub fn dump_gtid(&mut self, set: &[u8], replica: u32) -> Result<(), SourceError> {
+        /// `BINLOG_THROUGH_GTID`
+        const THROUGH_GTID: u16 = 4;
+        let mut arguments = THROUGH_GTID.to_le_bytes().to_vec();
+        arguments.extend(replica.to_le_bytes());
+        // No file, from its first event on.
+        arguments.extend(0u32.to_le_bytes());
+        arguments.extend(4u64.to_le_bytes());
+        let length = u32::try_from(set.len()).map_err(|_| SourceError::Protocol("a set"))?;
+        arguments.extend(length.to_le_bytes());
+        arguments.extend_from_slice(set);
+        self.command(COMMAND_BINLOG_DUMP_GTID, &arguments)
+    }
+
+    /// The next event of the log, where it lies; `None` when none came before the deadline.
+    ///
+    /// # Errors
+    /// The server's; it no longer has the log ([`SourceError::LogRefused`]); the connection is lost.
+    pub fn next_event(&mut self, deadline: Instant) -> Result<Option<&[u8]>, SourceError> {
+        if self.socket.available().is_empty() {
+            self.socket.make_room(4);
+            if !self.socket.fill(Some(deadline))? {
+                return Ok(None);
+            }
+        }
+        let payload = self.receive()?;
+        let body = self.payload(&payload);
+        match body.split_first() {
+            Some((&OK, event)) => Ok(Some(event)),
+            Some((&ERROR, _)) => Err(match packet::error(body) {
+                SourceError::Server { code: FATAL_READING_LOG, message, .. } => {
+                    SourceError::LogRefused(message)
+                }
+                error => error,
+            }),
+            _ => Err(SourceError::Protocol("an event of the log")),
+        }
     }
 
     /// Prepares a statement without parameters: its number.

@@ -4,25 +4,25 @@ use super::super::error::SourceError;
 
 /// Reads a packet from its beginning.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cursor<'a> {
+pub(in super::super) struct Cursor<'a> {
     rest: &'a [u8],
 }
 
 const SHORT: SourceError = SourceError::Protocol("a whole packet");
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(rest: &'a [u8]) -> Self {
+    pub(in super::super) fn new(rest: &'a [u8]) -> Self {
         Self { rest }
     }
 
     /// What was not read.
-    pub(super) fn rest(self) -> &'a [u8] {
+    pub(in super::super) fn rest(self) -> &'a [u8] {
         self.rest
     }
 
     /// So many bytes.
     #[inline]
-    pub(super) fn bytes(&mut self, count: usize) -> Result<&'a [u8], SourceError> {
+    pub(in super::super) fn bytes(&mut self, count: usize) -> Result<&'a [u8], SourceError> {
         let (bytes, rest) = self.rest.split_at_checked(count).ok_or(SHORT)?;
         self.rest = rest;
         Ok(bytes)
@@ -30,14 +30,14 @@ impl<'a> Cursor<'a> {
 
     /// One byte.
     #[inline]
-    pub(super) fn byte(&mut self) -> Result<u8, SourceError> {
+    pub(in super::super) fn byte(&mut self) -> Result<u8, SourceError> {
         let (byte, rest) = self.rest.split_first().ok_or(SHORT)?;
         self.rest = rest;
         Ok(*byte)
     }
 
     /// A number of 1 to 8 bytes.
-    pub(super) fn number(&mut self, count: usize) -> Result<u64, SourceError> {
+    pub(in super::super) fn number(&mut self, count: usize) -> Result<u64, SourceError> {
         let mut number = 0;
         for (place, byte) in self.bytes(count)?.iter().enumerate() {
             number |= u64::from(*byte) << (8 * place);
@@ -47,7 +47,7 @@ impl<'a> Cursor<'a> {
 
     /// A length-encoded number ("Protocol::LengthEncodedInteger").
     #[inline]
-    pub(super) fn length(&mut self) -> Result<u64, SourceError> {
+    pub(in super::super) fn length(&mut self) -> Result<u64, SourceError> {
         match self.byte()? {
             short @ 0..=0xfa => Ok(u64::from(short)),
             0xfc => self.number(2),
@@ -60,7 +60,7 @@ impl<'a> Cursor<'a> {
 
     /// Bytes behind their length.
     #[inline]
-    pub(super) fn counted_bytes(&mut self) -> Result<&'a [u8], SourceError> {
+    pub(in super::super) fn counted_bytes(&mut self) -> Result<&'a [u8], SourceError> {
         let length = usize::try_from(self.length()?).map_err(|_| SHORT)?;
         self.bytes(length)
     }

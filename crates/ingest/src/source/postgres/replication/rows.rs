@@ -17,11 +17,8 @@ use super::super::rows::{BatchLimit, RowError};
 use super::super::types::Reading;
 use super::message::{Cell, RelationMessage, Tuple};
 use super::text::TextDecoder;
-use crate::column::batch::{Assembler, Odd, RowColumns, RowMeta, RunColumns};
+use crate::column::batch::{Assembler, Odd, RowColumns, RowMeta, RunColumns, Unknown};
 use crate::column::metadata;
-
-/// For each row of a batch, the indexes in the lake's schema of the columns whose value is not known.
-pub type Unknown = Vec<Box<[usize]>>;
 
 /// Decodes changes of one table, as one Relation message describes it.
 pub struct ChangeRows {
@@ -195,15 +192,6 @@ impl ChangeRows {
         self.unknown.push(unknown.into());
         self.own.push(own);
         Ok(())
-    }
-
-    /// Adds a row of which only our own columns say anything: an emptied table in a change log.
-    pub fn push_event(&mut self, own: RowMeta<'_>) {
-        for column in &mut self.columns {
-            column.decoder.append_null();
-        }
-        self.unknown.push(Box::default());
-        self.own.push(own);
     }
 
     /// The rows added since the last batch.

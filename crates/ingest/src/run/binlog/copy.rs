@@ -1,0 +1,287 @@
+//! Copies of tables under one snapshot, whose place in the log is known.
+//!
+//! A copy goes the way of a full load: parallel readers that see the same moment, one commit a table, in which the table also
+//! begins to follow the log from that moment on. MariaDB says where in the log a snapshot was taken. MySQL does not, so there
+//! the place is taken while nothing is committed: under `FLUSH TABLES WITH READ LOCK`, which is held for as long as it takes to
+//! begin one transaction, where the account may lock (RELOAD) and no statement is in the way; and else by asking for the place
+//! before and after the transaction begins, until both are one. On a server that never rests the first of the two is taken:
+//! what happened in between is in the rows already and comes again, which changes nothing in a table that is merged by its
+//! key, as each change has the whole row. A change log would tell it twice: there the copy is refused.
+//!
+//! Rows that a copy cannot bring back stay: in a log, the copy is appended behind a row that says that all was emptied; rows
+//! marked as deleted keep their mark, and those that are not in the copy get one.
+
+use std::sync::Arc;
+
+use ol_lake::{Lake, LakeTable, TableDefinition, TableName};
+
+use super::plan::CapturePlan;
+use super::prepare::{Copy, blocking};
+use super::state::Place;
+use super::writer::TableWriter;
+use crate::error::{Definite, Doing, Error, Result};
+use crate::load::{
+    Claim, LoadMode, Loaded, Merging, ShrinkGuard, Target, TargetSettings, Totals, contract_digest,
+};
+use crate::position::{LogPlace, Position};
+use crate::run::UnitJob;
+use crate::run::capture::adopt::live_keys;
+use crate::run::change::state::no_gap;
+use crate::run::change::{At, Refused, Shape, Writing};
+use crate::run::mysql_databases;
+use crate::source::mysql::binlog::server::{Server, gtid_at};
+use crate::source::mysql::error::SourceError;
+use crate::source::mysql::full_load::{Loading, TableLoad, load_tables};
+use crate::source::mysql::session::Session;
+use crate::source::mysql::settings::Settings;
+use crate::source::mysql::snapshot::Snapshot;
+
+/// A copy that has ended, by its index in the unit.
+pub type Copied = (usize, Result<(Totals, Loaded)>);
+
+/// What copies are made with.
+pub struct Copying<'a> {
+    /// The lake.
+    pub lake: &'a Arc<Lake>,
+    /// The run over the unit.
+    pub job: &'a UnitJob,
+    /// The source.
+    pub settings: &'a Settings,
+    /// The epoch of its log.
+    pub epoch: u16,
+    /// For the rows of our own that a copy needs.
+    pub writing: Writing,
+}
+
+/// A snapshot, and where it is in the log.
+struct Moment {
+    snapshot: Snapshot,
+    place: Place,
+    /// Whether nothing was committed between the place and the snapshot.
+    is_exact: bool,
+}
+
+impl Copying<'_> {
+    /// Copies tables. Each is in the answer.
+    ///
+    /// # Errors
+    /// There is no snapshot.
+    pub async fn run(&self, control: Session, copies: Vec<Copy>) -> Result<(Session, Vec<Copied>)> {
+        let job = self.job;
+        let (settings, shutdown) = (self.settings.clone(), job.context.shutdown.clone());
+        let (streams, now) = (job.context.config.streams(), job.extracted_at_microseconds);
+        let mut databases = mysql_databases(&job.unit);
+        databases.push(settings.database.clone());
+        let epoch = self.epoch;
+        let (control, moment) = blocking(control, move |control| {
+            let open = || Snapshot::open(&settings, streams, now, &shutdown);
+            moment(control, &databases, epoch, open)
+        })
+        .await
+        .map_err(|error| error.into_error(Doing::Reading))?;
+        let (mut copied, mut loads, mut indexes, mut labels) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for copy in copies {
+            let index = copy.index;
+            let label = job.unit.tables.get(index).map(|table| table.raw_table.clone());
+            let estimate = copy.plan.relation.row_estimate.map(|rows| rows as f64);
+            let display = copy.plan.relation.display();
+            match self.load(copy, &moment).await {
+                Ok(load) => {
+                    loads.push(load);
+                    indexes.push(index);
+                    labels.push((label.unwrap_or_default(), estimate));
+                }
+                Err(error) => copied.push((index, Err(error.with("table", display)))),
+            }
+        }
+        let loading = Arc::new(Loading {
+            range_bytes: job.context.config.ingest.range_bytes,
+            batch: job.batch_limit(),
+            run: job.run_columns(),
+            shutdown: job.context.shutdown.clone(),
+            progress: job.progress(labels),
+        });
+        let loads = Arc::new(loads);
+        load_tables(moment.snapshot, loading, Arc::clone(&loads), |result| {
+            let Some((index, load)) = indexes.get(result.index).zip(loads.get(result.index)) else {
+                return;
+            };
+            let named = |error: SourceError| {
+                error.into_error(Doing::Reading).with("table", load.relation.display())
+            };
+            copied.push((*index, result.result.map_err(named).map(|loaded| (result.totals, loaded))));
+        })
+        .await;
+        Ok((control, copied))
+    }
+
+    /// What is to be read of a table, and how its rows go in.
+    async fn load(&self, copy: Copy, moment: &Moment) -> Result<TableLoad> {
+        let Copy { index, plan, stamp, table } = copy;
+        if plan.shape == Shape::Log && !moment.is_exact {
+            return Err(Error::new(Definite::ReplicationUnavailable)
+                .with("reason", "the server does not say at which place of its log a copy was taken, and it never rests")
+                .advise(
+                    "GRANT RELOAD ON *.* TO the account of the source's URL: a copy then begins under a lock of an instant.",
+                ));
+        }
+        let table = match table {
+            Some(table) => table,
+            None => self.create(index, &plan).await?,
+        };
+        let change = self.lake.evolve(&table, &plan.lake_schema_of(&table)).await?;
+        let has_rows = table.current_snapshot().is_some_and(|snapshot| snapshot.records > 0);
+        let (mode, table, change) = match plan.shape {
+            shape @ (Shape::Log | Shape::Merge { soft: true }) if has_rows => {
+                let table = self.lake.commit_schema(&table, &change).await?;
+                let table = self.emptied(table, &plan, &moment.place).await?;
+                let change = self.lake.evolve(&table, &plan.lake_schema_of(&table)).await?;
+                let merging = Merging { key: plan.key.clone(), soft: true, replaces: false };
+                let mode = match shape {
+                    Shape::Log => LoadMode::Append,
+                    Shape::Merge { .. } => LoadMode::Merge(merging),
+                };
+                (mode, table, change)
+            }
+            Shape::Log | Shape::Merge { .. } => (LoadMode::Overwrite, table, change),
+        };
+        let mut properties = plan.form().remembered();
+        properties.extend(no_gap());
+        let claim = Claim { state: moment.place.claim(), properties };
+        let contract =
+            contract_digest(plan.readings.iter().map(|r| (r.name.as_str(), &r.contract)));
+        let settings = TargetSettings {
+            mode,
+            mode_word: stamp.mode,
+            contract,
+            run_id: stamp.run_id,
+            claim: Some(claim),
+            fenced: false,
+            goes_on: false,
+        };
+        let target = Target::new(Arc::clone(self.lake), table, change, settings)?;
+        Ok(TableLoad {
+            relation: plan.relation,
+            readings: plan.readings,
+            target: Arc::new(target),
+            guard: ShrinkGuard { keep_ratio: 0.0, allow: true },
+            order: None,
+        })
+    }
+
+    async fn create(&self, index: usize, plan: &CapturePlan) -> Result<LakeTable> {
+        let Some(declared) = self.job.unit.tables.get(index) else {
+            return Err(Error::new(Definite::Defect).with("reason", "a table without a unit"));
+        };
+        let namespace = self.job.context.platform.raw_namespace();
+        let definition = TableDefinition {
+            name: TableName::new(namespace, &declared.raw_table),
+            schema: plan.lake_schema(),
+            comment: plan.relation.comment.clone(),
+            properties: [
+                ("ol.source-table".to_owned(), plan.relation.display()),
+                ("ol.primary-key".to_owned(), serde_json::json!(plan.key).to_string()),
+            ]
+            .into(),
+            partition_by: crate::run::unit::partition_by(declared),
+            sort_by: crate::run::unit::sort_by(declared),
+        };
+        Ok(self.lake.create(&definition).await?)
+    }
+
+    /// Says that all rows of a table went, before the copy says which there are: a row of a log, or a mark on each row. The
+    /// table goes on having no position, so that a crash between the two has it copied again.
+    async fn emptied(
+        &self,
+        table: LakeTable,
+        plan: &CapturePlan,
+        place: &Place,
+    ) -> Result<LakeTable> {
+        let at = At {
+            position: place.position,
+            committed_at_microseconds: self.job.extracted_at_microseconds,
+        };
+        let live = match plan.shape {
+            Shape::Merge { soft: true } => live_keys(self.lake, &table, &plan.key).await?,
+            Shape::Log | Shape::Merge { soft: false } => Vec::new(),
+        };
+        let state = table.state();
+        let mut writer = TableWriter::new(plan.clone(), table.clone(), self.writing.clone());
+        // The encoders are waited for, which no asynchronous thread may.
+        let sealed = tokio::task::spawn_blocking(move || {
+            match writer.plan().shape {
+                Shape::Merge { soft: true } => {
+                    live.iter().try_for_each(|keys| writer.changes().mark(keys, at))?;
+                }
+                Shape::Log | Shape::Merge { soft: false } => writer.truncate(at)?,
+            }
+            writer.changes().seal(|| state, at.position)
+        });
+        let sealed = match sealed.await {
+            Ok(sealed) => sealed,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        match sealed {
+            Ok(Some((mut commit, _))) => {
+                let known = commit.state.get(ol_lake::POSITION_KEY).cloned();
+                commit.expected = Some((ol_lake::POSITION_KEY.to_owned(), known));
+                Ok(self.lake.commit(&table, commit).await?.table)
+            }
+            Ok(None) => Ok(table),
+            Err(Refused::Failed(error)) => Err(error),
+            Err(Refused::Copy(reason)) => Err(Error::new(Definite::Defect).with("reason", reason)),
+        }
+    }
+}
+
+/// How often a place is asked for before and after a transaction begins.
+const ATTEMPTS: u32 = 5;
+
+/// Takes a snapshot and its place.
+fn moment(
+    control: &mut Session,
+    databases: &[String],
+    epoch: u16,
+    open: impl Fn() -> Result<Snapshot, SourceError>,
+) -> Result<Moment, SourceError> {
+    let mut snapshot = open()?;
+    if let Position::Binlog(LogPlace { file, offset, .. }) = snapshot.position {
+        let server = Server::ask(control, databases)?;
+        let gtids = gtid_at(control, &server.file(file), offset)?;
+        let position = Position::Binlog(LogPlace { epoch, file, offset });
+        snapshot.position = position;
+        let place = Place { position, gtids, source: server.identity };
+        return Ok(Moment { snapshot, place, is_exact: true });
+    }
+    drop(snapshot);
+    let of = |server: Server| {
+        let (file, offset) = server.end;
+        let position = Position::Binlog(LogPlace { epoch, file, offset });
+        Place { position, gtids: server.gtids, source: server.identity }
+    };
+    // Whoever waits for this lock holds up all that come behind him: so not for long.
+    control.execute("SET SESSION lock_wait_timeout = 1")?;
+    let is_locked = match control.execute("FLUSH TABLES WITH READ LOCK") {
+        Ok(()) => true,
+        Err(SourceError::Server { .. }) => false,
+        Err(error) => return Err(error),
+    };
+    let mut attempt = 1;
+    let taken = loop {
+        let before = of(Server::ask(control, databases)?);
+        let snapshot = open()?;
+        let is_exact = is_locked || of(Server::ask(control, databases)?) == before;
+        if is_exact || attempt == ATTEMPTS {
+            break (before, snapshot, is_exact);
+        }
+        attempt += 1;
+    };
+    if is_locked {
+        control.execute("UNLOCK TABLES")?;
+    }
+    control.execute("SET SESSION lock_wait_timeout = 30")?;
+    let (place, mut snapshot, is_exact) = taken;
+    snapshot.position = place.position;
+    Ok(Moment { snapshot, place, is_exact })
+}

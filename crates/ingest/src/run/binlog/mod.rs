@@ -1,0 +1,270 @@
+//! The flow of changes from an Open edX deployment's MySQL to the raw lake: the function is the arrow.
+//!
+//! ```text
+//!   prepare ── what server, catalog and lake say
+//!      │ copies (new tables)              │ followed tables
+//!      ▼                                  ▼
+//!   copy ── under one snapshot         session ── log ▶ writer ▶ commit
+//!      └────────── prepare again ◀────────┘ a table was changed
+//! ```
+//!
+//! The server keeps its log by its own rules, whoever reads it, so nothing is acknowledged and nothing is held back: a table
+//! that fails, or is copied for long, harms nobody but itself. What it costs is that the log may be gone one day from where a
+//! table is, which is definite.
+//!
+//! **Each change exactly once.** Rows and the place they reach are one snapshot (I1), and a commit is refused unless the table
+//! still is where this process left it. The log is read from the least place of all tables on; what a table has already is
+//! passed over change by change, by its place, or, on another server than before, by the id of its transaction.
+
+pub mod copy;
+pub mod followed;
+pub mod plan;
+pub mod prepare;
+pub mod session;
+pub mod state;
+pub mod writer;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use c4model::platform::{OpenEdxMysql, RawLake};
+use c4model::{Sink, Source};
+use ol_lake::{Lake, LakeTable};
+
+use self::copy::{Copied, Copying};
+use self::prepare::{Preparation, Prepared, open_control, replica_id};
+use self::session::{Log, Session};
+use super::capture::session::{Ended, Pace};
+use super::capture::{CaptureJob, Until};
+use super::change::{Tally, TableEnds, Writing, attempts};
+use super::unit::UnitJob;
+use crate::column::batch::RunColumns;
+use crate::error::{Doing, Error, Result, Transient};
+use crate::position::LogPlace;
+use crate::report::TableReport;
+use crate::source::address::SourceAddress;
+use crate::source::mysql::binlog::stream::BinlogStream;
+use crate::source::mysql::settings::Settings;
+
+/// Whether a table follows a log.
+#[must_use]
+pub fn follows(table: &LakeTable) -> bool {
+    state::own(table).is_some()
+}
+
+c4model::flow! { mysql_change_capture {
+    moves: "Row changes",
+    tech: "Binary log",
+    tech_onward: "Parquet, Iceberg",
+    idempotent: "each change once, by its place in the log",
+    kind: Event,
+    by: Through,
+    owner: "data platform",
+    cadence: "as it happens, or by Dagster",
+    retry: "3 tries, backoff",
+    timeout: "60 s without a heartbeat",
+} }
+/// Follows the changes of a unit's tables. Every table is in the answer.
+///
+/// # Errors
+/// None: what concerns the unit as a whole is in the report of each of its tables.
+pub async fn mysql_change_capture(
+    source: Source<OpenEdxMysql, SourceAddress>,
+    sink: Sink<RawLake, Arc<Lake>>,
+    capture: CaptureJob,
+) -> Result<Vec<TableReport>> {
+    let started = Instant::now();
+    let mut run = Run {
+        capture: &capture,
+        lake: sink.endpoint(),
+        ends: TableEnds::new(),
+        taken_back: BTreeSet::new(),
+    };
+    let failure = attempts::attempts(&capture.job, capture.until, async || {
+        run.attempt(source.endpoint()).await
+    })
+    .await;
+    let seconds = started.elapsed().as_secs_f64();
+    let reports =
+        attempts::reports(&capture.job, &capture.tables, &run.ends, failure.as_ref(), seconds);
+    for end in run.ends.values() {
+        sink.moved(end.tally.rows + end.tally.deletes, end.tally.bytes);
+    }
+    Ok(reports)
+}
+
+/// One run over a unit.
+struct Run<'a> {
+    capture: &'a CaptureJob,
+    lake: &'a Arc<Lake>,
+    ends: TableEnds,
+    taken_back: BTreeSet<LogPlace>,
+}
+
+impl Run<'_> {
+    fn job(&self) -> &UnitJob {
+        &self.capture.job
+    }
+
+    /// Sessions, until the goal or a failure of the whole.
+    async fn attempt(&mut self, address: &SourceAddress) -> Result<()> {
+        let (url, settings) = Settings::resolve(address).await?;
+        let (unit, shutdown) = (&self.job().unit, self.job().context.shutdown.clone());
+        // The address is a fact of the failure; it shows no password.
+        let mut control = open_control(&settings, unit, shutdown).await.map_err(|error| {
+            error.with("source", &url).with("variable", address.variable())
+        })?;
+        // A table whose copy failed waits for the next attempt.
+        let mut failed = BTreeSet::new();
+        loop {
+            if self.job().context.shutdown.is_requested() {
+                return Err(Error::new(Transient::Stopped));
+            }
+            let wanted = self.capture.tables.iter().copied();
+            let tables: Vec<usize> = wanted.filter(|index| !failed.contains(index)).collect();
+            let (back, mut prepared) =
+                self.preparation(&settings, &tables).prepare(control).await?;
+            control = back;
+            for (index, error) in std::mem::take(&mut prepared.failures) {
+                self.failed(index, error);
+                failed.insert(index);
+            }
+            let copies = std::mem::take(&mut prepared.copies);
+            if !copies.is_empty() {
+                let copying = Copying {
+                    lake: self.lake,
+                    job: &self.capture.job,
+                    settings: &settings,
+                    epoch: prepared.epoch,
+                    writing: self.writing(),
+                };
+                let (back, copied) = copying.run(control, copies).await?;
+                control = back;
+                for (index, result) in copied {
+                    if result.is_err() {
+                        failed.insert(index);
+                    }
+                    self.copied((index, result));
+                }
+                continue;
+            }
+            match self.session(&settings, prepared).await? {
+                Some(Ended::Stopped) => return Err(Error::new(Transient::Stopped)),
+                Some(Ended::Regroup) => {}
+                Some(Ended::Reached) | None => {
+                    return attempts::first_transient(&mut self.ends);
+                }
+            }
+        }
+    }
+
+    fn writing(&self) -> Writing {
+        let job = self.job();
+        Writing {
+            write: job.context.config.write_options(),
+            limit: job.batch_limit(),
+            run: RunColumns { position: String::new(), ..job.run_columns() },
+        }
+    }
+
+    fn preparation<'b>(&'b self, settings: &Settings, tables: &'b [usize]) -> Preparation<'b> {
+        let job = &self.capture.job;
+        Preparation {
+            lake: self.lake,
+            namespace: job.context.platform.raw_namespace(),
+            unit: &job.unit,
+            tables,
+            database: settings.database.clone(),
+            run_id: &job.run_id,
+            writing: self.writing(),
+        }
+    }
+
+    /// One session; `None` when there is no table to follow.
+    async fn session(
+        &mut self,
+        settings: &Settings,
+        prepared: Prepared,
+    ) -> Result<Option<Ended>> {
+        let Some((from, begins)) = prepared.from() else { return Ok(None) };
+        let job = &self.capture.job;
+        let stream_settings = &job.context.config.stream;
+        let place = begins.log();
+        let is_of_server = place.epoch == prepared.epoch;
+        let received = match is_of_server {
+            true => place,
+            // Where the server begins is said by its first events.
+            false => LogPlace { epoch: prepared.epoch, file: 0, offset: 0 },
+        };
+        let (file, offset) = prepared.server.end;
+        let goal = LogPlace { epoch: prepared.epoch, file, offset };
+        let mut session = Session {
+            lake: Arc::clone(self.lake),
+            unit: Arc::clone(&job.unit),
+            runtime: tokio::runtime::Handle::current(),
+            shutdown: job.context.shutdown.clone(),
+            tables: prepared.followed.into_iter().map(Some).collect(),
+            charsets: prepared.charsets,
+            pace: Pace {
+                commit: Duration::from_secs_f64(stream_settings.commit_seconds),
+                commit_bytes: stream_settings.commit_bytes,
+                record: Duration::from_secs_f64(stream_settings.record_seconds),
+            },
+            goal: (self.capture.until == Until::CaughtUp).then_some(goal),
+            taken_back: std::mem::take(&mut self.taken_back),
+            ends: TableEnds::new(),
+            log: Log {
+                source: prepared.server.identity,
+                received,
+                gtids: begins.gtids,
+                recorded: place,
+            },
+        };
+        let (settings, shutdown) = (settings.clone(), job.context.shutdown.clone());
+        let replica = replica_id(&job.unit);
+        let has_checksum = prepared.server.has_checksum;
+        let running = tokio::task::spawn_blocking(move || {
+            let starting = |error: crate::source::mysql::error::SourceError| {
+                error.into_error(Doing::StartingStream)
+            };
+            let streamed = BinlogStream::open(&settings, &from, replica, has_checksum, shutdown);
+            let ended = streamed.map_err(starting).and_then(|stream| session.run(stream));
+            // Writers with files under way wait for their encoders when they go, which no asynchronous thread may.
+            session.tables.clear();
+            (ended, session)
+        });
+        let (ended, session) = match running.await {
+            Ok(both) => both,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        attempts::add(&mut self.ends, session.ends);
+        self.taken_back = session.taken_back;
+        ended.map(Some)
+    }
+
+    fn copied(&mut self, (index, result): Copied) {
+        match result {
+            Ok((totals, loaded)) => {
+                let end = self.ends.entry(index).or_default();
+                end.tally = end.tally
+                    + Tally {
+                        rows: totals.rows,
+                        deletes: 0,
+                        files: loaded.files,
+                        bytes: loaded.bytes,
+                        odd: totals.odd,
+                    };
+                end.snapshot_id = Some(loaded.snapshot_id);
+                end.position = loaded.position.parse().ok();
+                end.failure = None;
+                tracing::info!(table = index, rows = totals.rows, "a table was copied");
+            }
+            Err(error) => self.failed(index, error),
+        }
+    }
+
+    fn failed(&mut self, index: usize, error: Error) {
+        attempts::failed(&self.capture.job, &mut self.ends, index, error);
+    }
+}

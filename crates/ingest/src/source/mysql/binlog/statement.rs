@@ -1,0 +1,470 @@
+//! What a statement of the log does to tables, as far as its rows are concerned.
+//!
+//! A log of rows has statements, too: those that begin and end transactions, and those that change tables. They are not carried
+//! out here, nor are the columns that they name believed: a change of a table ends the session, and the catalog is asked. So it is
+//! enough to know **which tables** a statement may have changed, and whether their **rows** are other rows afterwards
+//! without the log having said so (a table that was dropped and made anew, a column that was dropped and will be made anew, a
+//! partition that was emptied, a statement that was logged instead of its rows). What is not understood concerns every table that
+//! it names anywhere.
+//!
+//! Source: MySQL 8.0 Reference Manual, chapter 15.1 "Data Definition Statements"; MariaDB, "Data Definition".
+
+/// A table, by the names that a statement gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The database, where the statement says it.
+    pub database: Option<String>,
+    /// The table.
+    pub table: String,
+}
+
+/// What a statement does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Statement {
+    /// A transaction begins.
+    Begin,
+    /// It is committed.
+    Commit,
+    /// It is taken back.
+    RollBack,
+    /// A distributed transaction begins; its end is another statement, elsewhere in the log.
+    BeginDistributed,
+    /// Nothing that concerns the rows or the columns of a table.
+    Nothing,
+    /// A table was emptied.
+    Truncate(Named),
+    /// A table may have other columns.
+    Altered {
+        /// The table.
+        table: Named,
+        /// Columns that were dropped or got another name.
+        dropped: Vec<String>,
+    },
+    /// These are other tables than before, or their rows are others.
+    Remade(Vec<Named>),
+    /// The tables of a database are gone.
+    DatabaseRemade(String),
+    /// It may concern every table that it names.
+    Unknown,
+}
+
+impl Statement {
+    /// Reads a statement.
+    #[must_use]
+    pub fn read(text: &[u8]) -> Self {
+        let tokens = tokens(text);
+        let mut words = Words { rest: &tokens };
+        words.statement().unwrap_or(Self::Unknown)
+    }
+}
+
+/// Whether a text names something, in capital letters or small ones.
+#[must_use]
+pub fn mentions(text: &[u8], name: &str) -> bool {
+    let name = name.as_bytes();
+    !name.is_empty() && text.windows(name.len()).any(|part| part.eq_ignore_ascii_case(name))
+}
+
+/// A part of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Token {
+    /// A word that is not quoted.
+    Word(String),
+    /// A name in quotes.
+    Quoted(String),
+    /// A value; which, does not matter.
+    Literal,
+    /// A sign.
+    Sign(u8),
+}
+
+/// The parts of a statement. Comments are left out, but those that a server carries out (`/*! … */`, `/*M! … */`) are not.
+fn tokens(text: &[u8]) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut rest = text;
+    while let [first, behind @ ..] = rest {
+        rest = match rest {
+            [b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c, ..] => behind,
+            [b'#', ..] | [b'-', b'-', b' ' | b'\t' | b'\n' | b'\r', ..] => behind_line(rest),
+            [b'/', b'*', b'!', inner @ ..] | [b'/', b'*', b'M', b'!', inner @ ..] => {
+                let digits = inner.iter().take_while(|byte| byte.is_ascii_digit()).count();
+                inner.get(digits..).unwrap_or_default()
+            }
+            [b'/', b'*', inner @ ..] => {
+                let end = inner.windows(2).position(|two| two == b"*/");
+                end.and_then(|end| inner.get(end + 2..)).unwrap_or_default()
+            }
+            [b'*', b'/', inner @ ..] => inner,
+            [quote @ (b'`' | b'"'), inner @ ..] => {
+                let (name, left) = quoted(inner, *quote, *quote == b'"');
+                tokens.push(Token::Quoted(name));
+                left
+            }
+            [b'\'', inner @ ..] => {
+                tokens.push(Token::Literal);
+                quoted(inner, b'\'', true).1
+            }
+            [byte, ..] if is_of_word(*byte) => {
+                let length = rest.iter().take_while(|byte| is_of_word(**byte)).count();
+                let (word, left) = rest.split_at(length);
+                tokens.push(Token::Word(String::from_utf8_lossy(word).into_owned()));
+                left
+            }
+            _ => {
+                tokens.push(Token::Sign(*first));
+                behind
+            }
+        };
+    }
+    tokens
+}
+
+fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'@') || byte >= 0x80
+}
+
+fn behind_line(text: &[u8]) -> &[u8] {
+    let end = text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
+    text.get(end..).unwrap_or_default()
+}
+
+/// What is between quotes, in which the quote itself is doubled, and what comes behind.
+fn quoted(text: &[u8], quote: u8, has_escapes: bool) -> (String, &[u8]) {
+    let mut name = Vec::new();
+    let mut rest = text;
+    loop {
+        match rest {
+            [] => break,
+            [first, second, behind @ ..] if *first == quote && *second == quote => {
+                name.push(quote);
+                rest = behind;
+            }
+            [first, behind @ ..] if *first == quote => {
+                rest = behind;
+                break;
+            }
+            [b'\\', escaped, behind @ ..] if has_escapes => {
+                name.push(*escaped);
+                rest = behind;
+            }
+            [first, behind @ ..] => {
+                name.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    (String::from_utf8_lossy(&name).into_owned(), rest)
+}
+
+/// What is left of a statement.
+struct Words<'a> {
+    rest: &'a [Token],
+}
+
+/// What CREATE, ALTER and DROP are about, other than tables and databases.
+const OTHERS: &[&str] = &[
+    "VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT", "INDEX", "USER", "ROLE", "SERVER", "SEQUENCE", "TABLESPACE",
+    "PACKAGE", "LOGFILE", "UNDO", "RESOURCE", "SPATIAL", "INSTANCE", "CATALOG",
+];
+/// Statements that change neither rows nor columns.
+const HARMLESS: &[&str] = &[
+    "GRANT", "REVOKE", "SET", "FLUSH", "ANALYZE", "OPTIMIZE", "REPAIR", "CHECK", "LOCK", "UNLOCK", "SAVEPOINT", "RELEASE",
+    "USE", "INSTALL", "UNINSTALL", "KILL", "RESET", "CHANGE", "START", "STOP", "COMMENT",
+];
+
+impl Words<'_> {
+    /// The next word in capital letters, if it is one.
+    fn word(&mut self) -> Option<String> {
+        let (first, rest) = self.rest.split_first()?;
+        let Token::Word(word) = first else { return None };
+        self.rest = rest;
+        Some(word.to_ascii_uppercase())
+    }
+
+    /// Passes over the next words if they are these.
+    fn take(&mut self, words: &[&str]) -> bool {
+        let matches = self.rest.len() >= words.len()
+            && self.rest.iter().zip(words).all(|(token, word)| {
+                matches!(token, Token::Word(found) if found.eq_ignore_ascii_case(word))
+            });
+        if matches {
+            self.rest = self.rest.get(words.len()..).unwrap_or_default();
+        }
+        matches
+    }
+
+    fn take_sign(&mut self, sign: u8) -> bool {
+        let is_there = self.rest.first() == Some(&Token::Sign(sign));
+        if is_there {
+            self.rest = self.rest.get(1..).unwrap_or_default();
+        }
+        is_there
+    }
+
+    /// A name, quoted or not.
+    fn name(&mut self) -> Option<String> {
+        let (first, rest) = self.rest.split_first()?;
+        let (Token::Word(name) | Token::Quoted(name)) = first else { return None };
+        self.rest = rest;
+        Some(name.clone())
+    }
+
+    /// `table` or `database.table`.
+    fn named(&mut self) -> Option<Named> {
+        let first = self.name()?;
+        if self.take_sign(b'.') {
+            return Some(Named { database: Some(first), table: self.name()? });
+        }
+        Some(Named { database: None, table: first })
+    }
+
+    fn list(&mut self) -> Option<Vec<Named>> {
+        let mut all = vec![self.named()?];
+        while self.take_sign(b',') {
+            all.push(self.named()?);
+        }
+        Some(all)
+    }
+
+    fn statement(&mut self) -> Option<Statement> {
+        let word = self.word()?;
+        Some(match word.as_str() {
+            "BEGIN" => Statement::Begin,
+            "COMMIT" => Statement::Commit,
+            "ROLLBACK" if self.take(&["TO"]) => Statement::Nothing,
+            "ROLLBACK" => Statement::RollBack,
+            "XA" if self.take(&["START"]) || self.take(&["BEGIN"]) => Statement::BeginDistributed,
+            "XA" => Statement::Nothing,
+            "TRUNCATE" => {
+                self.take(&["TABLE"]);
+                Statement::Truncate(self.named()?)
+            }
+            "RENAME" => self.rename()?,
+            "CREATE" | "DROP" | "ALTER" => self.definition(&word)?,
+            word if HARMLESS.contains(&word) => Statement::Nothing,
+            _ => Statement::Unknown,
+        })
+    }
+
+    fn rename(&mut self) -> Option<Statement> {
+        if !self.take(&["TABLE"]) && !self.take(&["TABLES"]) {
+            return Some(Statement::Nothing);
+        }
+        let mut all = Vec::new();
+        self.take(&["IF", "EXISTS"]);
+        loop {
+            all.push(self.named()?);
+            while !self.take(&["TO"]) {
+                // `WAIT 5` or `NOWAIT` of MariaDB.
+                self.rest = self.rest.get(1..).filter(|rest| !rest.is_empty())?;
+            }
+            all.push(self.named()?);
+            if !self.take_sign(b',') {
+                return Some(Statement::Remade(all));
+            }
+        }
+    }
+
+    /// CREATE, DROP or ALTER of something.
+    fn definition(&mut self, verb: &str) -> Option<Statement> {
+        let (mut replaces, mut is_temporary) = (false, false);
+        loop {
+            if self.take(&["OR", "REPLACE"]) {
+                replaces = true;
+            } else if self.take(&["TEMPORARY"]) {
+                is_temporary = true;
+            } else if self.take(&["TABLE"]) || self.take(&["TABLES"]) {
+                break;
+            } else if self.take(&["DATABASE"]) || self.take(&["SCHEMA"]) {
+                self.take(&["IF", "EXISTS"]);
+                let is_gone = verb == "DROP" || replaces;
+                let name = self.name();
+                return Some(match name.filter(|_| is_gone) {
+                    Some(name) => Statement::DatabaseRemade(name),
+                    None => Statement::Nothing,
+                });
+            } else if OTHERS.iter().any(|other| self.take(&[other])) {
+                return Some(Statement::Nothing);
+            } else {
+                // ONLINE, IGNORE, UNIQUE, FULLTEXT, DEFINER = `user`@`host`, ALGORITHM = MERGE, SQL SECURITY …
+                self.rest = self.rest.get(1..).filter(|rest| !rest.is_empty())?;
+            }
+        }
+        if is_temporary {
+            return Some(Statement::Nothing);
+        }
+        match verb {
+            "DROP" => {
+                self.take(&["IF", "EXISTS"]);
+                self.list().map(Statement::Remade)
+            }
+            "CREATE" => {
+                self.take(&["IF", "NOT", "EXISTS"]);
+                let table = self.named()?;
+                Some(match replaces {
+                    true => Statement::Remade(vec![table]),
+                    false => Statement::Altered { table, dropped: Vec::new() },
+                })
+            }
+            _ => self.alter(),
+        }
+    }
+
+    fn alter(&mut self) -> Option<Statement> {
+        self.take(&["IF", "EXISTS"]);
+        let table = self.named()?;
+        let mut dropped = Vec::new();
+        let mut others = Vec::new();
+        while !self.rest.is_empty() {
+            if OTHER_ROWS.iter().any(|words| self.take(words)) {
+                others.push(table.clone());
+            } else if self.take(&["DROP"]) {
+                if let Some(column) = self.dropped() {
+                    dropped.push(column);
+                }
+            } else if self.take(&["CHANGE"]) {
+                self.take(&["COLUMN"]);
+                self.take(&["IF", "EXISTS"]);
+                let (old, new) = (self.name()?, self.name()?);
+                if !old.eq_ignore_ascii_case(&new) {
+                    dropped.push(old);
+                }
+            } else if self.take(&["RENAME", "COLUMN"]) {
+                self.take(&["IF", "EXISTS"]);
+                dropped.push(self.name()?);
+            } else if self.take(&["RENAME", "INDEX"]) || self.take(&["RENAME", "KEY"]) {
+                self.name()?;
+            } else if self.take(&["RENAME"]) {
+                if !self.take(&["TO"]) && !self.take(&["AS"]) {
+                    self.take_sign(b'=');
+                }
+                others.push(self.named()?);
+            } else {
+                self.rest = self.rest.get(1..).unwrap_or_default();
+            }
+        }
+        if others.is_empty() {
+            return Some(Statement::Altered { table, dropped });
+        }
+        others.push(table);
+        Some(Statement::Remade(others))
+    }
+
+    /// The column behind DROP, if it is one that goes.
+    fn dropped(&mut self) -> Option<String> {
+        let others = ["INDEX", "KEY", "FOREIGN", "PRIMARY", "CONSTRAINT", "CHECK", "PERIOD", "SYSTEM", "DEFAULT"];
+        if others.iter().any(|other| self.take(&[other])) {
+            return None;
+        }
+        self.take(&["COLUMN"]);
+        self.take(&["IF", "EXISTS"]);
+        self.name()
+    }
+}
+
+/// What takes rows away, or brings others, without a word of them in the log.
+const OTHER_ROWS: &[&[&str]] = &[
+    &["DROP", "PARTITION"],
+    &["TRUNCATE", "PARTITION"],
+    &["EXCHANGE", "PARTITION"],
+    &["CONVERT", "PARTITION"],
+    &["CONVERT", "TABLE"],
+    &["IMPORT", "TABLESPACE"],
+    &["IMPORT", "PARTITION"],
+    &["SYSTEM", "VERSIONING"],
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Statement {
+        Statement::read(text.as_bytes())
+    }
+
+    fn named(database: Option<&str>, table: &str) -> Named {
+        Named { database: database.map(str::to_owned), table: table.to_owned() }
+    }
+
+    fn altered(table: &str, dropped: &[&str]) -> Statement {
+        let dropped = dropped.iter().map(|name| (*name).to_owned()).collect();
+        Statement::Altered { table: named(None, table), dropped }
+    }
+
+    #[test]
+    fn transactions_and_harmless_statements() {
+        assert_eq!(read("BEGIN"), Statement::Begin);
+        assert_eq!(read("COMMIT"), Statement::Commit);
+        assert_eq!(read("ROLLBACK"), Statement::RollBack);
+        assert_eq!(read("ROLLBACK TO `a`"), Statement::Nothing);
+        assert_eq!(read("XA START X'61',X'',1"), Statement::BeginDistributed);
+        assert_eq!(read("XA COMMIT X'61',X'',1"), Statement::Nothing);
+        for harmless in [
+            "GRANT SELECT ON t TO u",
+            "CREATE UNIQUE INDEX i ON t (a)",
+            "DROP INDEX i ON t",
+            "CREATE DEFINER=`root`@`localhost` TRIGGER x BEFORE INSERT ON t FOR EACH ROW SET NEW.a = 1",
+            "CREATE ALGORITHM=UNDEFINED DEFINER=`a`@`%` SQL SECURITY DEFINER VIEW `v` AS SELECT * FROM t",
+            "DROP TEMPORARY TABLE IF EXISTS `t` /* generated by server */",
+            "CREATE DATABASE t",
+            "ALTER DATABASE `t` CHARACTER SET utf8mb4",
+            "RENAME USER a TO b",
+            "OPTIMIZE TABLE t",
+        ] {
+            assert_eq!(read(harmless), Statement::Nothing, "{harmless}");
+        }
+    }
+
+    #[test]
+    fn tables_are_named() {
+        assert_eq!(read("truncate /*x*/ `a``b`"), Statement::Truncate(named(None, "a`b")));
+        assert_eq!(
+            read("TRUNCATE TABLE \"d\" . t"),
+            Statement::Truncate(named(Some("d"), "t"))
+        );
+        assert_eq!(
+            read("DROP TABLE IF EXISTS `a`,d.b /* generated by server */"),
+            Statement::Remade(vec![named(None, "a"), named(Some("d"), "b")])
+        );
+        assert_eq!(
+            read("RENAME TABLE a TO b, c WAIT 5 TO d"),
+            Statement::Remade(["a", "b", "c", "d"].map(|name| named(None, name)).to_vec())
+        );
+        assert_eq!(read("CREATE OR REPLACE TABLE t (a int)"), Statement::Remade(vec![named(None, "t")]));
+        assert_eq!(read("CREATE TABLE IF NOT EXISTS t LIKE u"), altered("t", &[]));
+        assert_eq!(read("DROP DATABASE `x y`"), Statement::DatabaseRemade("x y".into()));
+    }
+
+    #[test]
+    fn altered_tables_lose_columns_or_rows() {
+        assert_eq!(read("ALTER TABLE t ADD COLUMN a int, ADD INDEX (a)"), altered("t", &[]));
+        assert_eq!(
+            read("ALTER ONLINE TABLE t DROP a, DROP COLUMN IF EXISTS `b`, DROP INDEX c, DROP PRIMARY KEY"),
+            altered("t", &["a", "b"])
+        );
+        assert_eq!(
+            read("ALTER TABLE t CHANGE `a` `A` int, CHANGE COLUMN b c int, RENAME COLUMN d TO e"),
+            altered("t", &["b", "d"])
+        );
+        assert_eq!(read("/*!50100 ALTER TABLE t DROP c */"), altered("t", &["c"]));
+        assert_eq!(read("ALTER TABLE t RENAME INDEX a TO b"), altered("t", &[]));
+        assert_eq!(
+            read("ALTER TABLE t RENAME TO u.v"),
+            Statement::Remade(vec![named(Some("u"), "v"), named(None, "t")])
+        );
+        assert_eq!(
+            read("ALTER TABLE t TRUNCATE PARTITION p0"),
+            Statement::Remade(vec![named(None, "t"), named(None, "t")])
+        );
+        assert_eq!(read("ALTER TABLE t COMMENT 'DROP c', ALTER a DROP DEFAULT"), altered("t", &[]));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_said() {
+        for text in ["INSERT INTO t VALUES (1)", "UPDATE t SET a = 1", "", "FROB t", "RENAME TABLE"] {
+            assert_eq!(read(text), Statement::Unknown, "{text}");
+        }
+        assert!(mentions(b"insert into AUTH_user values", "auth_user"));
+        assert!(!mentions(b"insert into auth", "auth_user") && !mentions(b"x", ""));
+    }
+}

@@ -1,0 +1,94 @@
+//! What becomes of rows: in a merged table, in one that marks deleted rows, in a change log.
+
+use serde_json::Value;
+
+use super::Follow;
+use crate::common::entry;
+
+const TABLES: &str = "
+    CREATE TABLE merged (id int PRIMARY KEY, n int, body text);
+    CREATE TABLE marked (id int PRIMARY KEY, n int, body text);
+    CREATE TABLE logged (id int PRIMARY KEY, n int, body text);
+    CREATE TABLE keyless (a int, b varchar(10));
+    CREATE TABLE other (id int PRIMARY KEY);
+    INSERT INTO merged SELECT seq, 0, 'first' FROM seq_1_to_10;
+    INSERT INTO marked SELECT seq, 0, 'first' FROM seq_1_to_10;
+    INSERT INTO logged SELECT seq, 0, 'first' FROM seq_1_to_3;
+    INSERT INTO keyless VALUES (1, 'a'), (1, 'a'), (NULL, NULL)";
+
+const MODES: &[(&str, &str)] = &[
+    ("merged", "incremental_update"),
+    ("marked", "incremental_soft_delete"),
+    ("logged", "incremental_append"),
+    ("keyless", "incremental_append"),
+];
+
+fn changed(table: &str) -> String {
+    format!(
+        "UPDATE {table} SET n = n + 1 WHERE id < 3; DELETE FROM {table} WHERE id = 2;
+         INSERT INTO {table} VALUES (20, 5, 'new'), (21, 6, NULL); UPDATE {table} SET id = 30 WHERE id = 20;"
+    )
+}
+
+/// The rows that a run has written into a table.
+fn taken(document: &Value, follow: &Follow, table: &str) -> u64 {
+    entry(document, &follow.case.raw_table(table))["rows"].as_u64().unwrap()
+}
+
+#[test]
+fn rows_arrive_in_every_shape() {
+    let follow = Follow::new("mysqlshapes", TABLES, MODES);
+    follow.tick(0);
+    for (table, _) in MODES {
+        assert_eq!(follow.phase(table), "streaming", "{table}");
+    }
+    let (merged, marked, logged) = (changed("merged"), changed("marked"), changed("logged"));
+    let keyless = "UPDATE keyless SET b = 'z' WHERE a = 1 LIMIT 1; DELETE FROM keyless WHERE a IS NULL";
+    follow.case.database.sql(&format!("BEGIN; {merged} {marked} {logged} {keyless}; COMMIT; INSERT INTO other VALUES (1)"));
+    let document = follow.tick(0).json();
+    let lines = |table: &str, query: &str| follow.case.lines(table, query);
+    let at_source = follow.case.database.sql("SELECT id, n, IFNULL(body, 'NULL') FROM merged ORDER BY id");
+    assert_eq!(lines("merged", "SELECT id, n, ifnull(body, 'NULL') FROM lake ORDER BY id").join("\n"), at_source);
+    assert_eq!(
+        lines("marked", "SELECT id, n, _ol_deleted_at IS NULL FROM lake WHERE id IN (1, 2, 20, 21, 30) ORDER BY id"),
+        ["1\t1\ttrue", "2\t1\tfalse", "20\t5\tfalse", "21\t6\ttrue", "30\t5\ttrue"]
+    );
+    let log = "SELECT _ol_op, id, n FROM lake ORDER BY _ol_position, id";
+    assert_eq!(
+        lines("logged", log),
+        [
+            "r\t1\t0", "r\t2\t0", "r\t3\t0", "u\t1\t1", "u\t2\t1", "d\t2\t1", "i\t20\t5", "i\t21\t6", "d\t20\t5", "i\t30\t5"
+        ]
+    );
+    let log = "SELECT _ol_op, a, b FROM lake ORDER BY _ol_position, a";
+    assert_eq!(
+        lines("keyless", log),
+        ["r\t1\ta", "r\t1\ta", "r\tNULL\tNULL", "d\t1\ta", "i\t1\tz", "d\tNULL\tNULL"]
+    );
+    assert_eq!(taken(&document, &follow, "merged"), 5);
+    // Nothing has happened: nothing is written.
+    let document = follow.tick(0).json();
+    for (table, _) in MODES {
+        assert_eq!(taken(&document, &follow, table), 0, "{table}");
+    }
+}
+
+#[test]
+fn an_emptied_table_is_emptied() {
+    let follow = Follow::new("mysqltruncate", TABLES, MODES);
+    follow.tick(0);
+    follow.case.database.sql(
+        "TRUNCATE merged; INSERT INTO merged VALUES (1, 1, 'after'); TRUNCATE TABLE marked; INSERT INTO marked \
+         VALUES (1, 1, 'after'); TRUNCATE logged; INSERT INTO logged VALUES (1, 1, 'after'); TRUNCATE keyless",
+    );
+    follow.tick(0);
+    let lines = |table: &str, query: &str| follow.case.lines(table, query);
+    assert_eq!(lines("merged", "SELECT id, body FROM lake"), ["1\tafter"]);
+    assert_eq!(
+        lines("marked", "SELECT count(*), count(_ol_deleted_at), sum(n)::int FROM lake"),
+        ["10\t9\t1"]
+    );
+    let log = "SELECT _ol_op, id FROM lake WHERE _ol_op <> 'r' ORDER BY _ol_position";
+    assert_eq!(lines("logged", log), ["t\tNULL", "i\t1"]);
+    assert_eq!(lines("keyless", "SELECT _ol_op, a FROM lake WHERE _ol_op <> 'r'"), ["t\tNULL"]);
+}
