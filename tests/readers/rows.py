@@ -3,7 +3,8 @@
 
     rows.py --catalog sqlite:PATH --namespace N --table RAW_TABLE --query "SELECT … FROM lake ORDER BY …"
 
-Prints a list of rows, each a list of texts (null for NULL), as JSON.
+Prints a list of rows, each a list of texts (null for NULL), as JSON. With --each, any number of tables and queries may be given:
+a list of such lists is printed, null for a table that is not there.
 """
 
 import argparse
@@ -20,15 +21,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--catalog", required=True)
     parser.add_argument("--namespace", required=True)
-    parser.add_argument("--table", required=True)
-    parser.add_argument("--query", required=True)
+    parser.add_argument("--table", required=True, action="append")
+    parser.add_argument("--query", required=True, action="append")
+    parser.add_argument("--each", action="store_true")
     arguments = parser.parse_args()
     lake = Lake(arguments.catalog, arguments.namespace)
-    answers = {reader: answer(lake, reader, arguments.table, arguments.query) for reader in ("pyiceberg", "duckdb")}
-    if answers["pyiceberg"] != answers["duckdb"]:
-        print(json.dumps(answers), file=sys.stderr)
-        return 1
-    print(json.dumps(answers["duckdb"]))
+    present = lake.locations() if arguments.each else arguments.table
+    all_answers = []
+    for table, query in zip(arguments.table, arguments.query, strict=True):
+        if table not in present:
+            all_answers.append(None)
+            continue
+        answers = {reader: answer(lake, reader, table, query) for reader in ("pyiceberg", "duckdb")}
+        if answers["pyiceberg"] != answers["duckdb"]:
+            print(json.dumps(answers), file=sys.stderr)
+            return 1
+        all_answers.append(answers["duckdb"])
+    print(json.dumps(all_answers if arguments.each else all_answers[0]))
     return 0
 
 

@@ -171,7 +171,9 @@ impl FromStr for Position {
         }
         if text.contains(':') {
             let (text, change) = match text.split_once('.') {
-                Some((place, change)) => (place, Some(change.split_once('.').ok_or(PositionError)?)),
+                Some((place, change)) => {
+                    (place, Some(change.split_once('.').ok_or(PositionError)?))
+                }
                 None => (text, None),
             };
             let (epoch, text) = match text.strip_prefix('E').and_then(|text| text.split_once(':')) {

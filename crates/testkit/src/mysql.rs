@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::postgres::Stop;
 use crate::process::Step;
 use crate::service::Service;
 
@@ -61,10 +62,23 @@ impl MysqlServer {
             server(folder, port, settings)
         });
         let server = Self { password, databases: AtomicU32::new(0), service };
-        server.service.wait_until(Duration::from_secs(60), || {
-            server.client().args(["--execute", "SELECT 1"]).run().status.success()
-        });
+        server.wait_until_ready();
         server
+    }
+
+    /// Stops the server and starts it again.
+    pub fn restart(&self, how: Stop) {
+        self.service.restart(match how {
+            Stop::Fast => "TERM",
+            Stop::Immediate => "KILL",
+        });
+        self.wait_until_ready();
+    }
+
+    fn wait_until_ready(&self) {
+        self.service.wait_until(Duration::from_secs(60), || {
+            self.client().args(["--execute", "SELECT 1"]).run().status.success()
+        });
     }
 
     /// The port it listens on, on 127.0.0.1.
@@ -146,6 +160,18 @@ impl MysqlDatabase<'_> {
     pub fn sql(&self, sql: &str) -> String {
         let step = self.server.client().args(["--database", &self.name]).input(sql);
         step.run().expect_code(0).stdout.trim_end_matches('\n').to_owned()
+    }
+
+    /// Runs SQL that may fail; what it printed, or what the client complained of.
+    ///
+    /// # Errors
+    /// A statement failed, or the server is not there.
+    pub fn try_sql(&self, sql: &str) -> Result<String, String> {
+        let finished = self.server.client().args(["--database", &self.name]).input(sql).run();
+        match finished.status.success() {
+            true => Ok(finished.stdout.trim_end_matches('\n').to_owned()),
+            false => Err(finished.stderr),
+        }
     }
 
     /// Runs an SQL file, which may name databases of its own.

@@ -9,13 +9,20 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::postgres::free_port;
+use crate::process::Step;
 
-/// Runs the server until the input ends or the server does; `ended` tells of the latter.
+/// Runs the server until the input ends or the server does; `ended` tells of the latter. A server that ends while there is a
+/// file `again` is started again.
 const KEEPER: &str = r#"
-( "$@" >"$OL_FOLDER/server.log" 2>&1 & echo $! >"$OL_FOLDER/id"; wait $!; echo $? >"$OL_FOLDER/ended" ) &
+( while :; do
+    "$@" >>"$OL_FOLDER/server.log" 2>&1 & echo $! >"$OL_FOLDER/id"; wait $!; code=$?
+    [ -e "$OL_FOLDER/again" ] || break
+    rm -f "$OL_FOLDER/again"
+  done; echo $code >"$OL_FOLDER/ended" ) &
 keeper=$!
 while read -r _; do :; done
 while [ ! -s "$OL_FOLDER/id" ]; do sleep 0.01; done
+rm -f "$OL_FOLDER/again"
 kill -KILL "$(cat "$OL_FOLDER/id")" 2>/dev/null
 wait "$keeper"
 rm -rf "$OL_FOLDER"
@@ -79,6 +86,18 @@ impl Service {
                 self.log_end()
             );
             std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Ends the server by a signal and has it started again; whoever asked waits until it is ready.
+    pub(crate) fn restart(&self, signal: &str) {
+        let id = std::fs::read_to_string(self.folder.join("id")).expect("the server has an id");
+        std::fs::write(self.folder.join("again"), "").expect("the folder takes a file");
+        Step::new("kill").args(["-s", signal, id.trim()]).run().expect_code(0);
+        let started = Instant::now();
+        while self.folder.join("again").exists() {
+            assert!(started.elapsed() < Duration::from_secs(60), "{} does not end", self.name);
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 

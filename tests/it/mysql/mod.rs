@@ -89,10 +89,25 @@ impl MysqlCase {
         let step = Readers::program("rows.py")
             .args(["--catalog", self.lake.catalog(), "--namespace", self.lake.namespace()])
             .args(["--table", &self.raw_table(table), "--query", query]);
-        let rows = step.run().expect_code(0).json();
-        let field = |field: &Value| field.as_str().unwrap_or_default().to_owned();
-        let line = |row: &Value| row.as_array().unwrap().iter().map(field).collect::<Vec<_>>();
-        rows.as_array().unwrap().iter().map(|row| line(row).join("\t")).collect()
+        step.run().expect_code(0).json().as_array().unwrap().iter().map(joined).collect()
+    }
+
+    /// The same of several tables at once, each with its query; `None` for a table that is not in the lake.
+    #[track_caller]
+    pub(crate) fn lines_of_each(&self, asked: &[(&str, &str)]) -> Vec<Option<Vec<String>>> {
+        let mut step = Readers::program("rows.py").args([
+            "--each",
+            "--catalog",
+            self.lake.catalog(),
+            "--namespace",
+            self.lake.namespace(),
+        ]);
+        for (table, query) in asked {
+            step = step.args(["--table", &self.raw_table(table), "--query", query]);
+        }
+        let answers = step.run().expect_code(0).json();
+        let of_table = |rows: &Value| rows.as_array().map(|rows| rows.iter().map(joined).collect());
+        answers.as_array().unwrap().iter().map(of_table).collect()
     }
 
     /// What both readers see in the lake.
@@ -104,6 +119,12 @@ impl MysqlCase {
     pub(crate) fn raw_table(&self, table: &str) -> String {
         format!("raw__{}__openedx__mysql__{table}", self.deployment)
     }
+}
+
+/// The fields of a row, separated by tabs.
+fn joined(row: &Value) -> String {
+    let field = |field: &Value| field.as_str().unwrap_or_default().to_owned();
+    row.as_array().unwrap().iter().map(field).collect::<Vec<_>>().join("\t")
 }
 
 /// The outcome of a raw table in the document of `run`.

@@ -8,6 +8,7 @@ use crate::column::ColumnContract;
 use crate::error::{Definite, Error};
 use crate::inventory::{SourceKind, Table, Unit};
 use crate::report::documents::{ColumnPlan, PlanReport, TablePlan};
+use crate::run::binlog;
 use crate::run::capture::CapturePlan;
 use crate::source::address::SourceAddress;
 use crate::source::{mysql, postgres};
@@ -72,15 +73,19 @@ async fn of_unit(unit: &Unit, context: &Context) -> Result<Vec<TablePlan>, Error
 fn of_mysql(unit: &Unit, table: &Table, catalog: &mysql::catalog::Catalog) -> TablePlan {
     let source_table = mysql::plan::display(table, &catalog.database);
     let named = |columns| TablePlan { source_table, ..readable(table, columns) };
-    let plan = match mysql::plan::plan(unit, table, catalog) {
+    let planned = match unit.follows(table) {
+        true => binlog::CapturePlan::new(unit, table, catalog).map(|it| (it.relation, it.readings)),
+        false => mysql::plan::plan(unit, table, catalog).map(|it| (it.relation, it.readings)),
+    };
+    let (relation, readings) = match planned {
         Err(error) => return named(Vec::new()).failed(&error),
-        Ok(plan) => plan,
+        Ok(planned) => planned,
     };
     let excluded =
-        plan.relation.columns.iter().filter(|column| table.excluded_columns.contains(&column.name));
+        relation.columns.iter().filter(|column| table.excluded_columns.contains(&column.name));
     let excluded =
         excluded.map(|column| without(&column.name, &column.type_text, "excluded", None));
-    let columns = plan.readings.iter().map(|reading| with(&reading.name, &reading.contract));
+    let columns = readings.iter().map(|reading| with(&reading.name, &reading.contract));
     named(columns.chain(excluded).collect())
 }
 

@@ -16,7 +16,10 @@ use crate::cli::Verify;
 use crate::config::Config;
 use crate::error::{Definite, Error, Failure, Transient};
 use crate::inventory::{SourceKind, SyncMode, Table, Unit};
+use crate::position::{LogPlace, Position};
 use crate::report::verification::{TableVerification, VerifyReport};
+use crate::run::binlog;
+use crate::run::binlog::state::Record;
 use crate::run::capture::CapturePlan;
 use crate::run::change::Shape;
 use crate::run::open_lake;
@@ -28,7 +31,7 @@ use crate::source::postgres::reread::Reread;
 use crate::source::postgres::rows::BatchLimit;
 use crate::source::postgres::types::Reading;
 use crate::verify::lake::{Form, LakeSide};
-use crate::verify::moment::Moment;
+use crate::verify::moment::{Moment, PERIOD};
 use crate::verify::table::{Finding, Look, digester};
 
 /// Compares every selected table.
@@ -151,7 +154,7 @@ impl OfUnit<'_> {
         };
         let subject = self.subject(moment, table, &lake_table).await?;
         self.check_schema(&lake_table, &subject.schema).await?;
-        let at = moment.place.filter(|_| is_followed);
+        let at = moment.place.filter(|_| is_followed).map(Position::Lsn);
         let source = Reread {
             settings: moment.settings.clone(),
             snapshot: moment.keeper.snapshot.clone(),
@@ -178,14 +181,16 @@ impl OfUnit<'_> {
         let address = SourceAddress::of(&self.unit.id);
         let source = mysql::session::Source::open(&address, opening).await?;
         let catalog = source.catalog;
+        let place = source.snapshot.position;
         let mut readers = source.snapshot.into_readers();
         let session = readers.pop().ok_or_else(|| Error::new(Definite::Defect))?;
         let session = Arc::new(Mutex::new(session));
-        for (table, known) in self.unit.tables.iter().zip(known) {
+        let deadline = Instant::now() + Duration::from_secs(self.arguments.wait);
+        for (table, known) in self.unit.tables.iter().zip(known).filter(|(_, it)| is_open(it)) {
             if let Some(bar) = bar {
                 bar.say(&table.raw_table);
             }
-            let looked = self.look_at_mysql(&catalog, &session, table).await;
+            let looked = self.look_at_mysql(&catalog, (&session, place), table, deadline).await;
             let name = mysql::plan::display(table, &catalog.database);
             *known = Some(looked.map_err(|error| error.with("table", name)));
             if let Some(bar) = bar {
@@ -198,28 +203,70 @@ impl OfUnit<'_> {
     async fn look_at_mysql(
         &self,
         catalog: &mysql::catalog::Catalog,
-        session: &Arc<Mutex<mysql::session::Session>>,
+        (session, place): (&Arc<Mutex<mysql::session::Session>>, Position),
         table: &Table,
+        deadline: Instant,
     ) -> Result<Finding, Error> {
         if self.context.shutdown.is_requested() {
             return Err(Error::new(Transient::Stopped));
         }
-        check_mode(table)?;
-        let lake_table = self.load(table).await?;
-        let plan = mysql::plan::plan(self.unit, table, catalog)?.salted().await?;
-        self.check_schema(&lake_table, &plan.lake_schema_of(&lake_table)).await?;
-        let key = key(table, &plan.relation.primary_key);
+        let (relation, readings, key, form, lake_table, at, is_reached) =
+            if self.unit.follows(table) {
+                let plan = binlog::CapturePlan::new(self.unit, table, catalog)?.salted().await?;
+                let (lake_table, at, is_reached) = self.reached(table, place, deadline).await?;
+                self.check_schema(&lake_table, &plan.lake_schema_of(&lake_table)).await?;
+                let form = if plan.shape == Shape::Log { Form::Log } else { Form::Rows };
+                (plan.relation, plan.readings, plan.key, form, lake_table, at, is_reached)
+            } else {
+                check_mode(table)?;
+                let lake_table = self.load(table).await?;
+                let plan = mysql::plan::plan(self.unit, table, catalog)?.salted().await?;
+                self.check_schema(&lake_table, &plan.lake_schema_of(&lake_table)).await?;
+                let key = key(table, &plan.relation.primary_key);
+                (plan.relation, plan.readings, key, Form::Rows, lake_table, None, true)
+            };
         let source = mysql::reread::Reread {
             session: Arc::clone(session),
-            relation: plan.relation,
-            readings: plan.readings,
+            relation,
+            readings,
             schema: lake_table.arrow_schema(),
             batch: self.batch,
         };
         let digester = digester(&source, &key);
-        let lake = LakeSide::new(Arc::clone(self.lake), lake_table, digester, Form::Rows, None);
+        let lake = LakeSide::new(Arc::clone(self.lake), lake_table, digester, form, at);
         let ranges = usize::try_from(self.arguments.ranges).unwrap_or(1);
-        Look { lake, source, is_reached: true, ranges }.first().await
+        Look { lake, source, is_reached, ranges }.first().await
+    }
+
+    /// Waits until a table that follows a binary log has come to a place of it, but not beyond `deadline`: the table, the place
+    /// in its own epoch, and whether it has come there.
+    async fn reached(
+        &self,
+        table: &Table,
+        place: Position,
+        deadline: Instant,
+    ) -> Result<(LakeTable, Option<Position>, bool), Error> {
+        loop {
+            let mut records = Vec::new();
+            for other in &self.unit.tables {
+                let name = TableName::new(self.namespace.clone(), &other.raw_table);
+                records.extend(self.lake.load(&name).await?.iter().flat_map(Record::of));
+            }
+            let found = self.load(table).await?;
+            let Some(own) = binlog::state::own(&found) else { return Ok((found, None, false)) };
+            let is_at = binlog::state::begins(&table.raw_table, &own, &records);
+            let at = place
+                .log_place()
+                .map(|place| Position::Binlog(LogPlace { epoch: is_at.log().epoch, ..place }));
+            let Some(at) = at else { return Ok((found, None, true)) };
+            if is_at.position >= at || Instant::now() >= deadline {
+                return Ok((found, Some(at), is_at.position >= at));
+            }
+            if self.context.shutdown.is_requested() {
+                return Err(Error::new(Transient::Stopped));
+            }
+            self.context.clock.sleep(PERIOD).await;
+        }
     }
 
     /// Demands that the lake's table has the columns of the contract.

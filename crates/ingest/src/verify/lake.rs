@@ -35,7 +35,7 @@ pub struct LakeSide {
     /// How it holds rows.
     pub form: Form,
     /// The position; `None` for the table as it is.
-    pub at: Option<u64>,
+    pub at: Option<Position>,
 }
 
 /// What a row of the lake says of the position that is asked for.
@@ -74,7 +74,7 @@ impl LakeSide {
         table: LakeTable,
         digester: Digester,
         form: Form,
-        at: Option<u64>,
+        at: Option<Position>,
     ) -> Self {
         Self { lake, table, digester, form, at }
     }
@@ -288,10 +288,7 @@ impl LakeSide {
     }
 
     fn standing(&self, marks: &Marks<'_>, row: usize) -> Standing {
-        let is_later = self
-            .at
-            .zip(marks.position(row))
-            .is_some_and(|(at, position)| position > Position::Lsn(at));
+        let is_later = self.at.zip(marks.position(row)).is_some_and(|(at, position)| position > at);
         match (is_later, marks.is_deleted(row)) {
             (true, _) => Standing::Later,
             (false, true) => Standing::Gone,

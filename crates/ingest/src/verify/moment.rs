@@ -24,7 +24,7 @@ use crate::source::postgres::settings::{Settings, SourceAddress};
 use crate::source::postgres::snapshot::Keeper;
 
 /// How often is looked whether the lake has come to the snapshot.
-const PERIOD: Duration = Duration::from_millis(500);
+pub const PERIOD: Duration = Duration::from_millis(500);
 /// The most log that a slot which nobody reads is looked through for changes, in bytes.
 const MOST_PEEKED_BYTES: u64 = 1 << 28;
 

@@ -99,7 +99,7 @@ impl<S: SourceRows> Look<S> {
             source_rows: source.rows,
             lake_rows: lake.rows,
             columns_compared: self.lake.digester.names().len() as u64,
-            position: self.lake.at.map(Position::Lsn),
+            position: self.lake.at,
             ranges_compared: self.ranges as u64,
             ranges_differing: differing.len() as u64,
             ..Finding::default()
@@ -142,7 +142,7 @@ impl<S: SourceRows> Look<S> {
         if !self.is_reached {
             return Err(self.behind(0));
         }
-        finding.position = self.lake.at.map(Position::Lsn);
+        finding.position = self.lake.at;
         let found = self.by_key(Scope::Keys(std::mem::take(&mut finding.unsettled))).await?;
         self.settle(&mut finding, found).await?;
         Ok(finding)
@@ -244,13 +244,12 @@ impl<S: SourceRows> Look<S> {
     /// Whether a row that the lake lacks cannot have been deleted since.
     fn absence_is_final(&self) -> bool {
         let Some(at) = self.lake.at else { return true };
-        self.lake.keeps_deleted()
-            || ends(&self.lake.table).is_some_and(|end| end <= Position::Lsn(at))
+        self.lake.keeps_deleted() || ends(&self.lake.table).is_some_and(|end| end <= at)
     }
 
     fn behind(&self, ranges: usize) -> Error {
         let end = ends(&self.lake.table).map_or_else(|| "none".to_owned(), |end| end.to_string());
-        let place = self.lake.at.map_or_else(String::new, |at| Position::Lsn(at).to_string());
+        let place = self.lake.at.map_or_else(String::new, |at| at.to_string());
         Error::new(Transient::LakeBehind)
             .with("table", self.table())
             .with("is_at", end)

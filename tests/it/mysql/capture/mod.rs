@@ -1,6 +1,10 @@
 //! Changes followed by the binary log, on a private MariaDB.
 
+mod kill;
+mod ledger;
+mod server;
 mod shapes;
+mod tables;
 mod zoo;
 
 use std::path::PathBuf;

@@ -21,23 +21,30 @@ fn rows_of_the_log_are_rows_of_a_copy() {
     let tables: Vec<&str> = tables.lines().collect();
     assert_eq!(tables.len(), 49);
     // What each holds is put aside, so that it comes in by the log alone.
-    let mut aside = "CREATE DATABASE aside; SET foreign_key_checks = 0, sql_mode = 'NO_AUTO_VALUE_ON_ZERO';".to_owned();
-    let mut back = "SET foreign_key_checks = 0, sql_mode = 'NO_AUTO_VALUE_ON_ZERO', time_zone = '+05:30', \
-                    character_set_client = latin1, character_set_connection = latin1;"
-        .to_owned();
+    let mut aside =
+        "CREATE DATABASE aside; SET foreign_key_checks = 0, sql_mode = 'NO_AUTO_VALUE_ON_ZERO';"
+            .to_owned();
+    let mut back =
+        "SET foreign_key_checks = 0, sql_mode = 'NO_AUTO_VALUE_ON_ZERO', time_zone = '+05:30';"
+            .to_owned();
     for table in &tables {
         let quoted = format!("`{}`", table.replace('`', "``"));
         let of = table.replace('\'', "''");
-        let columns = database.sql(&format!("{COLUMNS} TABLE_SCHEMA = 'mysql_zoo' AND TABLE_NAME = '{of}'"));
+        let columns =
+            database.sql(&format!("{COLUMNS} TABLE_SCHEMA = 'mysql_zoo' AND TABLE_NAME = '{of}'"));
         aside.push_str(&format!(
             "CREATE TABLE aside.{quoted} LIKE {quoted}; INSERT INTO aside.{quoted} ({columns}) SELECT {columns} FROM {quoted}; \
              DELETE FROM {quoted};"
         ));
     }
     database.sql(&aside);
-    let modes: Vec<(&str, &str)> =
-        tables.iter().map(|table| (*table, "incremental_append")).collect();
-    let follow = Follow::over("mysqlzoolog", database, &modes);
+    let follow = Follow::over("mysqlzoolog", database, &[]);
+    let (_, draft) = follow.case.discover();
+    let draft = draft.replace("full_refresh_overwrite", "incremental_append");
+    follow.case.inventory.write(
+        "mysqlzoolog",
+        &draft.replace("replication_method: full", "replication_method: cdc"),
+    );
     follow.tick(0);
     for table in &tables {
         let quoted = format!("`{}`", table.replace('`', "``"));
@@ -46,7 +53,9 @@ fn rows_of_the_log_are_rows_of_a_copy() {
             .case
             .database
             .sql(&format!("{COLUMNS} TABLE_SCHEMA = 'mysql_zoo' AND TABLE_NAME = '{of}'"));
-        back.push_str(&format!("INSERT INTO {quoted} ({columns}) SELECT {columns} FROM aside.{quoted};"));
+        back.push_str(&format!(
+            "INSERT INTO {quoted} ({columns}) SELECT {columns} FROM aside.{quoted};"
+        ));
     }
     follow.case.database.sql(&back);
     let document = follow.tick(0).json();

@@ -110,7 +110,8 @@ impl Copying<'_> {
             let named = |error: SourceError| {
                 error.into_error(Doing::Reading).with("table", load.relation.display())
             };
-            copied.push((*index, result.result.map_err(named).map(|loaded| (result.totals, loaded))));
+            copied
+                .push((*index, result.result.map_err(named).map(|loaded| (result.totals, loaded))));
         })
         .await;
         Ok((control, copied))

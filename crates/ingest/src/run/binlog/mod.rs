@@ -22,6 +22,7 @@ pub mod plan;
 pub mod prepare;
 pub mod session;
 pub mod state;
+mod transaction;
 pub mod writer;
 
 use std::collections::BTreeSet;
@@ -33,11 +34,12 @@ use c4model::{Sink, Source};
 use ol_lake::{Lake, LakeTable};
 
 use self::copy::{Copied, Copying};
+pub use self::plan::CapturePlan;
 use self::prepare::{Preparation, Prepared, open_control, replica_id};
 use self::session::{Log, Session};
 use super::capture::session::{Ended, Pace};
 use super::capture::{CaptureJob, Until};
-use super::change::{Tally, TableEnds, Writing, attempts};
+use super::change::{TableEnds, Tally, Writing, attempts};
 use super::unit::UnitJob;
 use crate::column::batch::RunColumns;
 use crate::error::{Doing, Error, Result, Transient};
@@ -112,9 +114,9 @@ impl Run<'_> {
         let (url, settings) = Settings::resolve(address).await?;
         let (unit, shutdown) = (&self.job().unit, self.job().context.shutdown.clone());
         // The address is a fact of the failure; it shows no password.
-        let mut control = open_control(&settings, unit, shutdown).await.map_err(|error| {
-            error.with("source", &url).with("variable", address.variable())
-        })?;
+        let mut control = open_control(&settings, unit, shutdown)
+            .await
+            .map_err(|error| error.with("source", &url).with("variable", address.variable()))?;
         // A table whose copy failed waits for the next attempt.
         let mut failed = BTreeSet::new();
         loop {
@@ -182,11 +184,7 @@ impl Run<'_> {
     }
 
     /// One session; `None` when there is no table to follow.
-    async fn session(
-        &mut self,
-        settings: &Settings,
-        prepared: Prepared,
-    ) -> Result<Option<Ended>> {
+    async fn session(&mut self, settings: &Settings, prepared: Prepared) -> Result<Option<Ended>> {
         let Some((from, begins)) = prepared.from() else { return Ok(None) };
         let job = &self.capture.job;
         let stream_settings = &job.context.config.stream;

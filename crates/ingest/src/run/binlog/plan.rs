@@ -184,9 +184,8 @@ impl Form {
                 return Some("a column came with a value for the rows that were there");
             }
         }
-        let is_other = |now: &&Remembered| {
-            find(self, &now.name).is_some_and(|was| !is_same_value(&was, now))
-        };
+        let is_other =
+            |now: &&Remembered| find(self, &now.name).is_some_and(|was| !is_same_value(&was, now));
         after.columns.iter().find(is_other).map(|_| "a column changed its type, and so its values")
     }
 }
@@ -208,11 +207,20 @@ fn is_same_value(was: &Remembered, now: &Remembered) -> bool {
     let number = |text: &str| text.trim().parse::<u32>().ok();
     let wide = |text: &str| {
         let name = text.split(['(', ' ']).next().unwrap_or_default();
-        let width = ["tinyint", "smallint", "mediumint", "int", "bigint"].iter().position(|it| *it == name)?;
-        Some((width, text.contains("unsigned"), text.contains("zerofill"), text.starts_with("tinyint(1)")))
+        let width = ["tinyint", "smallint", "mediumint", "int", "bigint"]
+            .iter()
+            .position(|it| *it == name)?;
+        Some((
+            width,
+            text.contains("unsigned"),
+            text.contains("zerofill"),
+            text.starts_with("tinyint(1)"),
+        ))
     };
     if let (Some(before), Some(after)) = (wide(&was.type_text), wide(&now.type_text)) {
-        return before.0 <= after.0 && (before.1, before.2) == (after.1, after.2) && before.3 == after.3;
+        return before.0 <= after.0
+            && (before.1, before.2) == (after.1, after.2)
+            && before.3 == after.3;
     }
     let (Some(before), Some(after)) = (parts(&was.type_text), parts(&now.type_text)) else {
         return false;
@@ -284,7 +292,11 @@ mod tests {
             ("enum('a','b')", "enum('b','a')", false),
             ("datetime", "datetime(6)", false),
         ] {
-            assert_eq!(is_same_value(&column("a", was, true), &column("a", now, true)), same, "{was} {now}");
+            assert_eq!(
+                is_same_value(&column("a", was, true), &column("a", now, true)),
+                same,
+                "{was} {now}"
+            );
         }
         assert!(!is_same_value(&column("a", "int", true), &column("a", "int", false)));
     }

@@ -160,8 +160,14 @@ impl Preparation<'_> {
         .await
         .map_err(reading)?;
         let epoch = epoch.map_err(|error| error.with("unit", &self.unit.id))?;
-        let mut prepared =
-            Prepared { server, epoch, charsets, followed: Vec::new(), copies: Vec::new(), failures };
+        let mut prepared = Prepared {
+            server,
+            epoch,
+            charsets,
+            followed: Vec::new(),
+            copies: Vec::new(),
+            failures,
+        };
         for it in candidates {
             self.decide(it, &records, &mut prepared).await?;
         }
@@ -195,16 +201,12 @@ impl Preparation<'_> {
     }
 
     /// Why a table cannot be followed: one that the catalog does not show is missing, or hidden from the account.
-    async fn why(
-        &self,
-        control: Session,
-        table: &Table,
-        error: Error,
-    ) -> Result<(Session, Error)> {
+    async fn why(&self, control: Session, table: &Table, error: Error) -> Result<(Session, Error)> {
         if error.failure() != Failure::Definite(Definite::RelationMissing) {
             return Ok((control, error));
         }
-        let (database, name) = (plan::database(table, &self.database).to_owned(), table.name.clone());
+        let (database, name) =
+            (plan::database(table, &self.database).to_owned(), table.name.clone());
         let asked = blocking(control, move |control| Catalog::missing(control, &database, &name));
         let (control, failure) = asked.await.map_err(reading)?;
         let display = plan::display(table, &self.database);
@@ -327,9 +329,9 @@ fn epoch(server: &Server, latest: &Place, is_same: bool) -> Result<u16> {
         (Some(_), Some(_)) if latest.source == server.identity => {
             Err(other(Definite::TimelineChanged))
         }
-        (Some(reached), Some(has)) => Err(Error::new(Transient::SourceBehind)
-            .with("reached", reached)
-            .with("is_at", has)),
+        (Some(reached), Some(has)) => {
+            Err(Error::new(Transient::SourceBehind).with("reached", reached).with("is_at", has))
+        }
         (_, None) | (None, _) => Err(other(Definite::TimelineChanged)),
     }
 }

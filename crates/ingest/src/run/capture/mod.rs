@@ -42,8 +42,8 @@ use self::goal::Goal;
 use self::prepare::{Preparation, Prepared};
 use self::session::{Ended, Pace, Session};
 use self::watch::{Watch, Watched};
-use super::change::{Tally, TableEnd, TableEnds, Writing, attempts};
 use super::UnitJob;
+use super::change::{TableEnd, TableEnds, Tally, Writing, attempts};
 use crate::column::batch::RunColumns;
 use crate::error::{Doing, Error, Result, Transient};
 use crate::report::TableReport;
@@ -190,7 +190,9 @@ impl Run<'_> {
             match ended {
                 Ended::Stopped => return Err(Error::new(Transient::Stopped)),
                 Ended::Regroup => {}
-                Ended::Reached if self.copying.is_none() => return attempts::first_transient(&mut self.ends),
+                Ended::Reached if self.copying.is_none() => {
+                    return attempts::first_transient(&mut self.ends);
+                }
                 Ended::Reached => {}
             }
         }

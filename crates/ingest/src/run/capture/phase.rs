@@ -53,10 +53,12 @@ impl Phase {
                 Self::Copying { gathered: chunks::gathered(table).len(), chunks: copy.cut.chunks() }
             }
             (None, None) => Self::Planned,
-            (Some(position), _) if position.log_place().is_some() => match super::super::binlog::follows(table) {
-                true => Self::Streaming,
-                false => Self::Planned,
-            },
+            (Some(position), _) if position.log_place().is_some() => {
+                match super::super::binlog::follows(table) {
+                    true => Self::Streaming,
+                    false => Self::Planned,
+                }
+            }
             (Some(_), _) if !known.contains_key(state::SLOT) => Self::Planned,
             (Some(position), _) if position.lsn() < partial::replayed_until(table) => {
                 Self::CatchingUp

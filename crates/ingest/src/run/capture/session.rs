@@ -394,7 +394,10 @@ impl Session {
         failpoints::hit(failpoints::BATCH_DUE);
         match upto {
             Position::Change { lsn, .. } => self.progress.seal_within(lsn),
-            _ => self.progress.seal(),
+            Position::Lsn(_)
+            | Position::Binlog(_)
+            | Position::BinlogChange { .. }
+            | Position::Moment(_) => self.progress.seal(),
         }
         reading.bytes = 0;
         reading.first = matches!(upto, Position::Change { .. }).then(Instant::now);
@@ -417,8 +420,11 @@ impl Session {
             }
         }
         let reached = match upto {
-            Position::Lsn(lsn) if is_recorded => Some(lsn),
-            _ => None,
+            Position::Lsn(lsn) => is_recorded.then_some(lsn),
+            Position::Change { .. }
+            | Position::Binlog(_)
+            | Position::BinlogChange { .. }
+            | Position::Moment(_) => None,
         };
         self.progress.committed(reached);
         failpoints::hit(failpoints::BATCH_COMMITTED);

@@ -16,10 +16,7 @@ pub const GAP_REASON: &str = "ol.gap-reason";
 /// The property that says from where a table may lack changes.
 #[must_use]
 pub fn gap(since: Position, why: &str) -> BTreeMap<String, String> {
-    BTreeMap::from([
-        (GAP.to_owned(), since.to_string()),
-        (GAP_REASON.to_owned(), why.to_owned()),
-    ])
+    BTreeMap::from([(GAP.to_owned(), since.to_string()), (GAP_REASON.to_owned(), why.to_owned())])
 }
 
 /// The property that says that a table lacks nothing.

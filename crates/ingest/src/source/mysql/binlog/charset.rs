@@ -147,13 +147,12 @@ fn table(session: &mut Session, name: &str) -> Result<Option<Table>, SourceError
     Ok(Some(table))
 }
 
+/// Bytes, and what they are as text.
+type Answer = (Vec<u8>, Option<String>);
+
 /// What each of these is as text; `None` where it is no single character of the set. Bytes that are none of the set come out of
 /// a conversion as other bytes than went in.
-fn ask(
-    session: &mut Session,
-    name: &str,
-    bytes: &[Vec<u8>],
-) -> Result<Vec<(Vec<u8>, Option<String>)>, SourceError> {
+fn ask(session: &mut Session, name: &str, bytes: &[Vec<u8>]) -> Result<Vec<Answer>, SourceError> {
     let set = quote(name);
     let each: Vec<String> = bytes
         .iter()

@@ -234,8 +234,7 @@ fn mysql_gtid(body: &[u8], has_gtid: bool) -> Result<Body<'_>, SourceError> {
     cursor.byte()?;
     let server: [u8; 16] = cursor.bytes(16)?.try_into().map_err(|_| SHORT)?;
     let number = cursor.number(8)?;
-    let gtid =
-        has_gtid.then_some(Gtid::MySql { server: Uuid::from_bytes(server), number });
+    let gtid = has_gtid.then_some(Gtid::MySql { server: Uuid::from_bytes(server), number });
     let mut committed_at_microseconds = None;
     if cursor.rest().first() == Some(&2) {
         cursor.bytes(17)?;
@@ -363,8 +362,7 @@ pub fn payload_events(mut bytes: &[u8]) -> impl Iterator<Item = Result<Event<'_>
         }
         let length = bytes.get(9..13).and_then(|length| length.try_into().ok());
         let length = length.map_or(0, u32::from_le_bytes) as usize;
-        let Some((event, rest)) =
-            bytes.split_at_checked(length).filter(|_| length >= HEAD_BYTES)
+        let Some((event, rest)) = bytes.split_at_checked(length).filter(|_| length >= HEAD_BYTES)
         else {
             bytes = &[];
             return Some(Err(SHORT));

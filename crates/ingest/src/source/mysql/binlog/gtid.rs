@@ -70,7 +70,11 @@ impl GtidSet {
         match (self, other) {
             (Self::MariaDb(_), Self::MariaDb(domains)) => {
                 domains.iter().all(|(domain, (server, number))| {
-                    self.contains(Gtid::MariaDb { domain: *domain, server: *server, number: *number })
+                    self.contains(Gtid::MariaDb {
+                        domain: *domain,
+                        server: *server,
+                        number: *number,
+                    })
                 })
             }
             (Self::MySql(servers), Self::MySql(others)) => others.iter().all(|(server, wanted)| {

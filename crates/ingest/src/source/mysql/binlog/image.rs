@@ -125,12 +125,7 @@ fn decimal_bytes(precision: u8, scale: u8) -> usize {
 
 /// The digits of a decimal as text (`bin2decimal`): the highest bit turned over is the sign, and all bits of a negative one
 /// are turned over.
-pub fn decimal_text(
-    bytes: &[u8],
-    precision: u8,
-    scale: u8,
-    text: &mut Vec<u8>,
-) -> Option<()> {
+pub fn decimal_text(bytes: &[u8], precision: u8, scale: u8, text: &mut Vec<u8>) -> Option<()> {
     use std::io::Write as _;
     let is_negative = bytes.first()? & 0x80 == 0;
     let turned = |(place, byte): (usize, &u8)| {
@@ -215,9 +210,9 @@ mod tests {
         let first = before.len() % 9;
         groups.push(before.get(..first).unwrap());
         groups.extend((first..before.len()).step_by(9).map(|at| before.get(at..at + 9).unwrap()));
-        groups.extend((0..after.len()).step_by(9).map(|at| {
-            after.get(at..(at + 9).min(after.len())).unwrap()
-        }));
+        groups.extend(
+            (0..after.len()).step_by(9).map(|at| after.get(at..(at + 9).min(after.len())).unwrap()),
+        );
         let mut bytes = Vec::new();
         for group in groups.into_iter().filter(|group| !group.is_empty()) {
             let number: u32 = group.parse().unwrap();

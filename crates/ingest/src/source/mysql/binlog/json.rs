@@ -170,7 +170,8 @@ fn opaque(kind: u8, body: &[u8], text: &mut Vec<u8>) -> Option<()> {
         }
         7 | 10 | 11 | 12 => {
             let packed = i64::from_le_bytes(fixed(body)?);
-            let (sign, whole) = if packed < 0 { ("-", packed.checked_neg()?) } else { ("", packed) };
+            let (sign, whole) =
+                if packed < 0 { ("-", packed.checked_neg()?) } else { ("", packed) };
             let (moment, microsecond) = (whole >> 24, whole & 0xff_ffff);
             let (day, time) = (moment >> 17, moment & 0x1_ffff);
             let (month, day) = (day >> 5, day & 31);

@@ -17,9 +17,7 @@ use super::charset::Charsets;
 use super::image::Image;
 use super::table_map::TableMap;
 use super::value::{Converter, Unfit};
-use crate::column::batch::{
-    Assembler, BatchLimit, Odd, RowColumns, RowMeta, RunColumns, Unknown,
-};
+use crate::column::batch::{Assembler, BatchLimit, Odd, RowColumns, RowMeta, RunColumns, Unknown};
 use crate::column::metadata;
 
 /// Where the columns that are read are in a row of the log.
@@ -164,7 +162,8 @@ impl BinlogRows {
                 readers.push(Reader { converter: None, decoder, is_key: false });
                 continue;
             };
-            let found = relation.columns.iter().find(|column: &&Column| column.name == reading.name);
+            let found =
+                relation.columns.iter().find(|column: &&Column| column.name == reading.name);
             let column = found.ok_or_else(mismatch)?;
             match Converter::new(column, stored, reading, charsets) {
                 Ok(converter) => {

@@ -66,7 +66,10 @@ impl Server {
         for demand in DEMANDS {
             let found = session.scalar(demand.query)?.unwrap_or_default();
             if !found.eq_ignore_ascii_case(demand.wanted) {
-                return Err(SourceError::Log { reason: demand.reason.to_owned(), cure: demand.cure });
+                return Err(SourceError::Log {
+                    reason: demand.reason.to_owned(),
+                    cure: demand.cure,
+                });
             }
         }
         check_replica(session)?;
@@ -194,12 +197,12 @@ fn end(session: &mut Session, databases: &[String]) -> Result<(String, u64), Sou
 
 /// What the account lacks, where a question about the log is refused.
 pub(super) fn rights(error: SourceError) -> SourceError {
-    match error {
-        SourceError::Server { code: 1044 | 1045 | 1227, .. } => SourceError::Log {
-            reason: "the account may not read the server's log".to_owned(),
-            cure: "GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO the account of the source's URL.",
-        },
-        error => error,
+    if !matches!(error, SourceError::Server { code: 1044 | 1045 | 1227, .. }) {
+        return error;
+    }
+    SourceError::Log {
+        reason: "the account may not read the server's log".to_owned(),
+        cure: "GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO the account of the source's URL.",
     }
 }
 

@@ -9,8 +9,8 @@ use super::super::catalog::Column;
 use super::super::moment::{DateTime, Span};
 use super::super::types::{Expression, Reading, Wire, plain_wire};
 use super::charset::{Charset, Charsets};
-use super::{image, json};
 use super::table_map::{LogColumn, Storage};
+use super::{image, json};
 
 /// Brings the values of one column to the form of a copy.
 pub(super) struct Converter {
@@ -28,9 +28,14 @@ enum Step {
     /// NULL, whatever it is.
     Null,
     /// Three bytes to four.
-    Medium { unsigned: bool },
+    Medium {
+        unsigned: bool,
+    },
     Year,
-    Decimal { precision: u8, scale: u8 },
+    Decimal {
+        precision: u8,
+        scale: u8,
+    },
     Date,
     DateTime(u8),
     Timestamp(u8),
@@ -71,9 +76,9 @@ impl Converter {
         charsets: &Charsets,
     ) -> Result<Self, Unfit> {
         let plain = plain_wire(column).map_err(|_| Unfit::OtherForm)?;
-        let step = match reading.wire {
-            Wire::Nulled => Step::Null,
-            _ => step(column, stored.storage, &plain, charsets)?,
+        let step = match reading.wire == Wire::Nulled {
+            true => Step::Null,
+            false => step(column, stored.storage, &plain, charsets)?,
         };
         let expression = reading.expression();
         let printed = match expression {
@@ -84,11 +89,13 @@ impl Converter {
             | Expression::BitText => {
                 let is_zero_filled = column.type_text.ends_with(" zerofill");
                 if is_zero_filled && !matches!(plain, Wire::Integer { .. }) {
-                    return Err(Unfit::Unread("a declared text of a number that is filled with zeros"));
+                    return Err(Unfit::Unread(
+                        "a declared text of a number that is filled with zeros",
+                    ));
                 }
                 let digits = column.type_text.split(['(', ')']).nth(1);
-                let width = match plain {
-                    Wire::Integer { .. } if column.type_name == "year" => 4,
+                let width = match (&plain, column.type_name.as_str()) {
+                    (Wire::Integer { .. }, "year") => 4,
                     _ if is_zero_filled => digits.and_then(|text| text.parse().ok()).unwrap_or(0),
                     _ => 0,
                 };
@@ -102,14 +109,14 @@ impl Converter {
     #[inline]
     pub(super) fn convert<'s>(&'s mut self, bytes: &'s [u8]) -> Option<Option<&'s [u8]>> {
         let Self { step, printed, scratch, text } = self;
-        let plain = match step {
-            Step::Same => bytes,
-            Step::Null => return Some(None),
-            step => {
-                scratch.clear();
-                step.convert(bytes, scratch)?;
-                scratch.as_slice()
-            }
+        let plain = if matches!(step, Step::Same) {
+            bytes
+        } else if matches!(step, Step::Null) {
+            return Some(None);
+        } else {
+            scratch.clear();
+            step.convert(bytes, scratch)?;
+            scratch.as_slice()
         };
         match printed {
             None => Some(Some(plain)),
@@ -179,22 +186,27 @@ fn step(
         (_, Storage::Geometry(_)) if *plain == Wire::Geometry => Step::Same,
         (
             _,
-            Storage::Counted { is_compressed: true, .. } | Storage::Long { is_compressed: true, .. },
-        ) => match plain {
-            Wire::Bytes => Step::Uncompressed(None),
-            Wire::Text => Step::Uncompressed(Some(charset()?)),
-            _ => return Err(Unfit::OtherForm),
-        },
+            Storage::Counted { is_compressed: true, .. }
+            | Storage::Long { is_compressed: true, .. },
+        ) => {
+            let is_text = *plain == Wire::Text;
+            if !is_text && *plain != Wire::Bytes {
+                return Err(Unfit::OtherForm);
+            }
+            Step::Uncompressed(is_text.then(charset).transpose()?)
+        }
         (_, Storage::Counted { length, is_padded, .. }) if *plain == Wire::Bytes => {
-            if is_padded { Step::Padded(usize::from(length)) } else { Step::Same }
+            if is_padded {
+                Step::Padded(usize::from(length))
+            } else {
+                Step::Same
+            }
         }
         (_, Storage::Long { .. }) if *plain == Wire::Bytes => Step::Same,
         ("char" | "varchar", Storage::Counted { .. })
         | ("tinytext" | "text" | "mediumtext" | "longtext" | "json", Storage::Long { .. }) => {
-            match charset()? {
-                Charset::Utf8 => Step::Same,
-                other => Step::Text(other),
-            }
+            let charset = charset()?;
+            if matches!(charset, Charset::Utf8) { Step::Same } else { Step::Text(charset) }
         }
         _ => return Err(Unfit::OtherForm),
     })
@@ -400,7 +412,8 @@ fn microsecond(bytes: &[u8], digits: u8) -> Option<u32> {
 fn time(bytes: &[u8], digits: u8) -> Option<Span> {
     let (whole, fraction) = bytes.split_at_checked(3)?;
     let bits = u32::try_from(fraction.len() * 8).ok()?;
-    let all = (big_endian(whole) << bits | big_endian(fraction)).cast_signed() - (0x80_0000 << bits);
+    let all =
+        (big_endian(whole) << bits | big_endian(fraction)).cast_signed() - (0x80_0000 << bits);
     let (positive, unit) = (all.abs(), 1i64 << bits);
     let (whole, fraction) = (positive / unit, positive % unit);
     let fraction = i64::from(microsecond(&fraction.to_be_bytes(), digits)?);
@@ -493,7 +506,10 @@ mod tests {
         assert_eq!(converted(&Step::Set(labels.clone()), &[4]), None);
         assert_eq!(converted(&Step::Enumeration(labels.clone()), &[0]).unwrap(), b"");
         assert_eq!(converted(&Step::Enumeration(labels), &[3]), None);
-        assert_eq!(converted(&Step::Medium { unsigned: false }, &[0xfe, 0xff, 0xff]).unwrap(), (-2i32).to_le_bytes());
+        assert_eq!(
+            converted(&Step::Medium { unsigned: false }, &[0xfe, 0xff, 0xff]).unwrap(),
+            (-2i32).to_le_bytes()
+        );
         assert_eq!(converted(&Step::Year, &[]), None);
     }
 }

@@ -219,12 +219,13 @@ impl Connection {
         let body = self.payload(&payload);
         match body.split_first() {
             Some((&OK, event)) => Ok(Some(event)),
-            Some((&ERROR, _)) => Err(match packet::error(body) {
-                SourceError::Server { code: FATAL_READING_LOG, message, .. } => {
-                    SourceError::LogRefused(message)
+            Some((&ERROR, _)) => {
+                let error = packet::error(body);
+                if let SourceError::Server { code: FATAL_READING_LOG, message, .. } = error {
+                    return Err(SourceError::LogRefused(message));
                 }
-                error => error,
-            }),
+                Err(error)
+            }
             _ => Err(SourceError::Protocol("an event of the log")),
         }
     }
