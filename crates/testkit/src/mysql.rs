@@ -182,11 +182,13 @@ impl MysqlDatabase<'_> {
     }
 }
 
-/// Makes the system tables.
+/// Makes the system tables. A server that starts removes every temporary table of its folder for them, also those of another
+/// server, so each has a folder of its own.
 fn make(folder: &Path) {
     let made = Step::new("mariadb-install-db")
         .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
         .arg(format!("--datadir={}", folder.join("data").display()))
+        .env("TMPDIR", folder)
         .run();
     assert!(
         made.status.success(),
@@ -201,6 +203,7 @@ fn server(folder: &Path, port: u16, settings: &[&str]) -> Command {
     command.arg("--no-defaults").arg(format!("--datadir={}", folder.join("data").display()));
     command.arg(format!("--socket={}", folder.join("mariadb.sock").display()));
     command.arg(format!("--init-file={}", folder.join("init.sql").display()));
+    command.arg(format!("--tmpdir={}", folder.display()));
     command.arg(format!("--port={port}"));
     // As root it starts only when it is told to be root; for others the setting would be a warning.
     if Step::new("id").arg("-u").run().stdout.trim() == "0" {

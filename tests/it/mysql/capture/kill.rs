@@ -85,7 +85,7 @@ fn kills_at_random_moments_lose_and_double_nothing() {
     while killed < kills {
         runs += 1;
         let step = if random.happens(3) { follow.until_caught_up() } else { follow.stream() };
-        let mut running = step.start();
+        let running = step.start();
         let end = Instant::now() + Duration::from_millis(random.below(2_000));
         while Instant::now() < end {
             ledger.run(1);

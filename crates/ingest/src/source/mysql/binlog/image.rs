@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn rows_are_told_apart_by_their_columns() {
-        let column = |storage| LogColumn { name: String::new(), storage };
+        let column = |storage| LogColumn { name: String::new(), storage, labels: None };
         let columns = [
             column(Storage::Integer(2)),
             column(Storage::Counted { length: 20, is_padded: false, is_compressed: false }),

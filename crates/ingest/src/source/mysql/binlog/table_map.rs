@@ -2,8 +2,8 @@
 //!
 //! `Table_map_event`: the table's number, flags, its database and name, the types of its columns as the engine stores them,
 //! for some types a byte or two more, which columns may be NULL; then fields, each with a kind and a length. Of the latter
-//! only the names of the columns are of use, which are there with `binlog_row_metadata=FULL`: signs, character sets and
-//! labels are the catalog's to say, and a change of them ends a session (see [`super::statement`]).
+//! only the names of the columns and the labels are of use, which are there with `binlog_row_metadata=FULL`: signs and character
+//! sets are the catalog's to say, and a change of them ends a session (see [`super::statement`]).
 
 use super::super::error::SourceError;
 use super::super::wire::Cursor;
@@ -30,6 +30,9 @@ pub struct LogColumn {
     pub name: String,
     /// How its values are stored.
     pub storage: Storage,
+    /// The labels of an enumeration or a set, where the log has them, in the column's character set. The catalog has them in
+    /// three bytes a character at most, and others as `?`.
+    pub labels: Option<Vec<Vec<u8>>>,
 }
 
 /// How values are stored: the type (`enum_field_types`) and what goes with it.
@@ -111,7 +114,7 @@ impl TableMap {
         let mut columns = Vec::with_capacity(count);
         for kind in types {
             let storage = storage(*kind, &mut metadata)?;
-            columns.push(LogColumn { name: String::new(), storage });
+            columns.push(LogColumn { name: String::new(), storage, labels: None });
         }
         if !metadata.rest().is_empty() {
             return Err(SHORT);
@@ -121,20 +124,47 @@ impl TableMap {
         while !cursor.rest().is_empty() {
             let kind = cursor.byte()?;
             let value = cursor.counted_bytes()?;
+            let value = Cursor::new(value);
             // `Optional_metadata_field_type`.
-            if kind == NAMES {
-                let mut value = Cursor::new(value);
-                for column in &mut map.columns {
-                    column.name = String::from_utf8_lossy(value.counted_bytes()?).into_owned();
+            match kind {
+                NAMES => {
+                    let mut value = value;
+                    for column in &mut map.columns {
+                        column.name = String::from_utf8_lossy(value.counted_bytes()?).into_owned();
+                    }
+                    map.has_names = true;
                 }
-                map.has_names = true;
+                SET_LABELS => map.labels(value, |it| matches!(it, Storage::Set(_)))?,
+                ENUMERATION_LABELS => {
+                    map.labels(value, |it| matches!(it, Storage::Enumeration(_)))?;
+                }
+                _ => {}
             }
         }
         Ok(map)
     }
+
+    /// Takes the labels of the columns of a kind.
+    fn labels(
+        &mut self,
+        mut value: Cursor<'_>,
+        is_kind: impl Fn(Storage) -> bool,
+    ) -> Result<(), SourceError> {
+        for column in self.columns.iter_mut().filter(|column| is_kind(column.storage)) {
+            let count = value.length()?;
+            let mut labels = Vec::new();
+            for _ in 0..count {
+                labels.push(value.counted_bytes()?.to_vec());
+            }
+            column.labels = Some(labels);
+        }
+        Ok(())
+    }
 }
 
 const NAMES: u8 = 4;
+const SET_LABELS: u8 = 5;
+const ENUMERATION_LABELS: u8 = 6;
 
 fn name(cursor: &mut Cursor<'_>) -> Result<String, SourceError> {
     let length = cursor.byte()?;

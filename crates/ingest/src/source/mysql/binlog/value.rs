@@ -78,7 +78,7 @@ impl Converter {
         let plain = plain_wire(column).map_err(|_| Unfit::OtherForm)?;
         let step = match reading.wire == Wire::Nulled {
             true => Step::Null,
-            false => step(column, stored.storage, &plain, charsets)?,
+            false => step(column, stored, &plain, charsets)?,
         };
         let expression = reading.expression();
         let printed = match expression {
@@ -141,7 +141,7 @@ pub(super) enum Unfit {
 /// How a column is brought to the form of a copy.
 fn step(
     column: &Column,
-    storage: Storage,
+    stored: &LogColumn,
     plain: &Wire,
     charsets: &Charsets,
 ) -> Result<Step, Unfit> {
@@ -158,7 +158,8 @@ fn step(
         "bigint" => 8,
         _ => 0,
     };
-    Ok(match (column.type_name.as_str(), storage) {
+    let labels = || labels_of(column, stored, charset()?);
+    Ok(match (column.type_name.as_str(), stored.storage) {
         (_, Storage::Integer(3)) if bytes >= 3 => Step::Medium { unsigned: column.unsigned() },
         (_, Storage::Integer(width)) if width <= bytes => Step::Same,
         ("year", Storage::Year) => Step::Year,
@@ -181,8 +182,8 @@ fn step(
         ("inet4", Storage::Counted { .. }) => Step::Internet4,
         ("inet6", Storage::Counted { .. }) => Step::Internet6,
         ("json", Storage::Json(_)) => Step::Json,
-        ("enum", Storage::Enumeration(_)) => Step::Enumeration(labels(&column.type_text)),
-        ("set", Storage::Set(_)) => Step::Set(labels(&column.type_text)),
+        ("enum", Storage::Enumeration(_)) => Step::Enumeration(labels()?),
+        ("set", Storage::Set(_)) => Step::Set(labels()?),
         (_, Storage::Geometry(_)) if *plain == Wire::Geometry => Step::Same,
         (
             _,
@@ -419,6 +420,24 @@ fn time(bytes: &[u8], digits: u8) -> Option<Span> {
     let fraction = i64::from(microsecond(&fraction.to_be_bytes(), digits)?);
     let second = (whole >> 12) % 1024 * 3600 + (whole >> 6) % 64 * 60 + whole % 64;
     Span::of(all < 0, second * 1_000_000 + fraction)
+}
+
+/// The labels of an enumeration or a set: from the log, or from the catalog where that can show them.
+fn labels_of(column: &Column, stored: &LogColumn, charset: Charset) -> Result<Vec<String>, Unfit> {
+    let Some(logged) = &stored.labels else {
+        if column.type_text.contains('?') {
+            return Err(Unfit::Unread(
+                "a label that the catalog cannot show (binlog_row_metadata)",
+            ));
+        }
+        return Ok(labels(&column.type_text));
+    };
+    let text = |label: &Vec<u8>| {
+        let mut text = Vec::new();
+        charset.decode(label, &mut text)?;
+        String::from_utf8(text).ok()
+    };
+    logged.iter().map(text).collect::<Option<_>>().ok_or(Unfit::OtherForm)
 }
 
 /// The labels of `enum('a','it''s')`.
