@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Stands in for a MongoDB server, to say what no server of the tests says: constructed documents, logins, refusals.
 
-    stand_in.py --port P [--user U --password W] [--certificate PEM --key PEM] [--zoo] [--refuse COMMAND=CODE]…
+    stand_in.py --port P [--user U --password W [--old] [--lie]] [--certificate PEM --key PEM] [--zoo] [--refuse COMMAND=CODE]…
                 [--hello JSON] [--drop-after N] [--batch N]
 
-Answers OP_MSG on one port of this machine: hello, SCRAM-SHA-256, listCollections, count, find and getMore over the database
+Answers OP_MSG on one port of this machine: hello, SCRAM, listCollections, count, find and getMore over the database
 `zoo`. Everything is built and taken apart by PyMongo's `bson`.
 """
 
@@ -73,6 +73,7 @@ class Handler(socketserver.BaseRequestHandler):
             self.request = self.server.context.wrap_socket(self.request, server_side=True)
         self.is_known = self.server.options.user is None
         self.proof = None
+        self.is_proven = False
         self.answers = 0
 
     def handle(self):
@@ -111,6 +112,8 @@ class Handler(socketserver.BaseRequestHandler):
             return bson.encode({"ok": 0.0, "code": refused, "errmsg": "a value that is secret: open-sesame", "codeName": f"Code{refused}"})
         if name in ("hello", "isMaster"):
             hello = {"isWritablePrimary": True, "maxWireVersion": 21, "minWireVersion": 0, "maxBsonObjectSize": 16777216}
+            if self.server.options.user and not self.server.options.old:
+                hello["saslSupportedMechs"] = ["SCRAM-SHA-1", "SCRAM-SHA-256"]
             return bson.encode({**hello, **json.loads(self.server.options.hello), "ok": 1.0})
         if name in ("saslStart", "saslContinue"):
             return bson.encode(self.login(command))
@@ -143,27 +146,37 @@ class Handler(socketserver.BaseRequestHandler):
         return with_elements({"ok": 1.0}, b"\x03cursor\0" + inner)
 
     def login(self, command: dict) -> dict:
-        """A step of SCRAM-SHA-256 (RFC 5802)."""
+        """A step of SCRAM (RFC 5802), by SHA-1 where the server is old."""
         options, payload = self.server.options, bytes(command["payload"]).decode()
         parts = dict(part.split("=", 1) for part in payload.split(",") if "=" in part)
+        digest, secret = hashlib.sha256, options.password
+        if options.old:
+            digest, secret = hashlib.sha1, hashlib.md5(f"{options.user}:mongo:{secret}".encode()).hexdigest()
         if "saslStart" in command:
+            if command["mechanism"] != ("SCRAM-SHA-1" if options.old else "SCRAM-SHA-256"):
+                return {"ok": 0.0, "code": 18, "errmsg": "Authentication failed."}
             salt, nonce = os.urandom(16), parts["r"] + base64.b64encode(os.urandom(18)).decode()
             bare = payload.removeprefix("n,,")
             first = f"r={nonce},s={base64.b64encode(salt).decode()},i={ITERATIONS}"
             self.proof = (parts["n"].replace("=2C", ",").replace("=3D", "="), salt, bare, first)
             return {"conversationId": 1, "done": False, "payload": Binary(first.encode()), "ok": 1.0}
+        if self.is_proven:
+            return {"conversationId": 1, "done": True, "payload": Binary(b""), "ok": 1.0}
         user, salt, bare, first = self.proof
-        salted = hashlib.pbkdf2_hmac("sha256", options.password.encode(), salt, ITERATIONS)
+        name = digest().name
+        salted = hashlib.pbkdf2_hmac(name, secret.encode(), salt, ITERATIONS)
         message = f"{bare},{first},{payload.rsplit(',p=', 1)[0]}".encode()
-        client = hmac.digest(salted, b"Client Key", "sha256")
-        signature = hmac.digest(hashlib.sha256(client).digest(), message, "sha256")
+        client = hmac.digest(salted, b"Client Key", name)
+        signature = hmac.digest(digest(client).digest(), message, name)
         expected = bytes(a ^ b for a, b in zip(client, signature, strict=True))
         if user != options.user or base64.b64decode(parts["p"]) != expected:
             return {"ok": 0.0, "code": 18, "errmsg": "Authentication failed."}
         self.is_known = True
-        ours = hmac.digest(hmac.digest(salted, b"Server Key", "sha256"), message, "sha256")
+        ours = hmac.digest(hmac.digest(salted, b"Server Key", name), message, name)
         verifier = base64.b64encode(ours if not options.lie else bytes(32)).decode()
-        return {"conversationId": 1, "done": True, "payload": Binary(f"v={verifier}".encode()), "ok": 1.0}
+        # An old server ends with an empty step.
+        self.is_proven = options.old
+        return {"conversationId": 1, "done": not options.old, "payload": Binary(f"v={verifier}".encode()), "ok": 1.0}
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -183,6 +196,7 @@ def main():
     parser.add_argument("--user")
     parser.add_argument("--password")
     parser.add_argument("--lie", action="store_true", help="prove nothing")
+    parser.add_argument("--old", action="store_true", help="know SCRAM-SHA-1 alone, as before 4.0")
     parser.add_argument("--certificate")
     parser.add_argument("--key")
     parser.add_argument("--zoo", action="store_true")

@@ -31,9 +31,13 @@ fn a_login_is_proven_by_both_sides_and_refused_with_its_cure() {
     expect_run(&url("re%2Cad%3Der:open-sesame"), 2, &["refused the login"]);
     expect_run(&url("somebody:open-sesame"), 2, &["refused the login"]);
     expect_run(&server.url(), 2, &["may not read"]);
+    let old = MongoStandIn::start(&[&account[..], &["--old"]].concat());
+    let known = "re%2Cad%3Der:open-sesame%20%C3%A9@127.0.0.1";
+    expect_run(&old.url().replace("127.0.0.1", known), 0, &[]);
+    let asked = format!("{}?authMechanism=SCRAM-SHA-256", old.url().replace("127.0.0.1", known));
+    expect_run(&asked, 2, &["refused the login"]);
     let liar = MongoStandIn::start(&[&account[..], &["--lie"]].concat());
-    let login = "re%2Cad%3Der:open-sesame%20%C3%A9@127.0.0.1";
-    expect_run(&liar.url().replace("127.0.0.1", login), 2, &["refused the login", "is the server"]);
+    expect_run(&liar.url().replace("127.0.0.1", known), 2, &["refused the login", "is the server"]);
 }
 
 #[test]

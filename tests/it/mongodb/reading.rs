@@ -92,6 +92,8 @@ fn a_collection_can_be_added_to_replaced_and_merged() {
         );
     database.run(&change);
     case.run(0);
+    let keys = case.lines("merged", "SELECT _id FROM lake ORDER BY _id");
+    assert_eq!(keys, [1, 2, 3, 4].map(|key| format!("{{\"$numberInt\":\"{key}\"}}")));
     let state = case.state();
     let found = modes.map(|(_, name)| rows(&state, &case.raw_table(name)));
     assert_eq!(found, [Some(3), Some(5), Some(4), Some(3)]);

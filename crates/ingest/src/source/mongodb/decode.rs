@@ -37,23 +37,38 @@ pub(super) enum Decoder {
     Int(Int32Builder),
     Long(Int64Builder),
     Double(Float64Builder),
-    Decimal { builder: Decimal128Builder, precision: u8, scale: u8 },
+    Decimal {
+        builder: Decimal128Builder,
+        precision: u8,
+        scale: u8,
+    },
     Instant(TimestampMicrosecondBuilder),
     Bytes(LargeBinaryBuilder),
-    Hashed { builder: StringBuilder, salt: Salt, text: String, hash: String },
-    Nulled { data_type: DataType, rows: usize },
+    Hashed {
+        builder: StringBuilder,
+        /// Different keys have different texts, and so different hashes.
+        is_key: bool,
+        salt: Salt,
+        text: String,
+        hash: String,
+    },
+    Nulled {
+        data_type: DataType,
+        rows: usize,
+    },
     Document(StringBuilder),
 }
 
 impl Decoder {
     /// The decoder of values that land as `lake` (the Arrow type of the lake's column); `None` when the pair is one that no
     /// contract makes.
-    pub(super) fn new(decoding: &Decoding, lake: &DataType) -> Option<Self> {
+    pub(super) fn new(decoding: &Decoding, lake: &DataType, is_key: bool) -> Option<Self> {
         Some(match (decoding, lake) {
             (Decoding::Key, DataType::Utf8) => Self::Key(StringBuilder::new(), String::new()),
             (Decoding::Document, DataType::Utf8) => Self::Document(StringBuilder::new()),
             (Decoding::Hashed(Some(salt)), DataType::Utf8) => Self::Hashed {
                 builder: StringBuilder::new(),
+                is_key,
                 salt: salt.clone(),
                 text: String::new(),
                 hash: String::new(),
@@ -84,10 +99,7 @@ impl Decoder {
 
     /// What stands for a hashed value in the document's text; `None` where the value itself may, and where nothing may.
     pub(super) fn hash(&self) -> Option<&str> {
-        match self {
-            Self::Hashed { hash, .. } => Some(hash),
-            _other => None,
-        }
+        if let Self::Hashed { hash, .. } = self { Some(hash) } else { None }
     }
 
     /// Appends one value, or says why it does not fit. BSON's null is NULL.
@@ -152,9 +164,12 @@ impl Decoder {
                 None => return Ok(false),
             },
             (Self::Bytes(builder), Value::Binary { bytes, .. }) => builder.append_value(bytes),
-            (Self::Hashed { builder, salt, text: scratch, hash }, value) => {
+            (Self::Hashed { builder, is_key, salt, text: scratch, hash }, value) => {
                 scratch.clear();
-                text(value, scratch)?;
+                match is_key {
+                    true => id_text(value, scratch)?,
+                    false => text(value, scratch)?,
+                }
                 hash.clear();
                 salt.mask(scratch.as_bytes(), hash);
                 builder.append_value(&hash);
@@ -234,40 +249,34 @@ pub(super) fn hexadecimal(bytes: &[u8]) -> String {
 /// The whole number that a value is, whatever its width; a double is one if it has no fraction and no other double is so
 /// near to it, and is not minus zero.
 fn whole(value: &Value<'_>) -> Option<i64> {
-    match value {
-        Value::Int32(value) => Some(i64::from(*value)),
-        Value::Int64(value) => Some(*value),
-        Value::Double(value)
-            if value.fract() == 0.0 && !(*value == 0.0 && value.is_sign_negative()) =>
-        {
-            let value = format!("{value:.0}").parse::<i64>().ok()?;
-            (-WHOLE_DOUBLES..=WHOLE_DOUBLES).contains(&value).then_some(value)
-        }
-        _other => None,
+    if let Value::Int32(value) = value {
+        return Some(i64::from(*value));
     }
+    if let Value::Int64(value) = value {
+        return Some(*value);
+    }
+    let Value::Double(value) = value else { return None };
+    let is_whole = value.fract() == 0.0 && !(*value == 0.0 && value.is_sign_negative());
+    let value = format!("{value:.0}").parse::<i64>().ok().filter(|_| is_whole)?;
+    (-WHOLE_DOUBLES..=WHOLE_DOUBLES).contains(&value).then_some(value)
 }
 
 /// The double that is a number; a whole number only if it is exactly one.
 fn double(value: &Value<'_>) -> Option<f64> {
-    match value {
-        Value::Double(value) => Some(*value),
-        Value::Int32(value) => Some(f64::from(*value)),
-        #[expect(clippy::cast_precision_loss, reason = "the range holds none that is lost")]
-        Value::Int64(value) if (-WHOLE_DOUBLES..=WHOLE_DOUBLES).contains(value) => {
-            Some(*value as f64)
-        }
-        _other => None,
+    if let Value::Double(value) = value {
+        return Some(*value);
     }
+    let value = whole(value).filter(|it| (-WHOLE_DOUBLES..=WHOLE_DOUBLES).contains(it))?;
+    #[expect(clippy::cast_precision_loss, reason = "the range holds none that is lost")]
+    Some(value as f64)
 }
 
 /// The unscaled decimal that a number exactly is.
 fn decimal(value: &Value<'_>, precision: u8, scale: u8) -> Option<i128> {
-    let whole = match value {
-        Value::Decimal128(value) => return value.unscaled(precision, scale),
-        Value::Int32(value) => i128::from(*value),
-        Value::Int64(value) => i128::from(*value),
-        _other => return None,
-    };
+    if let Value::Decimal128(value) = value {
+        return value.unscaled(precision, scale);
+    }
+    let whole = i128::from(whole(value).filter(|_| !matches!(value, Value::Double(_)))?);
     let unscaled = whole.checked_mul(10i128.checked_pow(u32::from(scale))?)?;
     (unscaled.unsigned_abs() < 10u128.checked_pow(u32::from(precision))?).then_some(unscaled)
 }

@@ -170,6 +170,10 @@ impl Worker {
         let mut part = load.target.part();
         let key = load.target.merge_key();
         let read = load.request.read(&mut session, |batch, read| {
+            // An answer may hold a whole collection, and then no wait for the socket sees the request.
+            if self.loading.shutdown.is_requested() {
+                return Err(SourceError::Stopped);
+            }
             (self.loading.progress)(index, read);
             check_key(&batch, key)?;
             part.write(batch).map_err(SourceError::Lake)

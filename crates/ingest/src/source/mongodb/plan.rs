@@ -18,6 +18,9 @@ use crate::source::plan as shared;
 /// The most columns that samples make of a collection: where names are data, there are as many as values.
 const MOST_COLUMNS: usize = 500;
 
+/// A field that has no column, and why.
+pub type LeftOut = (String, String);
+
 /// How one collection is read and where it lands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TablePlan {
@@ -26,7 +29,7 @@ pub struct TablePlan {
     /// Its columns, without the excluded ones.
     pub readings: Vec<Reading>,
     /// Fields without a column, and why.
-    pub left_out: Vec<(String, String)>,
+    pub left_out: Vec<LeftOut>,
     /// Fields of which nothing is read.
     pub excluded: Vec<String>,
     /// How its rows go into the lake.
@@ -236,7 +239,7 @@ fn readings(
     unit: &Unit,
     table: &Table,
     known: &Known<'_>,
-) -> Result<(Vec<Reading>, Vec<(String, String)>), Error> {
+) -> Result<(Vec<Reading>, Vec<LeftOut>), Error> {
     let is_read = |name: &&str| !table.excluded_columns.iter().any(|excluded| excluded == name);
     let names: Vec<&str> = known.names().into_iter().filter(is_read).collect();
     let (names, left_out) = columns(&names, known, unit.metadata_columns);
@@ -272,7 +275,7 @@ fn columns<'a>(
     names: &[&'a str],
     known: &Known<'_>,
     set: MetadataColumns,
-) -> (Vec<&'a str>, Vec<(String, String)>) {
+) -> (Vec<&'a str>, Vec<LeftOut>) {
     let foreign = foreign::columns(set);
     let colliding = colliding_names(names.iter().copied());
     let is_fixed = |name: &str| {
@@ -286,7 +289,7 @@ fn columns<'a>(
         if foreign.iter().any(|column| column.name == lower) {
             return Some("metadata_columns asks for a column of this name".to_owned());
         }
-        if colliding.iter().any(|group| group.iter().any(|other| *other == name)) {
+        if colliding.iter().any(|group| group.contains(&name)) {
             return Some("its name differs from another one only in case".to_owned());
         }
         unreadable_name(name).map(str::to_owned)

@@ -20,7 +20,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::bson::{Document, Element, Form, Malformed, Value, push_text, push_value};
 use super::decode::{Appended, Decoder, hexadecimal};
 use super::error::SourceError;
-use super::types::{DOCUMENT, Decoding, Reading};
+use super::types::{DOCUMENT, Decoding, KEY, Reading};
 use crate::column::batch::{Assembler, BatchLimit, Odd};
 use crate::load::Totals;
 
@@ -73,7 +73,9 @@ impl RowReader {
                 ))
             };
             let lake = assembler.column_type(&reading.name).ok_or_else(mismatch)?;
-            decoders.push(Decoder::new(&reading.decoding, lake).ok_or_else(mismatch)?);
+            decoders.push(
+                Decoder::new(&reading.decoding, lake, reading.name == KEY).ok_or_else(mismatch)?,
+            );
         }
         let nulled = readings.iter().filter(|reading| reading.decoding == Decoding::Nulled);
         let hidden: HashSet<Vec<u8>> = nulled

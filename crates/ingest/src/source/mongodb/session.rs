@@ -14,7 +14,7 @@ use super::bson::{Builder, Document, Value};
 use super::catalog::Catalog;
 use super::error::{COMMAND_UNKNOWN, SourceError};
 use super::settings::{ReadPreference, Settings};
-use super::wire::{Connection, text_of};
+use super::wire::{Connection, Mechanism, text_of};
 use crate::error::{Doing, Error, Result};
 use crate::inventory::Unit;
 use crate::source::address::SourceAddress;
@@ -33,6 +33,8 @@ struct Member {
     replica_set: Option<String>,
     others: Vec<String>,
     wire_version: i32,
+    /// The account has a secret for SCRAM-SHA-256.
+    knows_sha256: bool,
 }
 
 /// A connection to the member that is read.
@@ -61,7 +63,7 @@ impl Session {
             }
             let opened = Connection::open(settings, &host, port, shutdown.clone());
             let found = opened.and_then(|mut connection| {
-                let member = hello(&mut connection)?;
+                let member = hello(&mut connection, settings)?;
                 Ok((connection, member))
             });
             let (connection, member) = match found {
@@ -105,7 +107,9 @@ impl Session {
         member: &Member,
         settings: &Settings,
     ) -> Result<Self, SourceError> {
-        connection.login(settings)?;
+        let asked = settings.mechanism;
+        let offered = if member.knows_sha256 { Mechanism::Sha256 } else { Mechanism::Sha1 };
+        connection.login(settings, asked.unwrap_or(offered))?;
         Ok(Self {
             connection,
             is_replicated: member.replica_set.is_some() || member.is_router,
@@ -146,7 +150,7 @@ fn member_address(text: &str) -> Option<(String, u16)> {
 }
 
 /// Asks a server what it is: by `hello`, and by the older word where that is not known.
-fn hello(connection: &mut Connection) -> Result<Member, SourceError> {
+fn hello(connection: &mut Connection, settings: &Settings) -> Result<Member, SourceError> {
     let client = || {
         let application = Builder::new().string("name", "ol-ingest");
         let driver =
@@ -157,7 +161,15 @@ fn hello(connection: &mut Connection) -> Result<Member, SourceError> {
             .document("driver", driver)
             .document("os", system)
     };
-    let ask = |name: &str| Builder::new().int32(name, 1).document("client", client());
+    let ask = |name: &str| {
+        let command = Builder::new().int32(name, 1).document("client", client());
+        match &settings.login {
+            Some((user, _)) => {
+                command.string("saslSupportedMechs", &format!("{}.{user}", settings.login_database))
+            }
+            None => command,
+        }
+    };
     let answer = match connection.run("admin", ask("hello")) {
         Err(SourceError::Server { code: COMMAND_UNKNOWN, .. }) => {
             connection.run("admin", ask("isMaster"))?
@@ -178,6 +190,11 @@ fn member(answer: Document<'_>) -> Result<Member, SourceError> {
             (b"secondary", Value::Boolean(value)) => member.is_secondary = value,
             (b"msg", Value::String(b"isdbgrid")) => member.is_router = true,
             (b"maxWireVersion", Value::Int32(version)) => member.wire_version = version,
+            (b"saslSupportedMechs", Value::Array(words)) => {
+                for word in words.elements() {
+                    member.knows_sha256 |= word?.value == Value::String(b"SCRAM-SHA-256");
+                }
+            }
             (b"hosts" | b"passives", Value::Array(hosts)) => {
                 for host in hosts.elements() {
                     if let Value::String(host) = host?.value {

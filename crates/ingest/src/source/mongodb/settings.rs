@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use ol_chassis::secret::{SecretText, SecretUrl};
 
+use super::wire::Mechanism;
 use crate::error::Error;
 use crate::source::address::{
     Address, SettingsError, SourceAddress, TlsMode, decode, is_local, number,
@@ -59,6 +60,8 @@ pub struct Settings {
     pub login: Option<(String, SecretText)>,
     /// The database that knows the account.
     pub login_database: String,
+    /// How the account logs in, if not as the server proposes.
+    pub mechanism: Option<Mechanism>,
     /// The database of the collections.
     pub database: String,
     /// The replica set that the members must belong to.
@@ -125,6 +128,7 @@ impl Settings {
             hosts,
             login,
             login_database: database.clone(),
+            mechanism: None,
             database,
             replica_set: None,
             is_direct: false,
@@ -145,11 +149,14 @@ impl Settings {
             let value = value.into_owned();
             match key.to_ascii_lowercase().as_str() {
                 "authsource" => self.login_database = value,
-                "authmechanism" if value == "SCRAM-SHA-256" || value == "DEFAULT" => {}
                 "authmechanism" => {
-                    return Err(SettingsError(format!(
-                        "authMechanism {value} is not known (known: SCRAM-SHA-256)"
-                    )));
+                    let known = [Mechanism::Sha256, Mechanism::Sha1];
+                    self.mechanism = known.into_iter().find(|it| it.word() == value);
+                    if self.mechanism.is_none() && value != "DEFAULT" {
+                        return Err(SettingsError(format!(
+                            "authMechanism {value} is not known (known: SCRAM-SHA-256, SCRAM-SHA-1)"
+                        )));
+                    }
                 }
                 "replicaset" => self.replica_set = Some(value),
                 "directconnection" => self.is_direct = flag(&key, &value)?,

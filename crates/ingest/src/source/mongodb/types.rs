@@ -7,7 +7,7 @@
 //! | `double`, also beside `int`, `long` | double |
 //! | `date` | timestamptz |
 //! | `binData` | binary |
-//! | everything else, and every other mixture | string: [`super::bson::text`] |
+//! | everything else, every other mixture, and `_id` | string: [`super::bson::text`], [`super::bson::id_text`] |
 //!
 //! **A column keeps its type.** The types seen decide it when it is made; from then on the lake's table has it, and a value
 //! of another type goes to `_ol_odd` as canonical extended JSON, while the column is NULL. The inventory can declare
@@ -117,7 +117,11 @@ impl Reading {
         in_lake: Option<&LakeType>,
     ) -> Result<Self, Refusal> {
         let source = source(seen);
-        let of_seen = by_types(seen.map(|field| &field.types));
+        // A key of another type may come any day, and no row can be without one: it is text from the first.
+        let of_seen = match name == KEY {
+            true => (LakeType::String, Fidelity::Text, TEXT),
+            false => by_types(seen.map(|field| &field.types)),
+        };
         let (lake, fidelity, note) = match (declared, in_lake.filter(|lake| can_hold(lake))) {
             (Some(declared), _) if !can_hold(declared) => {
                 return Err(Refusal {
@@ -130,10 +134,8 @@ impl Reading {
             }
             (Some(LakeType::String), _) => (LakeType::String, Fidelity::Text, TEXT),
             (Some(declared), _) => (declared.clone(), Fidelity::Sidecar, DECLARED),
-            (None, Some(lake)) if *lake != of_seen.0 => match lake {
-                LakeType::String => (LakeType::String, Fidelity::Text, TEXT),
-                other => (other.clone(), Fidelity::Sidecar, OTHERS),
-            },
+            (None, Some(LakeType::String)) => (LakeType::String, Fidelity::Text, TEXT),
+            (None, Some(lake)) if *lake != of_seen.0 => (lake.clone(), Fidelity::Sidecar, OTHERS),
             (None, _) => of_seen,
         };
         let is_key = name == KEY && lake == LakeType::String;
@@ -160,7 +162,7 @@ impl Reading {
     ) -> Self {
         let (decoding, lake, fidelity, note) = match mask {
             Mask::Sha256Salted => {
-                let note = "sha256 of salt and text, in hexadecimal";
+                let note = "sha256 of salt and the text that the column would have, in hexadecimal";
                 (Decoding::Hashed(None), LakeType::String, Fidelity::Hashed, note)
             }
             Mask::Nulled => {

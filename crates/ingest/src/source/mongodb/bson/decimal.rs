@@ -14,7 +14,7 @@ pub struct Decimal(u128);
 
 /// What it stands for.
 enum Number {
-    NotANumber,
+    Nan,
     Infinite,
     Finite { coefficient: u128, exponent: i32 },
 }
@@ -33,7 +33,7 @@ impl Decimal {
         let bits = |from: u32, count: u32| (self.0 >> from) & ((1 << count) - 1);
         let exponent = |from| i32::try_from(bits(from, 14)).unwrap_or(0) - BIAS;
         match bits(122, 5) {
-            31 => Number::NotANumber,
+            31 => Number::Nan,
             30 => Number::Infinite,
             // The long form begins with a digit that makes the coefficient too large, which means zero.
             24..=29 => Number::Finite { coefficient: 0, exponent: exponent(111) },
@@ -75,7 +75,7 @@ impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.is_negative() { "-" } else { "" };
         let (coefficient, exponent) = match self.number() {
-            Number::NotANumber => return f.write_str("NaN"),
+            Number::Nan => return f.write_str("NaN"),
             Number::Infinite => return write!(f, "{sign}Infinity"),
             Number::Finite { coefficient, exponent } => (coefficient, exponent),
         };

@@ -44,14 +44,15 @@ pub(crate) fn text(value: &Value<'_>, out: &mut String) -> Result<(), Malformed>
 /// # Errors
 /// A text is not UTF-8, or the value is not BSON.
 pub(crate) fn id_text(value: &Value<'_>, out: &mut String) -> Result<(), Malformed> {
-    match value {
-        Value::ObjectId(id) => push_hexadecimal(*id, out),
-        Value::String(bytes) if is_ambiguous(bytes) => json::push_text(bytes, out)?,
-        Value::String(bytes) => {
-            out.push_str(std::str::from_utf8(bytes).map_err(|_| Malformed::NotUtf8)?);
-        }
-        other => push_value(other, Form::Canonical, out)?,
+    if let Value::ObjectId(id) = value {
+        push_hexadecimal(*id, out);
+        return Ok(());
     }
+    let Value::String(bytes) = value else { return push_value(value, Form::Canonical, out) };
+    if is_ambiguous(bytes) {
+        return json::push_text(bytes, out);
+    }
+    out.push_str(std::str::from_utf8(bytes).map_err(|_| Malformed::NotUtf8)?);
     Ok(())
 }
 

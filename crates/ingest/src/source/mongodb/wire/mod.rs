@@ -5,14 +5,16 @@
 //! ends, refuses servers below 4.4, which forums still run, hands documents over as maps that lose a name that occurs
 //! twice, and turns on features of rustls, once_cell, ahash and moka for every crate of the workspace. The protocol that is
 //! left is one message form, one login, and `find`. What the driver has beyond it and we do without is named in
-//! `docs/mongodb.md`: hosts by DNS (`mongodb+srv`), other logins than SCRAM-SHA-256, compression.
+//! `docs/mongodb.md`: hosts by DNS (`mongodb+srv`), other logins than SCRAM, compression.
 //!
 //! Source: MongoDB Manual, "MongoDB Wire Protocol"; MongoDB Specifications, "OP_MSG".
 
 mod login;
 
+use std::net::TcpStream;
 use std::ops::Range;
 
+pub use self::login::Mechanism;
 use ol_chassis::shutdown::Shutdown;
 use rustls::StreamOwned;
 
@@ -62,21 +64,9 @@ impl Connection {
                 ConnectError::Io(error) => SourceError::Io(error),
             })?;
         tcp.set_nodelay(true)?;
-        let stream = match settings.tls {
-            TlsMode::Disable => Stream::Tcp(tcp),
-            mode => {
-                let root = settings.root_certificate.as_deref();
-                let client = tls::client(mode, root, host);
-                let mut client = client.map_err(|error| SourceError::Tls(error.0))?;
-                let mut tcp = tcp;
-                tcp.set_read_timeout(Some(settings.connect_timeout))?;
-                while client.is_handshaking() {
-                    client
-                        .complete_io(&mut tcp)
-                        .map_err(|error| SourceError::Tls(error.to_string()))?;
-                }
-                Stream::Tls(Box::new(StreamOwned::new(client, tcp)))
-            }
+        let stream = match settings.tls == TlsMode::Disable {
+            true => Stream::Tcp(tcp),
+            false => encrypted(settings, host, tcp)?,
         };
         let socket = Socket::new(stream, shutdown, settings.connect_timeout)?;
         Ok(Self { socket, number: 0 })
@@ -87,9 +77,9 @@ impl Connection {
     ///
     /// # Errors
     /// The server refuses, or does not prove in turn that it knows the password.
-    pub fn login(&mut self, settings: &Settings) -> Result<(), SourceError> {
+    pub fn login(&mut self, settings: &Settings, by: Mechanism) -> Result<(), SourceError> {
         if let Some((user, password)) = &settings.login {
-            login::prove(self, &settings.login_database, user, password)?;
+            login::prove(self, by, &settings.login_database, user, password)?;
         }
         self.socket.be_patient_for(settings.stall_limit);
         Ok(())
@@ -139,10 +129,11 @@ impl Connection {
         loop {
             let batch = Batch::of(self.document(&answer)?)?;
             for element in batch.documents.elements() {
-                match element.map_err(SourceError::Malformed)?.value {
-                    Value::Document(document) => take(document)?,
-                    _ => return Err(SourceError::Protocol("a document of a cursor").into()),
-                }
+                let element = element.map_err(SourceError::Malformed)?;
+                let Value::Document(document) = element.value else {
+                    return Err(SourceError::Protocol("a document of a cursor").into());
+                };
+                take(document)?;
             }
             if batch.cursor == 0 {
                 return Ok(());
@@ -190,6 +181,17 @@ impl Connection {
         let end = if flags & CHECKSUM == 0 { body.end } else { body.end.saturating_sub(4) };
         Ok(Answer(body.start + PROLOGUE_BYTES..end))
     }
+}
+
+/// TLS over a connection, which begins with its first byte.
+fn encrypted(settings: &Settings, host: &str, mut tcp: TcpStream) -> Result<Stream, SourceError> {
+    let client = tls::client(settings.tls, settings.root_certificate.as_deref(), host);
+    let mut client = client.map_err(|error| SourceError::Tls(error.0))?;
+    tcp.set_read_timeout(Some(settings.connect_timeout))?;
+    while client.is_handshaking() {
+        client.complete_io(&mut tcp).map_err(|error| SourceError::Tls(error.to_string()))?;
+    }
+    Ok(Stream::Tls(Box::new(StreamOwned::new(client, tcp))))
 }
 
 /// The four numbers of a header.
