@@ -7,7 +7,7 @@
 //! | `double`, also beside `int`, `long` | double |
 //! | `date` | timestamptz |
 //! | `binData` | binary |
-//! | everything else, every other mixture, and `_id` | string: [`super::bson::text`], [`super::bson::id_text`] |
+//! | everything else, every other mixture, and `_id` | string: `bson/text.rs` says how it is written |
 //!
 //! **A column keeps its type.** The types seen decide it when it is made; from then on the lake's table has it, and a value
 //! of another type goes to `_ol_odd` as canonical extended JSON, while the column is NULL. The inventory can declare

@@ -195,7 +195,7 @@ fn push_named(name: &str, text: &[u8], out: &mut String) -> Result<(), Malformed
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
     use super::super::Builder;
     use super::*;
 
