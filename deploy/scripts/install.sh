@@ -8,6 +8,7 @@
 #   install.sh spark NAME FILE…         the same with Spark in it, Java for it, and Iceberg for Spark
 #   install.sh trino                    a Trino server with its Iceberg connector, and Java for it
 #   install.sh rest-catalog             Iceberg's REST catalog, and Java for it
+#   install.sh mongodb                  a server that speaks MongoDB's protocol, and Java for it
 #   install.sh browser                  Chromium, and the Node packages that drive it
 #   install.sh tool CRATE VERSION       a cargo binary in $OL_CACHE/bin
 #
@@ -27,6 +28,7 @@ MAVEN_DEPENDENCY_PLUGIN=3.8.1
 TRINO_SERVER_SHA256=d17b4d82fd89816f611b956d63e72cc812c4d5995750cbbe200e1a67ccc46931
 TRINO_ICEBERG_SHA256=307d3109ab7a84938ed2abb8502c4fc97e4f1a3013caf8ca560826304de2edec
 REST_CATALOG_SHA256=2a3b952aff50d943d474d1769aa74e44c171dbfe0b4a5340014c597fc28aaadc
+MONGODB_SHA256=033668169627aca10891808980c0218755d3759143f479375c8f10e0987a368e
 JAVA_COMPILER=org.eclipse.jdt:ecj:3.44.0
 JAVA_COMPILER_SHA256=14c46ddc2e511c46c998da728f6a80f13a689c920f3832402f7ad150f6a6188d
 
@@ -291,6 +293,21 @@ rest_catalog() {
   stamp "${made_from[@]}" >"$folder/ol-stamp.txt"
 }
 
+# mongodb: $OL_CACHE/mongodb.
+mongodb() {
+  local folder="$OL_CACHE/mongodb" parts="$OL_ROOT/tests/servers/mongodb" work
+  local made_from=("$parts" "$MONGODB_SHA256")
+  java_runtime >/dev/null || return 1
+  is_stamped "$folder" "${made_from[@]}" && return 0
+  say "Fetching a server for MongoDB's protocol"
+  work="$folder/maven"
+  rm -rf "$folder"
+  class_path "$parts/pom.xml" "$MONGODB_SHA256" "$folder/lib" "$work" || return 1
+  compile_java "$parts/Main.java" "$folder/lib" "$folder/classes" "$work" || return 1
+  rm -rf "$work"
+  stamp "${made_from[@]}" >"$folder/ol-stamp.txt"
+}
+
 # is_digest FILE SHA256: whether the file is there and has this digest.
 is_digest() { [ -f "$1" ] && sha256sum --status --check - <<<"$2  $1"; }
 
@@ -321,7 +338,8 @@ case ${1:-} in
   spark) shift && spark_environment "$@" ;;
   trino) trino ;;
   rest-catalog) rest_catalog ;;
+  mongodb) mongodb ;;
   browser) browser ;;
   tool) shift && cargo_tool "$@" ;;
-  *) sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 3 ;;
+  *) sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 3 ;;
 esac

@@ -22,6 +22,7 @@ mod masks;
 mod matrix;
 mod metadata_columns;
 mod mitxonline;
+mod mongodb;
 mod mysql;
 mod names;
 mod oracle;

@@ -49,7 +49,8 @@ Example:
 Example:
   ol-ingest plan --inventory inventory --table '*users_user'
   ol-ingest plan --contract postgres
-  ol-ingest plan --contract mysql")]
+  ol-ingest plan --contract mysql
+  ol-ingest plan --contract mongodb")]
     Plan(Plan),
     /// Read every selected table once and commit it
     #[command(after_help = "\
@@ -175,7 +176,7 @@ pub struct Plan {
     #[arg(long = "table", value_name = "GLOB")]
     pub tables: Vec<String>,
     /// Print the contract of every type of a kind of source, as Markdown; needs no source
-    #[arg(long, value_name = "KIND", conflicts_with = "inventory", value_parser = ["postgres", "mysql"])]
+    #[arg(long, value_name = "KIND", conflicts_with = "inventory", value_parser = ["postgres", "mysql", "mongodb"])]
     pub contract: Option<String>,
 }
 

@@ -76,6 +76,13 @@ impl Unit {
         Self { of, ..Self::new(deployment) }
     }
 
+    /// A unit of this deployment's MongoDB, layer `openedx_mongodb`, without tables.
+    pub fn mongodb(deployment: &str) -> Self {
+        let prefix = format!("raw__{deployment}__openedx__mongodb__");
+        let of = ["openedx_mongodb".to_owned(), "mongodb".to_owned(), prefix];
+        Self { of, ..Self::new(deployment) }
+    }
+
     /// The same read by another method (`cdc`, `xmin`, `cursor`).
     #[must_use]
     pub fn method(mut self, replication_method: &str) -> Self {

@@ -124,6 +124,17 @@ impl Readers {
             .clone()
     }
 
+    /// Compares a collection with its table in the lake, document by document (`tests/mongodb/compare.py`): the answer of
+    /// the program, which must find them equal. `of` names the collection (`--url`, `--database`, `--collection`), or the zoo.
+    #[track_caller]
+    pub fn compare_documents(of: &[&str], lake: &Lake, raw_table: &str) -> serde_json::Value {
+        let step = crate::mongodb::program("compare.py")
+            .args(of)
+            .args(["--catalog", lake.catalog(), "--namespace", lake.namespace()])
+            .args(["--table", raw_table]);
+        step.run().expect_code(0).json()
+    }
+
     /// A Python program of `tests/readers` that takes `--reader`, with all readers.
     pub fn program_of_all(name: &str) -> Step {
         let step = Self::program_with_spark(name);

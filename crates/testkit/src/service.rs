@@ -3,6 +3,7 @@
 //! A small shell process stands between us and the server, as it does for Postgres: it waits for the end of its standard
 //! input, which the kernel closes however this process ends, and then kills the server and removes the folder.
 
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -99,6 +100,11 @@ impl Service {
             assert!(started.elapsed() < Duration::from_secs(60), "{} does not end", self.name);
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Waits until somebody listens on its port.
+    pub(crate) fn wait_until_open(&self, limit: Duration) {
+        self.wait_until(limit, || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
     }
 
     /// The last lines of what it said.

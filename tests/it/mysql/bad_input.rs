@@ -48,7 +48,7 @@ fn logins_that_are_refused_are_told_with_their_cure() {
 }
 
 /// A certificate for 127.0.0.1 that is its own authority, and its key.
-fn certificate(folder: &std::path::Path) -> (String, String) {
+pub(crate) fn certificate(folder: &std::path::Path) -> (String, String) {
     let (certificate, key) = (folder.join("server.pem"), folder.join("server.key"));
     let step = ol_testkit::Step::new("openssl")
         .args([

@@ -6,6 +6,8 @@ mod reading;
 mod snapshot;
 mod zoo;
 
+pub(crate) use self::bad_input::certificate;
+
 use std::path::{Path, PathBuf};
 
 use ol_testkit::{

@@ -29,7 +29,7 @@ const PLACES: &[(&str, &[&str])] = &[
     ("crates/ingest/src/source/mysql/wire/login.rs", &["open_edx_mysql"]),
     ("crates/ingest/src/source/postgres/snapshot.rs", &["application_postgres"]),
     ("crates/ingest/src/source/postgres/wire/transport.rs", &["application_postgres"]),
-    ("crates/ingest/src/source/socket.rs", &["application_postgres", "open_edx_mysql"]),
+    ("crates/ingest/src/source/socket.rs", &["application_postgres", "forum", "open_edx_mysql"]),
     ("crates/lake/src/catalog/glue/mod.rs", &["glue_catalog"]),
     // Stand-ins for Glue where there is none: a table's pointer in a database or behind REST.
     ("crates/lake/src/catalog/rest/client.rs", &["glue_catalog"]),

@@ -33,7 +33,7 @@ pub struct Odd {
 }
 
 /// What is the same in every row of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunColumns {
     /// The position, as sortable text.
     pub position: String,

@@ -7,7 +7,7 @@ use crate::cli::Discover;
 use crate::error::{Definite, Error};
 use crate::inventory::{DraftUnit, SourceKind, render_unit};
 use crate::source::address::SourceAddress;
-use crate::source::{mysql, postgres};
+use crate::source::{mongodb, mysql, postgres};
 
 /// Drafts a unit; as YAML, or with `json` as one document with the same facts.
 pub(super) async fn execute(
@@ -19,10 +19,10 @@ pub(super) async fn execute(
         SourceAddress { deployment: arguments.deployment.clone(), layer: arguments.layer.clone() };
     let unit = match address.kind().await? {
         SourceKind::Mysql => of_mysql(&address, arguments, context).await?,
-        SourceKind::Postgres
-        | SourceKind::Mongodb
-        | SourceKind::TrackingLogs
-        | SourceKind::EdxorgArchive => of_postgres(&address, arguments).await?,
+        SourceKind::Mongodb => of_mongodb(&address, arguments, context).await?,
+        SourceKind::Postgres | SourceKind::TrackingLogs | SourceKind::EdxorgArchive => {
+            of_postgres(&address, arguments).await?
+        }
     };
     ol_chassis::cli::print(&if json { document(&unit) } else { render_unit(&unit) });
     Ok(Exit::Done)
@@ -50,6 +50,19 @@ async fn of_mysql(
     let (deployment, layer) = (&asked.deployment, &asked.layer);
     let namespace = asked.namespace.as_deref();
     Ok(mysql::discover::draft(&catalog, deployment, layer, namespace, &asked.excluded))
+}
+
+async fn of_mongodb(
+    address: &SourceAddress,
+    asked: &Discover,
+    context: &Context,
+) -> Result<DraftUnit, Error> {
+    let wanted = mongodb::session::Wanted::Database(asked.namespace.clone());
+    let opened = mongodb::session::Source::open(address, wanted, context.shutdown.clone());
+    let catalog = opened.await?.catalog;
+    let has = |name: &str| catalog.collections.iter().any(|found| found.database == name);
+    check_namespace(asked, has)?;
+    Ok(mongodb::discover::draft(&catalog, &asked.deployment, &asked.layer, &asked.excluded))
 }
 
 /// Demands that the schema or database that was asked for has anything in it.

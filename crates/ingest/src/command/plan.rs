@@ -11,7 +11,7 @@ use crate::report::documents::{ColumnPlan, PlanReport, TablePlan};
 use crate::run::binlog;
 use crate::run::capture::CapturePlan;
 use crate::source::address::SourceAddress;
-use crate::source::{mysql, postgres};
+use crate::source::{mongodb, mysql, postgres};
 
 /// Prints the contract of the selected tables as their sources are now, or of every type.
 pub(super) async fn execute(
@@ -21,6 +21,7 @@ pub(super) async fn execute(
 ) -> Result<Exit, Error> {
     let Some(inventory) = &arguments.inventory else {
         let document = match arguments.contract.as_deref() {
+            Some("mongodb") => mongodb::contract_document::markdown(),
             Some("mysql") => mysql::contract_document::markdown(),
             Some(_) | None => postgres::contract_document::markdown(),
         };
@@ -64,7 +65,14 @@ async fn of_unit(unit: &Unit, context: &Context) -> Result<Vec<TablePlan>, Error
             let tables = unit.tables.iter();
             Ok(tables.map(|table| of_mysql(unit, table, &catalog)).collect())
         }
-        SourceKind::Mongodb | SourceKind::TrackingLogs | SourceKind::EdxorgArchive => {
+        SourceKind::Mongodb => {
+            let wanted = mongodb::session::Wanted::of(unit);
+            let opened = mongodb::session::Source::open(&address, wanted, context.shutdown.clone());
+            let catalog = opened.await?.catalog;
+            let tables = unit.tables.iter();
+            Ok(tables.map(|table| of_mongodb(unit, table, &catalog)).collect())
+        }
+        SourceKind::TrackingLogs | SourceKind::EdxorgArchive => {
             Err(Error::new(Definite::ModeUnsupported).with("source_kind", unit.source_kind))
         }
     }
@@ -87,6 +95,24 @@ fn of_mysql(unit: &Unit, table: &Table, catalog: &mysql::catalog::Catalog) -> Ta
         excluded.map(|column| without(&column.name, &column.type_text, "excluded", None));
     let columns = readings.iter().map(|reading| with(&reading.name, &reading.contract));
     named(columns.chain(excluded).collect())
+}
+
+/// The plan of a collection. It does not look at the lake, so it shows what a new table would be.
+fn of_mongodb(unit: &Unit, table: &Table, catalog: &mongodb::catalog::Catalog) -> TablePlan {
+    let source_table = mongodb::plan::display(table, &catalog.database);
+    let named = |columns| TablePlan { source_table, ..readable(table, columns) };
+    let plan = match mongodb::plan::plan(unit, table, catalog, None) {
+        Err(error) => return named(Vec::new()).failed(&error),
+        Ok(plan) => plan,
+    };
+    let types = |name: &str| mongodb::types::source(plan.collection.field(name));
+    let excluded = plan.excluded.iter().map(|name| without(name, &types(name), "excluded", None));
+    let left_out = plan.left_out.iter().map(|(name, reason)| {
+        let note = format!("in {} alone: {reason}", mongodb::types::DOCUMENT);
+        without(name, &types(name), "document", Some(note))
+    });
+    let columns = plan.readings.iter().map(|reading| with(&reading.name, &reading.contract));
+    named(columns.chain(left_out).chain(excluded).collect())
 }
 
 /// A column that lands.

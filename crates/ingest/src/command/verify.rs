@@ -13,6 +13,7 @@ use ol_lake::schema::LakeSchema;
 use ol_lake::{Lake, LakeTable, TableName};
 
 use crate::cli::Verify;
+use crate::column::batch::RunColumns;
 use crate::config::Config;
 use crate::error::{Definite, Error, Failure, Transient};
 use crate::inventory::{SourceKind, SyncMode, Table, Unit};
@@ -24,12 +25,12 @@ use crate::run::capture::CapturePlan;
 use crate::run::change::Shape;
 use crate::run::open_lake;
 use crate::source::address::SourceAddress;
-use crate::source::mysql;
 use crate::source::postgres::catalog::Relation;
 use crate::source::postgres::plan;
 use crate::source::postgres::reread::Reread;
 use crate::source::postgres::rows::BatchLimit;
 use crate::source::postgres::types::Reading;
+use crate::source::{mongodb, mysql};
 use crate::verify::lake::{Form, LakeSide};
 use crate::verify::moment::{Moment, PERIOD};
 use crate::verify::table::{Finding, Look, digester};
@@ -103,7 +104,8 @@ impl OfUnit<'_> {
         match self.unit.source_kind {
             SourceKind::Postgres => {}
             SourceKind::Mysql => return self.round_of_mysql(known, bar).await,
-            SourceKind::Mongodb | SourceKind::TrackingLogs | SourceKind::EdxorgArchive => {
+            SourceKind::Mongodb => return self.round_of_mongodb(known, bar).await,
+            SourceKind::TrackingLogs | SourceKind::EdxorgArchive => {
                 let error = Error::new(Definite::ModeUnsupported);
                 return Err(error.with("source_kind", self.unit.source_kind));
             }
@@ -267,6 +269,56 @@ impl OfUnit<'_> {
             }
             self.context.clock.sleep(PERIOD).await;
         }
+    }
+
+    /// Looks once at the collections of a MongoDB source, each as it is when it is read.
+    async fn round_of_mongodb(&self, known: &mut [Known], bar: Option<&Bar>) -> Result<(), Error> {
+        let address = SourceAddress::of(&self.unit.id);
+        let wanted = mongodb::session::Wanted::of(self.unit);
+        let shutdown = self.context.shutdown.clone();
+        let source = mongodb::session::Source::open(&address, wanted, shutdown).await?;
+        let session = Arc::new(Mutex::new(source.session));
+        for (table, known) in self.unit.tables.iter().zip(known) {
+            if let Some(bar) = bar {
+                bar.say(&table.raw_table);
+            }
+            let looked = self.look_at_mongodb(&source.catalog, &session, table).await;
+            let name = mongodb::plan::display(table, &source.catalog.database);
+            *known = Some(looked.map_err(|error| error.with("table", name)));
+            if let Some(bar) = bar {
+                bar.add(1);
+            }
+        }
+        Ok(())
+    }
+
+    async fn look_at_mongodb(
+        &self,
+        catalog: &mongodb::catalog::Catalog,
+        session: &Arc<Mutex<mongodb::session::Session>>,
+        table: &Table,
+    ) -> Result<Finding, Error> {
+        if self.context.shutdown.is_requested() {
+            return Err(Error::new(Transient::Stopped));
+        }
+        check_mode(table)?;
+        let lake_table = self.load(table).await?;
+        let plan = mongodb::plan::plan(self.unit, table, catalog, Some(&lake_table))?;
+        let plan = plan.salted().await?;
+        self.check_schema(&lake_table, &plan.lake_schema_of(&lake_table)).await?;
+        let request = mongodb::read::Request {
+            schema: lake_table.arrow_schema(),
+            batch: self.batch,
+            run: RunColumns::default(),
+            order: None,
+            plan,
+        };
+        let key = key(table, &[mongodb::types::KEY.to_owned()]);
+        let source = mongodb::reread::Reread { session: Arc::clone(session), request };
+        let digester = digester(&source, &key);
+        let lake = LakeSide::new(Arc::clone(self.lake), lake_table, digester, Form::Rows, None);
+        let ranges = usize::try_from(self.arguments.ranges).unwrap_or(1);
+        Look { lake, source, is_reached: true, ranges }.first().await
     }
 
     /// Demands that the lake's table has the columns of the contract.

@@ -7,6 +7,7 @@ pub mod binlog;
 pub mod capture;
 pub mod change;
 mod dagster;
+pub mod mongodb;
 pub mod mysql;
 pub mod postgres;
 pub(crate) mod unit;
@@ -14,7 +15,7 @@ pub(crate) mod unit;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use c4model::platform::{ApplicationPostgres, OpenEdxMysql, RawLake};
+use c4model::platform::{ApplicationPostgres, Forum, OpenEdxMysql, RawLake};
 use c4model::{Endpoint, Runner, declared};
 use futures::StreamExt as _;
 use globset::GlobSet;
@@ -36,6 +37,7 @@ pub use self::binlog::mysql_change_capture;
 pub use self::capture::Until;
 use self::capture::{CaptureJob, postgres_change_capture};
 pub use dagster::Reporter;
+pub use mongodb::mongodb_full_load;
 pub(crate) use mysql::databases as mysql_databases;
 pub use mysql::mysql_full_load;
 pub use postgres::postgres_full_load;
@@ -162,7 +164,16 @@ async fn run_unit(
     let runner = Runner::new(Arc::new(LogObserver));
     match unit.source_kind {
         SourceKind::Postgres | SourceKind::Mysql => {}
-        SourceKind::Mongodb | SourceKind::TrackingLogs | SourceKind::EdxorgArchive => {
+        SourceKind::Mongodb => {
+            let source = Endpoint::<Forum, _>::new(address);
+            let job = job(unit.clone());
+            let loaded = runner.run(declared!(mongodb_full_load), source, sink(), job);
+            return loaded.await.unwrap_or_else(|error| {
+                tracing::error!(unit = %unit.id, error = %ol_chassis::error::chain(&error), "the unit failed");
+                fail_all(&unit, &error)
+            });
+        }
+        SourceKind::TrackingLogs | SourceKind::EdxorgArchive => {
             let error = Error::new(Definite::ModeUnsupported).with("source_kind", unit.source_kind);
             return fail_all(&unit, &error);
         }

@@ -72,9 +72,12 @@ impl SourceAddress {
         match url.expose().split_once(':').map_or("", |(scheme, _)| scheme) {
             "postgres" | "postgresql" => Ok(SourceKind::Postgres),
             "mysql" | "mariadb" => Ok(SourceKind::Mysql),
+            "mongodb" | "mongodb+srv" => Ok(SourceKind::Mongodb),
             _ => {
                 let variable = self.variable();
-                let advice = format!("Begin the URL in {variable} with postgres:// or mysql://.");
+                let advice = format!(
+                    "Begin the URL in {variable} with postgres://, mysql:// or mongodb://."
+                );
                 Err(Error::new(Definite::Configuration).with("variable", variable).advise(advice))
             }
         }

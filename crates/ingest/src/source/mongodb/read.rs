@@ -1,0 +1,83 @@
+//! The documents of one collection as record batches, for a load and for `verify`.
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+
+use super::bson::Builder;
+use super::error::SourceError;
+use super::plan::TablePlan;
+use super::rows::RowReader;
+use super::session::Session;
+use super::types::{Decoding, KEY};
+use crate::column::batch::{Assembler, BatchLimit, RunColumns};
+use crate::load::Totals;
+
+/// What of a collection is read, and as what.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// How the collection is read.
+    pub plan: TablePlan,
+    /// The lake table's columns.
+    pub schema: SchemaRef,
+    /// When a batch is full.
+    pub batch: BatchLimit,
+    /// The columns that are the same in every row.
+    pub run: RunColumns,
+    /// The field in the order of which documents are to come instead of that of the key.
+    pub order: Option<String>,
+}
+
+impl Request {
+    /// Reads every document and hands on batches, each with what was read for it. Blocks.
+    ///
+    /// Documents come in the order of the index of `_id`. As no document ever changes its `_id`, each that was there all the
+    /// time is met exactly once, whatever else is written.
+    ///
+    /// # Errors
+    /// The source's, or what `take` returns.
+    pub fn read(
+        &self,
+        session: &mut Session,
+        mut take: impl FnMut(RecordBatch, Totals) -> Result<(), SourceError>,
+    ) -> Result<Totals, SourceError> {
+        let plan = &self.plan;
+        let names = plan.readings.iter().map(|reading| reading.name.clone()).collect();
+        let assembler = Assembler::new(self.schema.clone(), names, self.run.clone())
+            .map_err(|error| SourceError::Batch(error.to_string()))?;
+        let mut rows = RowReader::new(&plan.readings, &plan.excluded, assembler, self.batch)?;
+        let collection = &plan.collection;
+        let command = session.reading(self.command());
+        session.connection.each(&collection.database, command, |document| {
+            match rows.row(document)? {
+                Some((batch, read)) => take(batch, read),
+                None => Ok(()),
+            }
+        })?;
+        let (last, totals) = rows.finish()?;
+        if let Some((batch, read)) = last {
+            take(batch, read)?;
+        }
+        Ok(totals)
+    }
+
+    fn command(&self) -> Builder {
+        let order = self.order.as_deref().unwrap_or(KEY);
+        let command = Builder::new()
+            .string("find", &self.plan.collection.name)
+            .document("sort", Builder::new().int32(order, 1));
+        let nulled = self.plan.readings.iter().filter(|it| it.decoding == Decoding::Nulled);
+        let hidden = nulled.map(|reading| &reading.name).chain(&self.plan.excluded);
+        // What can be said in a projection does not leave the server; the rest is left out here.
+        let sayable = hidden.filter(|name| {
+            !name.is_empty() && !name.starts_with('$') && !name.contains(['.', '\0'])
+        });
+        let mut names: Vec<&str> = sayable.map(String::as_str).collect();
+        names.sort_unstable();
+        names.dedup();
+        if names.is_empty() {
+            return command;
+        }
+        let projection = names.iter().fold(Builder::new(), |it, name| it.int32(name, 0));
+        command.document("projection", projection)
+    }
+}

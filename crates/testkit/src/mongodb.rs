@@ -1,0 +1,143 @@
+//! Private servers that speak MongoDB's protocol: one that holds documents, and one that says what it is told to say.
+//!
+//! MongoDB's own server comes from no package registry that may be used, so neither is it. The first is mongo-java-server: it
+//! stores, sorts and hands out documents in batches, and knows neither logins nor replica sets. The second,
+//! `tests/mongodb/stand_in.py`, holds constructed documents and answers logins and refusals as they are specified. What
+//! neither can show is named in `docs/mongodb.md`.
+
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::binary::workspace_root;
+use crate::install::{install, java};
+use crate::process::Step;
+use crate::readers::Readers;
+use crate::service::Service;
+
+/// How long a server may take to start.
+const START: Duration = Duration::from_secs(60);
+
+/// A running server that holds documents.
+#[derive(Debug)]
+pub struct MongoServer {
+    databases: AtomicU32,
+    service: Service,
+}
+
+impl MongoServer {
+    /// The server of this test binary, started at the first call.
+    pub fn shared() -> &'static Self {
+        static SERVER: OnceLock<MongoServer> = OnceLock::new();
+        SERVER.get_or_init(Self::start)
+    }
+
+    fn start() -> Self {
+        let cache = install(&["mongodb"]);
+        let home = cache.join("mongodb");
+        let service = Service::start("mongodb", |folder, port| {
+            let mut command = Command::new(java(&cache));
+            command
+                .args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+                .args(["-XX:-UsePerfData", "-Duser.timezone=UTC", "-Dfile.encoding=UTF-8"])
+                .arg(format!("-Djava.io.tmpdir={}", folder.display()))
+                .arg("-cp")
+                .arg(format!("{0}/classes:{0}/lib/*", home.display()))
+                .args(["Main", &port.to_string()]);
+            command
+        });
+        service.wait_until_open(START);
+        Self { databases: AtomicU32::new(0), service }
+    }
+
+    /// The port it listens on, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.service.port()
+    }
+
+    /// A database of this name with a number behind it, so that two tests cannot meet.
+    pub fn create_database(&self, name: &str) -> MongoDatabase<'_> {
+        let number = self.databases.fetch_add(1, Ordering::Relaxed);
+        MongoDatabase { server: self, name: format!("{name}_{number}") }
+    }
+}
+
+/// One database of a server.
+#[derive(Debug)]
+pub struct MongoDatabase<'a> {
+    server: &'a MongoServer,
+    name: String,
+}
+
+impl MongoDatabase<'_> {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The server it belongs to.
+    pub fn server(&self) -> &MongoServer {
+        self.server
+    }
+
+    /// The address.
+    pub fn url(&self) -> String {
+        self.url_through(self.server.port())
+    }
+
+    /// The address through another port of this machine.
+    pub fn url_through(&self, port: u16) -> String {
+        format!("mongodb://127.0.0.1:{port}/{}", self.name)
+    }
+
+    /// Runs commands, one in extended JSON a line, by `PyMongo`; the answers, a line each. Panics when one is refused.
+    #[track_caller]
+    pub fn run(&self, commands: &str) -> String {
+        let step = program("client.py")
+            .args(["--url", &format!("mongodb://127.0.0.1:{}", self.server.port())])
+            .args(["--database", &self.name])
+            .input(commands);
+        step.run().expect_code(0).stdout
+    }
+}
+
+/// A running server that says what it is told to say.
+#[derive(Debug)]
+pub struct MongoStandIn {
+    service: Service,
+}
+
+impl MongoStandIn {
+    /// Starts `tests/mongodb/stand_in.py` with these arguments; its head tells of them.
+    pub fn start(arguments: &[&str]) -> Self {
+        let service = Service::start("mongodb-stand-in", |_, port| {
+            let mut command = Command::new(Readers::python());
+            command.arg(workspace_root().join("tests/mongodb/stand_in.py"));
+            command.args(["--port", &port.to_string()]).args(arguments);
+            command.env("PYTHONDONTWRITEBYTECODE", "1");
+            command
+        });
+        service.wait_until_open(START);
+        Self { service }
+    }
+
+    /// The port it listens on, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.service.port()
+    }
+
+    /// The address of its only database.
+    pub fn url(&self) -> String {
+        format!("mongodb://127.0.0.1:{}/zoo", self.port())
+    }
+}
+
+/// A Python program of `tests/mongodb`, which may use what judges the lake.
+pub(crate) fn program(name: &str) -> Step {
+    let root = workspace_root();
+    Step::new(Readers::python())
+        .arg(root.join("tests/mongodb").join(name))
+        .env("PYTHONPATH", root.join("tests/readers"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+}
