@@ -147,7 +147,7 @@ fn drawn(
         .split_once("<time datetime=\"")
         .and_then(|(_, rest)| rest.split_once('"'))
         .map(|(date, _)| date.to_owned());
-    let mut input = site::Input { model: declared.clone(), cache, commit_date, observed: None };
+    let mut input = site::Input::new(declared.clone(), cache, commit_date);
     let pages = site::pages(&mut input, layout)?;
     let differs =
         |name: &String| std::fs::read_to_string(folder.join(name)).ok().as_ref() != pages.get(name);

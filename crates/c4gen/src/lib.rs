@@ -11,6 +11,7 @@ pub mod diff;
 pub mod error;
 pub mod export;
 pub mod geometry;
+pub mod import;
 pub mod layout;
 pub mod observed;
 mod scenarios;

@@ -14,6 +14,8 @@ pub const LAYOUT_FILE: &str = "architecture.layout.json";
 
 /// Name of the checked-in list of known findings at the root of the workspace.
 pub const KNOWN_FILE: &str = "architecture.known.toml";
+/// Name of the mapping of imported elements at the root of the workspace.
+pub const MAPPING_FILE: &str = "architecture.imported.toml";
 /// Folder of the checked-in site, from the root of the workspace.
 pub const SITE_FOLDER: &str = "docs/architecture";
 

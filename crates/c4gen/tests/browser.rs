@@ -31,9 +31,7 @@ fn a_reader_misses_nothing_in_chromium() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser-site");
     let cache = check::read_cache(&root).unwrap();
     let commit_date = Some("2026-11-23".to_owned());
-    let files =
-        pages(&mut Input { model: collect::model(), cache, commit_date, observed: None }, &Elk)
-            .unwrap();
+    let files = pages(&mut Input::new(collect::model(), cache, commit_date), &Elk).unwrap();
     if folder.exists() {
         std::fs::remove_dir_all(&folder).unwrap();
     }

@@ -17,7 +17,7 @@ fn root() -> PathBuf {
 fn built() -> BTreeMap<String, String> {
     let cache = check::read_cache(&root()).unwrap();
     let commit_date = Some("2026-11-23".to_owned());
-    pages(&mut Input { model: collect::model(), cache, commit_date, observed: None }, &Elk).unwrap()
+    pages(&mut Input::new(collect::model(), cache, commit_date), &Elk).unwrap()
 }
 
 #[test]
