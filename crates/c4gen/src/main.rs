@@ -305,7 +305,9 @@ fn run(arguments: &Arguments) -> Result<(Exit, String, Value), Error> {
             Ok((Exit::Done, text, document))
         }
         Command::Export { format: Some(format) } => {
-            let text = export::export(&model, *format);
+            let cache = check::read_cache(&root)?;
+            let mut input = site::Input::new(model, cache, workspace::commit_date(&root));
+            let text = export::export(&mut input, *format, &Elk)?;
             Ok((Exit::Done, text.trim_end().to_owned(), json!({ "text": text })))
         }
         Command::Export { format: None } => {

@@ -129,6 +129,8 @@ await open({}, async (page) => {
   demand(await shown() > 0, 'there is nothing to switch off');
   await page.locator('label[for=show-async]').click();
   demand(await shown() === 0, 'a chip does not hide its arrows');
+  const nameless = await page.$$eval('svg a', (all) => all.filter((one) => getComputedStyle(one).display !== 'none' && one.getBBox().width === 0).length);
+  demand(nameless === 0, `a chip leaves ${nameless} links without a label`);
   demand(page.url().endsWith('#hide=async'), `the address does not keep the chips: ${page.url()}`);
   await page.reload();
   demand(await shown() === 0, 'a reload forgets the chips');
@@ -179,6 +181,35 @@ await open({ javaScriptEnabled: false }, async (page) => {
   await page.goto(url('context.html'));
   const link = await page.locator('svg a:has([data-id=data_platform])').getAttribute('href');
   demand(link === 'system-data_platform.html', 'without scripts a box leads nowhere');
+});
+
+// The whole site in one file, scripts off: one page at a time, pictures whole, every link leads somewhere.
+for (const theme of ['light', 'dark']) await open({ colorScheme: theme, bypassCSP: true }, async (page) => {
+  const seen = () => page.$$eval('main > section', (all) => all.filter((one) => one.offsetHeight > 0).map((one) => one.id).join(' '));
+  await page.goto(url('single/whole.html'));
+  demand(await seen() === 'p-index', `the one file opens on ${await seen()}`);
+  const lost = await page.$$eval('a[href]', (all) => all.map((one) => one.getAttribute('href'))
+    .filter((link) => !link.startsWith('#') || !document.getElementById(link.slice(1))));
+  demand(lost.length === 0, `links of the one file lead nowhere: ${[...new Set(lost)].slice(0, 3).join(' ')}`);
+  const twice = await page.$$eval('[id]', (all) => { const seen = new Set(); return all.map((one) => one.id).filter((id) => seen.size === seen.add(id).size); });
+  demand(twice.length === 0, `ids of the one file stand twice: ${twice.slice(0, 3).join(' ')}`);
+  demand(await page.locator('script').count() === 0, 'the one file holds a script');
+  await page.click('nav a[href="#p-context"]');
+  demand(await seen() === 'p-context', `a link of the one file shows ${await seen()}`);
+  await page.locator('#p-context svg a:has([data-id=data_platform])').click();
+  demand(await seen() === 'p-system-data_platform', `a box of the one file shows ${await seen()}`);
+  await page.locator('#p-system-data_platform label[for$="show-async"]').click().catch(() => faults.push('the one file has no switches'));
+  const async = await page.$$eval('#p-system-data_platform svg .edge.async:not(.retiring)', (all) => all.filter((one) => getComputedStyle(one).display !== 'none').length);
+  demand(async === 0, 'a switch of the one file hides nothing');
+  // What is hidden is not judged, and only slows the judge down.
+  for (const part of ['p-index', 'p-system-data_platform', 'p-dependencies']) {
+    await page.goto(url(`single/whole.html#${part}`));
+    await page.reload();
+    await page.$$eval('main > section', (all) => all.filter((one) => one.offsetHeight === 0).forEach((one) => one.remove()));
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => window.axe.run());
+    for (const one of violations) faults.push(`the one file, ${part}, ${theme}: ${one.id}: ${one.nodes[0].html.slice(0, 120)}`);
+  }
 });
 
 // On paper.
