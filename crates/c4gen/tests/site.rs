@@ -9,6 +9,7 @@ use c4gen::layout::{Cache, Point, Rect};
 use c4gen::scene::neighbours::neighbours;
 use c4gen::site::{Input, pages, scenes};
 use c4gen::{check, collect, geometry, sequence, svg};
+use c4model::{FlowRecord, Status};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
@@ -24,6 +25,34 @@ fn built() -> BTreeMap<String, String> {
 fn everything_the_check_looks_at_holds() {
     let findings = check::all(&root(), &collect::model(), &Elk).unwrap();
     assert_eq!(findings, [], "run `c4gen check`; for T2 and S1 run `make site`");
+}
+
+#[test]
+fn a_duplicate_id_fails_the_check() {
+    let mut model = collect::model();
+    let (element, flow) = (model.elements[0].clone(), model.flows[0].clone());
+    model.elements.push(element.clone());
+    model.flows.push(flow.clone());
+    let findings = check::all(&root(), &model, &Elk).unwrap();
+    for id in [element.id, flow.id] {
+        let is_found = |one: &check::Finding| {
+            one.check == "M1" && one.subject == id && one.message.starts_with("is the id of 2 ")
+        };
+        assert!(findings.iter().any(is_found), "{id}: {findings:?}");
+    }
+}
+
+#[test]
+fn code_for_a_target_flow_fails_the_check() {
+    let mut model = collect::model();
+    // The same name in another crate: the compiler cannot see it.
+    let live = model.flow("postgres_full_load").unwrap().clone();
+    let id = model.flows.iter().find(|flow| flow.status == Status::Target).unwrap().id.clone();
+    model.flows.push(FlowRecord { id: id.clone(), ..live });
+    let findings = check::all(&root(), &model, &Elk).unwrap();
+    let found: Vec<_> =
+        findings.iter().filter(|one| one.check == "T3" && one.subject == id).collect();
+    assert_eq!(found.len(), 1, "{findings:?}");
 }
 
 #[test]
