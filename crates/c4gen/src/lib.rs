@@ -14,6 +14,7 @@ pub mod geometry;
 pub mod import;
 pub mod layout;
 pub mod observed;
+pub mod released;
 mod scenarios;
 pub mod scene;
 pub mod sequence;

@@ -10,6 +10,7 @@ use c4gen::import::mapping::{Comparison, Mapping};
 use c4gen::import::{self, Imported, Origin};
 use c4gen::layout::elk::Elk;
 use c4gen::observed::Observed;
+use c4gen::released::Released;
 use c4gen::{check, collect, diff, site, workspace};
 use c4model::platform::{ArchitectureSite, Workspace};
 use c4model::{Endpoint, Runner, declared};
@@ -100,6 +101,10 @@ enum Command {
         /// Language to print the model in, instead of writing the files.
         #[arg(long, value_enum)]
         format: Option<Format>,
+        /// Write architecture.released.json instead: the model of this release, with which the page of
+        /// changes compares from now on.
+        #[arg(long, value_name = "VERSION", conflicts_with = "format")]
+        release: Option<String>,
     },
 }
 
@@ -204,6 +209,7 @@ fn run(arguments: &Arguments) -> Result<(Exit, String, Value), Error> {
             let mut input = site::Input::new(model, cache, workspace::commit_date(&root));
             input.observed = observed.as_deref().map(read_observed).transpose()?;
             input.imported = imported.read(&root)?;
+            input.released = Released::read(&root)?;
             let report = Runner::silent().run_blocking(
                 declared!(site::write_site),
                 Endpoint::<Workspace, _>::new(input),
@@ -304,15 +310,23 @@ fn run(arguments: &Arguments) -> Result<(Exit, String, Value), Error> {
             );
             Ok((Exit::Done, text, document))
         }
-        Command::Export { format: Some(format) } => {
+        Command::Export { release: Some(version), .. } => {
+            let released = Released { version: version.clone(), model };
+            workspace::write(&root.join(workspace::RELEASED_FILE), &released.to_json())?;
+            let text = format!("wrote {}", workspace::RELEASED_FILE);
+            Ok((Exit::Done, text, json!({ "files": [workspace::RELEASED_FILE] })))
+        }
+        Command::Export { format: Some(format), .. } => {
             let cache = check::read_cache(&root)?;
             let mut input = site::Input::new(model, cache, workspace::commit_date(&root));
+            input.released = Released::read(&root)?;
             let text = export::export(&mut input, *format, &Elk)?;
             Ok((Exit::Done, text.trim_end().to_owned(), json!({ "text": text })))
         }
-        Command::Export { format: None } => {
+        Command::Export { .. } => {
             let mut written = Vec::new();
-            for (name, text) in check::exported(&model, &Elk, &check::read_cache(&root)?)? {
+            let (released, cache) = (Released::read(&root)?, check::read_cache(&root)?);
+            for (name, text) in check::exported(&model, released.as_ref(), &Elk, &cache)? {
                 workspace::write(&root.join(name), &text)?;
                 written.push(name);
             }

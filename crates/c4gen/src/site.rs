@@ -1,5 +1,6 @@
 //! The pages: what they are called and who writes them.
 
+mod changes;
 mod containers;
 mod dependencies;
 mod diagram;
@@ -23,6 +24,7 @@ use crate::import::Imported;
 use crate::import::mapping::{Comparison, Mapping};
 use crate::layout::{Cache, Layout, Placement};
 use crate::observed::Observed;
+use crate::released::Released;
 use crate::scene::Scene;
 use crate::scene::view;
 use crate::svg;
@@ -43,13 +45,15 @@ pub struct Input {
     pub observed: Option<Observed>,
     /// What was read from files of others, and which declared elements it stands for.
     pub imported: Option<(Imported, Mapping)>,
+    /// The last release, to be compared with what is declared.
+    pub released: Option<Released>,
 }
 
 impl Input {
     /// What is declared, and nothing beside it.
     #[must_use]
     pub fn new(model: Model, cache: Cache, commit_date: Option<String>) -> Self {
-        Self { model, cache, commit_date, observed: None, imported: None }
+        Self { model, cache, commit_date, observed: None, imported: None, released: None }
     }
 }
 
@@ -156,6 +160,13 @@ pub fn pages(input: &mut Input, layout: &dyn Layout) -> Result<BTreeMap<String, 
         }
         placed.push((scene, placement));
     }
+    let changes = match input.released.as_ref().and_then(|one| one.scene(&input.model)) {
+        Some(scene) => {
+            let placement = input.cache.place(layout, &scene)?;
+            Some((scene, placement))
+        }
+        None => None,
+    };
     let input = &*input;
     let model = &input.model;
     let mut files = BTreeMap::new();
@@ -174,6 +185,7 @@ pub fn pages(input: &mut Input, layout: &dyn Layout) -> Result<BTreeMap<String, 
         };
         add(file, page);
     }
+    add(changes::FILE.to_owned(), changes::page(input, changes.as_ref()));
     if let Some(body) = imported {
         add(imported::FILE.to_owned(), imported::page(input, body));
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use c4gen::layout::elk::Elk;
 use c4gen::layout::{Cache, Point, Rect};
+use c4gen::released::Released;
 use c4gen::scene::neighbours::neighbours;
 use c4gen::site::{Input, pages, scenes};
 use c4gen::{check, collect, geometry, sequence, svg};
@@ -164,6 +165,45 @@ fn every_flow_is_in_the_table_in_a_diagram_and_in_the_search() {
         let page = format!("element-{}.html", element.id);
         assert!(files.contains_key(&page) && files.get("search.js").unwrap().contains(&page));
     }
+}
+
+#[test]
+fn changes_since_a_release_are_drawn_and_told() {
+    let now = collect::model();
+    let page_of = |released: Option<Released>| {
+        let mut input = Input::new(now.clone(), check::read_cache(&root()).unwrap(), None);
+        input.released = released;
+        pages(&mut input, &Elk).unwrap().remove("changes.html").unwrap()
+    };
+    assert!(page_of(None).contains("Nothing has been released yet"));
+    let mut released = Released { version: "1.2.3".to_owned(), model: now.clone() };
+    assert!(page_of(Some(released.clone())).contains("Nothing has changed since release 1.2.3"));
+
+    let gone = FlowRecord {
+        id: "gone".to_owned(),
+        moves: "Old rows".to_owned(),
+        ..now.flow("raw_files").unwrap().clone()
+    };
+    released.model.flows.push(gone);
+    released.model.flows.retain(|flow| flow.id != "dashboards");
+    released.model.elements.iter_mut().find(|one| one.id == "vault").unwrap().owner =
+        "nobody".to_owned();
+    let page = page_of(Some(released.clone()));
+    for told in [
+        "1 flows added, 0 changed, 1 removed; 0 elements added, 1 changed",
+        "+ Dashboards",
+        "× Old rows",
+        "<code>owner</code>: nobody → ",
+        "flow-dashboards.html",
+    ] {
+        assert!(page.contains(told), "{told}");
+    }
+    assert!(!page.contains("flow-gone.html"), "what is gone has no page");
+    let scene = released.scene(&now).unwrap();
+    let placement = Cache::default().place(&Elk, &scene).unwrap();
+    assert_eq!(geometry::faults(&scene, &placement), Vec::<String>::new());
+    let read: Released = serde_json::from_str(&released.to_json()).unwrap();
+    assert!(read.to_json() == released.to_json() && read.differences(&released.model).is_empty());
 }
 
 #[test]

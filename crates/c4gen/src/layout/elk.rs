@@ -103,6 +103,7 @@ fn graph(scene: &Scene, seed: u32) -> Value {
             "elk.layered.nodePlacement.strategy": "NETWORK_SIMPLEX",
             "elk.layered.nodePlacement.favorStraightEdges": "true",
             "elk.layered.mergeEdges": "false",
+            "elk.layered.compaction.postCompaction.strategy": "EDGE_LENGTH",
             "elk.layered.thoroughness": "40",
             "elk.layered.feedbackEdges": "true",
             "elk.randomSeed": seed.to_string(),

@@ -34,7 +34,7 @@ pub(super) fn page(input: &Input) -> String {
 <h2 id="all">All flows</h2>
 <p>A flow “via” one of our programs is carried out by a function there.</p>
 <div class="diagram">
-{chips}<p class="filter" hidden><label>Only rows with <input type="search" data-filter></label></p>
+{chips}<p class="filter" hidden><label>Only rows with <input type="search" data-filter placeholder="name, technology, owner"></label></p>
 <div class="scroll" tabindex="0" role="region" aria-label="Table of all flows">
 <table class="flows" data-filtered>
 <thead><tr><th scope="col">From</th><th scope="col">To</th><th scope="col">What moves</th><th scope="col">Technology</th><th scope="col">Kind</th><th scope="col">Known by</th></tr></thead>

@@ -91,6 +91,7 @@ pub(super) fn page(input: &Input) -> String {
             "elements.html",
             "Everything that is declared, each with all that is one arrow away.",
         ),
+        ("Changes", "changes.html", "What is new, different or gone since the last release."),
     ]
     .into_iter()
     .map(|(name, file, what)| {
