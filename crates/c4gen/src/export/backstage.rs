@@ -214,7 +214,12 @@ fn yaml(text: &mut String, value: &Value, depth: usize) {
                     text.push_str(&format!("{indent}  - {item}\n"));
                 }
             }
-            plain => text.push_str(&format!("{indent}{key}: {plain}\n")),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_) => text.push_str(&format!("{indent}{key}: {value}\n")),
         }
     }
 }
