@@ -10,6 +10,7 @@
 #   install.sh rest-catalog             Iceberg's REST catalog, and Java for it
 #   install.sh mongodb                  a server that speaks MongoDB's protocol, and Java for it
 #   install.sh browser                  Chromium, and the Node packages that drive it
+#   install.sh exports                  the tools that c4gen writes for, to read back what it wrote
 #   install.sh tool CRATE VERSION       a cargo binary in $OL_CACHE/bin
 #
 # Everything but the Debian packages and the toolchain stays under $OL_CACHE (default ~/.cache/ol-flows).
@@ -29,6 +30,8 @@ TRINO_SERVER_SHA256=d17b4d82fd89816f611b956d63e72cc812c4d5995750cbbe200e1a67ccc4
 TRINO_ICEBERG_SHA256=307d3109ab7a84938ed2abb8502c4fc97e4f1a3013caf8ca560826304de2edec
 REST_CATALOG_SHA256=2a3b952aff50d943d474d1769aa74e44c171dbfe0b4a5340014c597fc28aaadc
 MONGODB_SHA256=033668169627aca10891808980c0218755d3759143f479375c8f10e0987a368e
+# What reads the exports of c4gen, likewise.
+EXPORTS_SHA256=167638de581ed6d6e772308c4e4e93be2a9a29cdd5a8703b1ef88d6c59c7ee38
 JAVA_COMPILER=org.eclipse.jdt:ecj:3.44.0
 JAVA_COMPILER_SHA256=14c46ddc2e511c46c998da728f6a80f13a689c920f3832402f7ad150f6a6188d
 
@@ -185,22 +188,61 @@ spark_environment() {
 
 # --- a browser ---------------------------------------------------------------------------------------------------
 
-# browser: Chromium from Debian, and in $OL_CACHE/browser what drives it; the stamp is the lock file.
+# browser: Chromium from Debian, and in $OL_CACHE/browser what drives it.
 browser() {
-  local folder="$OL_CACHE/browser" parts="$OL_ROOT/crates/c4gen/tests/browser"
   debian_packages <<'PACKAGES'
 chromium chromium
 fonts-liberation /usr/share/fonts/truetype/liberation*/LiberationSans-Regular.ttf
 nodejs node
 npm npm
 PACKAGES
+  node_packages "$OL_CACHE/browser" "$OL_ROOT/crates/c4gen/tests/browser" true
+}
+
+# node_packages FOLDER PARTS COMMAND…: the packages of a lock file, which is the stamp; COMMAND is run in the folder after.
+node_packages() {
+  local folder=$1 parts=$2
+  shift 2
   cmp -s "$parts/package-lock.json" "$folder/ol-lock.json" && return 0
-  say "Installing Node packages into browser"
+  say "Installing Node packages into $(basename "$folder")"
   rm -rf "$folder"
   mkdir -p "$folder"
   cp "$parts/package.json" "$parts/package-lock.json" "$folder/"
   quietly "$OL_CACHE/log/npm.log" npm ci --prefix "$folder" --no-audit --no-fund --ignore-scripts || return 1
+  (cd "$folder" && "$@") || return 1
   cp "$parts/package-lock.json" "$folder/ol-lock.json"
+}
+
+# --- what the exports of c4gen are for -----------------------------------------------------------------------------
+
+# exports: $OL_CACHE/exports with Structurizr, PlantUML and OpenLineage in java/lib, what starts them in java/classes,
+# D2, Backstage and LikeC4 in node, and Mermaid in mermaid.
+exports() {
+  local folder="$OL_CACHE/exports" parts="$OL_ROOT/crates/c4gen/tests/exports" work
+  local made_from=("$parts/java" "$EXPORTS_SHA256")
+  browser || return 1
+  node_packages "$folder/node" "$parts/node" only_for_node || return 1
+  node_packages "$folder/mermaid" "$parts/mermaid" only_the_bundle || return 1
+  # Debian's Java, as PlantUML measures text and the servers' Java cannot.
+  debian_packages <<<"default-jre-headless java"
+  is_stamped "$folder/java" "${made_from[@]}" && return 0
+  say "Fetching PlantUML, Structurizr and OpenLineage"
+  work="$folder/java/maven"
+  rm -rf "$folder/java"
+  class_path "$parts/java/pom.xml" "$EXPORTS_SHA256" "$folder/java/lib" "$work" || return 1
+  compile_java "$parts/java/Main.java" "$folder/java/lib" "$folder/java/classes" "$work" || return 1
+  rm -rf "$work"
+  stamp "${made_from[@]}" >"$folder/java/ol-stamp.txt"
+}
+
+# D2 brings itself three times.
+only_for_node() {
+  rm -rf node_modules/@terrastruct/d2/dist/browser node_modules/@terrastruct/d2/dist/node-cjs
+}
+
+# What Mermaid needs is in its bundle; the rest is forty times as large.
+only_the_bundle() {
+  mv node_modules/mermaid/dist/mermaid.min.js . && rm -rf node_modules
 }
 
 # --- servers in Java ---------------------------------------------------------------------------------------------
@@ -340,6 +382,7 @@ case ${1:-} in
   rest-catalog) rest_catalog ;;
   mongodb) mongodb ;;
   browser) browser ;;
+  exports) exports ;;
   tool) shift && cargo_tool "$@" ;;
-  *) sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 3 ;;
+  *) sed -n '2,16s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 3 ;;
 esac

@@ -11,7 +11,12 @@
     svg.setAttribute("width", "100%");
     svg.setAttribute("height", "100%");
 
-    function show() { svg.setAttribute("viewBox", [view.x, view.y, box.clientWidth / scale, box.clientHeight / scale].join(" ")); }
+    var frame = null;
+    function show() {
+      svg.setAttribute("viewBox", [view.x, view.y, box.clientWidth / scale, box.clientHeight / scale].join(" "));
+      if (frame) put(frame, { x: view.x, y: view.y, width: box.clientWidth / scale, height: box.clientHeight / scale });
+    }
+    function put(part, sizes) { Object.keys(sizes).forEach(function (name) { part.setAttribute(name, sizes[name]); }); return part; }
     function fit() {
       scale = Math.min(box.clientWidth / width, box.clientHeight / height, 1.1);
       view = { x: (width - box.clientWidth / scale) / 2, y: (height - box.clientHeight / scale) / 2 };
@@ -30,10 +35,35 @@
     // Opens large enough to read; the whole is one key away. What fits as it is needs no buttons.
     fit();
     tools.hidden = scale > 0.9;
-    if (scale < 0.7) {
-      scale = 0.7;
+    if (scale < 0.95) {
+      scale = 0.95;
       view = { x: Number(box.dataset.home) - box.clientWidth / scale / 2, y: 0 };
       if (view.x < 0 && width > box.clientWidth / scale) view.x = 0;
+      show();
+    }
+    // A picture that does not fit gets a small one of itself, which says where one is and leads elsewhere.
+    // It is for the pointer; the keyboard has keys of its own.
+    if (Math.min(box.clientWidth / width, box.clientHeight / height) < 0.7) {
+      var space = "http://www.w3.org/2000/svg", map = document.createElementNS(space, "svg");
+      put(map, { "class": "minimap", "aria-hidden": "true", viewBox: "0 0 " + width + " " + height });
+      var size = Math.min(190 / width, 150 / height, box.clientWidth * 0.3 / width);
+      put(map, { width: Math.round(width * size), height: Math.round(height * size) });
+      svg.querySelectorAll(".bound, .node .body").forEach(function (part) {
+        var at = part.getBBox();
+        put(map.appendChild(document.createElementNS(space, "rect")), { x: at.x, y: at.y, width: at.width, height: at.height, "class": part.classList.contains("body") ? "small-box" : "small-border" });
+      });
+      frame = put(map.appendChild(document.createElementNS(space, "rect")), { "class": "frame" });
+      box.appendChild(map);
+      var lead = function (event) {
+        var at = map.getBoundingClientRect();
+        view.x = (event.clientX - at.left) / size - box.clientWidth / scale / 2;
+        view.y = (event.clientY - at.top) / size - box.clientHeight / scale / 2;
+        show();
+        event.stopPropagation();
+      };
+      map.addEventListener("pointerdown", function (event) { map.setPointerCapture(event.pointerId); lead(event); });
+      map.addEventListener("pointermove", function (event) { if (event.buttons) lead(event); });
+      map.addEventListener("click", function (event) { event.stopPropagation(); });
       show();
     }
     addEventListener("resize", show);
@@ -151,17 +181,47 @@
     });
   });
 
-  // Rows that hold every word.
+  // What holds every word stays: rows of a table, boxes and arrows of a picture; an owner, a technology, a name.
+  function holds(text, words) { text = text.toLowerCase(); return words.every(function (word) { return text.indexOf(word) >= 0; }); }
+  function sift(words) {
+    document.querySelectorAll("[data-filtered] tbody tr").forEach(function (row) {
+      row.hidden = !holds(row.textContent + " " + (row.dataset.owner || ""), words);
+    });
+    document.querySelectorAll("[data-viewer] svg:not(.minimap)").forEach(function (svg) {
+      var ends = {}, all = words.join("");
+      svg.classList.toggle("sifted", !!all);
+      svg.querySelectorAll(".kept").forEach(function (part) { part.classList.remove("kept"); });
+      if (!all) return;
+      // The line and the label of an arrow stay or go together.
+      var arrows = {};
+      svg.querySelectorAll("[data-from]").forEach(function (part) {
+        var name = part.dataset.from + " " + part.dataset.to;
+        (arrows[name] = arrows[name] || []).push(part);
+      });
+      Object.keys(arrows).forEach(function (name) {
+        var parts = arrows[name];
+        if (!parts.some(function (part) { return holds(part.textContent + " " + (part.dataset.owner || ""), words); })) return;
+        parts.forEach(function (part) { part.classList.add("kept"); });
+        ends[parts[0].dataset.from] = ends[parts[0].dataset.to] = true;
+      });
+      svg.querySelectorAll("[data-id]").forEach(function (part) {
+        if (ends[part.dataset.id] || holds(part.textContent + " " + (part.dataset.owner || ""), words)) part.classList.add("kept");
+      });
+    });
+  }
   var filter = document.querySelector("[data-filter]");
   if (filter) {
     filter.closest(".filter").hidden = false;
-    filter.addEventListener("input", function () {
-      var words = filter.value.toLowerCase().split(/\s+/);
-      document.querySelectorAll("[data-filtered] tbody tr").forEach(function (row) {
-        var text = row.textContent.toLowerCase();
-        row.hidden = !words.every(function (word) { return text.indexOf(word) >= 0; });
-      });
-    });
+    filter.value = state().get("only") || "";
+    var sieve = function () {
+      var now = state(), text = filter.value.trim();
+      now.delete("only");
+      if (text) now.set("only", text);
+      history.replaceState(null, "", "#" + now.toString().replace(/%2C/g, ","));
+      sift(text.toLowerCase().split(/\s+/));
+    };
+    filter.addEventListener("input", sieve);
+    if (filter.value) sieve();
   }
 
   // Search: what it knows is loaded when it is first wanted.
@@ -175,6 +235,16 @@
     script.onload = list;
     document.head.appendChild(script);
   }
+  // One letter too many, too few, wrong, or two exchanged.
+  function isNear(text, word) {
+    return text.split(/[^a-z0-9]+/).some(function (other) {
+      if (Math.abs(other.length - word.length) > 1) return false;
+      var at = 0;
+      while (at < word.length && other[at] === word[at]) at++;
+      return other.slice(at + 1) === word.slice(at + 1) || other.slice(at + 1) === word.slice(at) || other.slice(at) === word.slice(at + 1)
+        || (other[at] === word[at + 1] && other[at + 1] === word[at] && other.slice(at + 2) === word.slice(at + 2));
+    });
+  }
   function rank(entry, words) {
     var name = entry[0].toLowerCase(), all = (entry[0] + " " + entry[1]).toLowerCase(), score = 0;
     for (var i = 0; i < words.length; i++) {
@@ -182,6 +252,7 @@
       if (at === 0) score += 4;
       else if (at > 0) score += name[at - 1] === " " ? 3 : 2;
       else if (all.indexOf(words[i]) >= 0) score += 1;
+      else if (words[i].length > 3 && isNear(all, words[i])) score += 0.5;
       else return 0;
     }
     return score + 1 / (1 + name.length);

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::layout::{Cache, Layout};
+use crate::released::Released;
 use crate::workspace::{LAYOUT_FILE, MODEL_FILE, Package, SITE_FOLDER};
 use crate::{analysis, geometry, site, workspace};
 
@@ -66,7 +67,8 @@ fn current(
     cache: &Cache,
 ) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
-    for (name, expected) in exported(declared, layout, cache)? {
+    let released = Released::read(root)?;
+    for (name, expected) in exported(declared, released.as_ref(), layout, cache)? {
         let found = std::fs::read_to_string(root.join(name)).unwrap_or_default();
         if found != expected {
             let message =
@@ -83,11 +85,13 @@ fn current(
 /// When a diagram cannot be placed.
 pub fn exported(
     declared: &Model,
+    released: Option<&Released>,
     layout: &dyn Layout,
     cache: &Cache,
 ) -> Result<[(&'static str, String); 2], Error> {
     let mut cache = cache.clone();
-    let scenes = site::scenes(declared);
+    let mut scenes = site::scenes(declared);
+    scenes.extend(released.and_then(|one| one.scene(declared)));
     for scene in &scenes {
         cache.place(layout, scene)?;
     }
@@ -147,7 +151,8 @@ fn drawn(
         .split_once("<time datetime=\"")
         .and_then(|(_, rest)| rest.split_once('"'))
         .map(|(date, _)| date.to_owned());
-    let mut input = site::Input { model: declared.clone(), cache, commit_date, observed: None };
+    let mut input = site::Input::new(declared.clone(), cache, commit_date);
+    input.released = Released::read(root)?;
     let pages = site::pages(&mut input, layout)?;
     let differs =
         |name: &String| std::fs::read_to_string(folder.join(name)).ok().as_ref() != pages.get(name);

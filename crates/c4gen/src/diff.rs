@@ -178,16 +178,9 @@ fn line(before: &Model, after: &Model, difference: &Difference) -> String {
     text
 }
 
-/// The picture: every flow that differs, in the place of both models.
-///
-/// # Errors
-/// [`Error::Layout`] when it cannot be placed.
-pub fn picture(
-    before: &Model,
-    after: &Model,
-    found: &[Difference],
-    layout: &dyn Layout,
-) -> Result<(Scene, String), Error> {
+/// Every flow that differs, in the place of both models.
+#[must_use]
+pub fn scene(before: &Model, after: &Model, found: &[Difference]) -> Scene {
     let change_of = |flow: &FlowRecord| {
         found
             .iter()
@@ -203,7 +196,20 @@ pub fn picture(
     for flow in before.flows.iter().filter(|flow| change_of(flow) == Some(Change::Removed)) {
         union.flows.push(flow.clone());
     }
-    let scene = view::changes(&union, &change_of);
+    view::changes(&union, &change_of)
+}
+
+/// The picture of [`scene`], placed and drawn.
+///
+/// # Errors
+/// [`Error::Layout`] when it cannot be placed.
+pub fn picture(
+    before: &Model,
+    after: &Model,
+    found: &[Difference],
+    layout: &dyn Layout,
+) -> Result<(Scene, String), Error> {
+    let scene = scene(before, after, found);
     let placement = layout.place(&scene)?;
     let drawn = svg::draw(&scene, &placement, true);
     Ok((scene, drawn))

@@ -41,6 +41,18 @@ pub enum Error {
         /// Where it goes wrong.
         source: Box<toml::de::Error>,
     },
+    /// A file of others is not what it is said to be.
+    #[error("cannot import {path} at {at}: {problem}; {cure}", path = path.display())]
+    Import {
+        /// The file.
+        path: PathBuf,
+        /// The place in it.
+        at: String,
+        /// What is wrong.
+        problem: String,
+        /// What helps.
+        cure: String,
+    },
     /// No workspace was found.
     #[error("no Cargo workspace at or above {path}; name it with --root", path = path.display())]
     NoWorkspace {
@@ -66,6 +78,7 @@ impl Error {
             Self::File { .. }
             | Self::Layout { .. }
             | Self::Format { .. }
+            | Self::Import { .. }
             | Self::Known { .. }
             | Self::Program { .. } => Exit::Definite,
         }

@@ -6,12 +6,15 @@ use std::process::ExitCode;
 
 use c4gen::error::Error;
 use c4gen::export::{self, Format};
+use c4gen::import::mapping::{Comparison, Mapping};
+use c4gen::import::{self, Imported, Origin};
 use c4gen::layout::elk::Elk;
 use c4gen::observed::Observed;
+use c4gen::released::Released;
 use c4gen::{check, collect, diff, site, workspace};
 use c4model::platform::{ArchitectureSite, Workspace};
 use c4model::{Endpoint, Runner, declared};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use ol_chassis::exit::Exit;
 use serde_json::{Value, json};
 
@@ -40,6 +43,9 @@ enum Command {
         /// What was seen running, as `c4gen observe` writes it.
         #[arg(long, value_name = "FILE")]
         observed: Option<PathBuf>,
+        /// What files of others tell.
+        #[command(flatten)]
+        imported: ImportedFiles,
     },
     /// Check the model, its evidence, the checked-in files, the crates' dependencies and the
     /// diagrams. Exit code 2 when something does not hold.
@@ -47,6 +53,9 @@ enum Command {
         /// What was seen running, as `c4gen observe` writes it: what ran undeclared is found, too.
         #[arg(long, value_name = "FILE")]
         observed: Option<PathBuf>,
+        /// What files of others tell: what is imported and not declared is found, and the reverse.
+        #[command(flatten)]
+        imported: ImportedFiles,
     },
     /// Compare the model of two commits, or of one with the code as it is: Markdown on standard
     /// output. Exit code 2 when something differs and --exit-code is given.
@@ -59,6 +68,9 @@ enum Command {
         /// Say by the exit code whether something differs.
         #[arg(long)]
         exit_code: bool,
+        /// What files of others tell; it is added to the newer side.
+        #[command(flatten)]
+        imported: ImportedFiles,
     },
     /// Fold lines of logs, run records or OpenLineage events into one file of what was seen running.
     Observe {
@@ -69,14 +81,70 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
+    /// Read elements and flows from files that exist already: JSON on standard output, the same bytes for
+    /// the same files. `build`, `check` and `diff` take it by --imported.
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import {
+        /// What the files are.
+        #[arg(value_enum, value_name = "KIND")]
+        origin: Origin,
+        /// The files.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// File to write instead of standard output.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Write architecture.json and architecture.layout.json at the root of the workspace, or the model
     /// in the language of another tool on standard output.
     Export {
         /// Language to print the model in, instead of writing the files.
         #[arg(long, value_enum)]
         format: Option<Format>,
+        /// Write architecture.released.json instead: the model of this release, with which the page of
+        /// changes compares from now on.
+        #[arg(long, value_name = "VERSION", conflicts_with = "format")]
+        release: Option<String>,
     },
 }
+
+/// What was imported, and what it stands for.
+#[derive(Args)]
+struct ImportedFiles {
+    /// What `c4gen import` wrote; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    imported: Vec<PathBuf>,
+    /// Which declared elements the imported ones stand for; architecture.imported.toml at the root when
+    /// not given.
+    #[arg(long, value_name = "FILE", requires = "imported")]
+    mapping: Option<PathBuf>,
+}
+
+impl ImportedFiles {
+    fn read(&self, root: &Path) -> Result<Option<(Imported, Mapping)>, Error> {
+        let mut all: Option<Imported> = None;
+        for path in &self.imported {
+            let one = Imported::read(path)?;
+            all = Some(match all {
+                None => one,
+                Some(before) => before.with(one),
+            });
+        }
+        let default = root.join(workspace::MAPPING_FILE);
+        let mapping = self.mapping.as_deref().unwrap_or(&default);
+        all.map(|all| Ok((all, Mapping::read(mapping)?))).transpose()
+    }
+}
+
+const IMPORT_EXAMPLES: &str = "Examples:
+  c4gen import airbyte connections.json sources.json destinations.json --out airbyte.json
+  c4gen import inventory inventory/units/*.yml --out inventory.json
+  c4gen import dbt target/manifest.json --out dbt.json
+  c4gen import dagster assets.json --out dagster.json
+  c4gen import open_lineage events.ndjson --out lineage.json
+  kustomize build overlays/production > objects.yaml && c4gen import kubernetes objects.yaml --out cluster.json
+  c4gen import compose docker-compose.yml --out compose.json
+  c4gen check --imported airbyte.json --imported dbt.json";
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Output {
@@ -136,13 +204,12 @@ fn run(arguments: &Arguments) -> Result<(Exit, String, Value), Error> {
     };
     let model = collect::model();
     match &arguments.command {
-        Command::Build { out, observed } => {
-            let input = site::Input {
-                observed: observed.as_deref().map(read_observed).transpose()?,
-                model,
-                cache: check::read_cache(&root)?,
-                commit_date: workspace::commit_date(&root),
-            };
+        Command::Build { out, observed, imported } => {
+            let cache = check::read_cache(&root)?;
+            let mut input = site::Input::new(model, cache, workspace::commit_date(&root));
+            input.observed = observed.as_deref().map(read_observed).transpose()?;
+            input.imported = imported.read(&root)?;
+            input.released = Released::read(&root)?;
             let report = Runner::silent().run_blocking(
                 declared!(site::write_site),
                 Endpoint::<Workspace, _>::new(input),
@@ -160,10 +227,13 @@ fn run(arguments: &Arguments) -> Result<(Exit, String, Value), Error> {
             );
             Ok((Exit::Done, text, json!(report)))
         }
-        Command::Check { observed } => {
+        Command::Check { observed, imported } => {
             let mut findings = check::all(&root, &model, &Elk)?;
             if let Some(path) = observed {
                 findings.extend(read_observed(path)?.undeclared(&model));
+            }
+            if let Some((imported, mapping)) = imported.read(&root)? {
+                findings.extend(Comparison::new(&model, &imported, &mapping).findings());
             }
             let mut lines: Vec<String> = findings
                 .iter()
@@ -185,13 +255,17 @@ fn run(arguments: &Arguments) -> Result<(Exit, String, Value), Error> {
             let exit = if findings.is_empty() { Exit::Done } else { Exit::Definite };
             Ok((exit, lines.join("\n"), json!({ "findings": findings, "truth": truth })))
         }
-        Command::Diff { range, out, exit_code } => {
+        Command::Diff { range, out, exit_code, imported } => {
             let (before, after) = match range.split_once("..") {
                 Some((before, after)) if !after.is_empty() => {
                     (diff::model_of(&root, before)?, diff::model_of(&root, after)?)
                 }
                 Some((before, _)) => (diff::model_of(&root, before)?, model),
                 None => (diff::model_of(&root, range)?, model),
+            };
+            let after = match imported.read(&root)? {
+                Some((imported, mapping)) => Comparison::new(&after, &imported, &mapping).merged(),
+                None => after,
             };
             let found = diff::differences(&before, &after);
             let text = diff::markdown(&before, &after, &found);
@@ -219,13 +293,40 @@ fn run(arguments: &Arguments) -> Result<(Exit, String, Value), Error> {
             );
             Ok((Exit::Done, text, written))
         }
-        Command::Export { format: Some(format) } => {
-            let text = export::export(&model, *format);
+        Command::Import { origin, files, out } => {
+            let imported = import::import(*origin, files)?;
+            let text = imported.to_json();
+            let document = json!(imported);
+            let Some(out) = out else {
+                return Ok((Exit::Done, text.trim_end().to_owned(), document));
+            };
+            workspace::write(out, &text)?;
+            let text = format!(
+                "{} elements, {} flows, {} left out: {}",
+                imported.elements.len(),
+                imported.flows.len(),
+                imported.left_out.len(),
+                out.display()
+            );
+            Ok((Exit::Done, text, document))
+        }
+        Command::Export { release: Some(version), .. } => {
+            let released = Released { version: version.clone(), model };
+            workspace::write(&root.join(workspace::RELEASED_FILE), &released.to_json())?;
+            let text = format!("wrote {}", workspace::RELEASED_FILE);
+            Ok((Exit::Done, text, json!({ "files": [workspace::RELEASED_FILE] })))
+        }
+        Command::Export { format: Some(format), .. } => {
+            let cache = check::read_cache(&root)?;
+            let mut input = site::Input::new(model, cache, workspace::commit_date(&root));
+            input.released = Released::read(&root)?;
+            let text = export::export(&mut input, *format, &Elk)?;
             Ok((Exit::Done, text.trim_end().to_owned(), json!({ "text": text })))
         }
-        Command::Export { format: None } => {
+        Command::Export { .. } => {
             let mut written = Vec::new();
-            for (name, text) in check::exported(&model, &Elk, &check::read_cache(&root)?)? {
+            let (released, cache) = (Released::read(&root)?, check::read_cache(&root)?);
+            for (name, text) in check::exported(&model, released.as_ref(), &Elk, &cache)? {
                 workspace::write(&root.join(name), &text)?;
                 written.push(name);
             }

@@ -67,15 +67,28 @@ struct Run {
 }
 
 impl Observed {
-    /// Adds the lines of one file.
+    /// Adds the lines of one file. The OpenLineage events of a run belong together: what its START read
+    /// counts for its COMPLETE, and what was sent twice counts once.
     pub fn fold(&mut self, lines: &str) {
+        let mut lineage: BTreeMap<String, LineageRun> = BTreeMap::new();
         for line in lines.lines().filter(|line| !line.trim().is_empty()) {
-            let run = serde_json::from_str(line).ok().and_then(|line: Value| {
-                log_line(&line).or_else(|| flow_run(&line)).or_else(|| open_lineage(&line))
-            });
-            match run {
+            let Ok(line) = serde_json::from_str::<Value>(line) else {
+                self.other_lines += 1;
+                continue;
+            };
+            if let Some(run) = log_line(&line).or_else(|| flow_run(&line)) {
+                self.add(run);
+            } else if let Some((id, event)) = open_lineage(&line) {
+                lineage.entry(id).or_default().add(event);
+            } else {
+                self.other_lines += 1;
+            }
+        }
+        for run in lineage.into_values() {
+            let events = run.events;
+            match run.ended() {
                 Some(run) => self.add(run),
-                None => self.other_lines += 1,
+                None => self.other_lines += events,
             }
         }
     }
@@ -203,11 +216,57 @@ fn utc(seconds: f64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-fn open_lineage(line: &Value) -> Option<Run> {
-    let kind = text(line, "eventType")?;
-    if !matches!(kind.as_str(), "COMPLETE" | "FAIL" | "ABORT") {
-        return None;
+/// What the events of one run say together.
+#[derive(Default)]
+struct LineageRun {
+    events: u64,
+    from: BTreeSet<String>,
+    to: BTreeSet<String>,
+    end: Option<LineageEvent>,
+}
+
+struct LineageEvent {
+    flow: String,
+    at: String,
+    kind: String,
+    rows: u64,
+    bytes: u64,
+    from: Vec<String>,
+    to: Vec<String>,
+}
+
+impl LineageRun {
+    fn add(&mut self, event: LineageEvent) {
+        self.events += 1;
+        self.from.extend(event.from.iter().cloned());
+        self.to.extend(event.to.iter().cloned());
+        let is_end = matches!(event.kind.as_str(), "COMPLETE" | "FAIL" | "ABORT");
+        if is_end && self.end.as_ref().is_none_or(|end| end.at <= event.at) {
+            self.end = Some(event);
+        }
     }
+
+    /// None when no event says that it ended.
+    fn ended(self) -> Option<Run> {
+        let end = self.end?;
+        Some(Run {
+            flow: end.flow,
+            at: end.at,
+            is_done: end.kind == "COMPLETE",
+            rows: end.rows,
+            bytes: end.bytes,
+            from: self.from.into_iter().collect(),
+            to: self.to.into_iter().collect(),
+        })
+    }
+}
+
+/// An OpenLineage event with the id of its run; one without an id is a run of its own.
+fn open_lineage(line: &Value) -> Option<(String, LineageEvent)> {
+    let kind = text(line, "eventType")?;
+    let at = text(line, "eventTime")?;
+    let flow = text(line.get("job")?, "name")?;
+    let run = line.get("run").and_then(|run| text(run, "runId"));
     let datasets = |key: &str| -> Vec<String> {
         let all = line.get(key).and_then(Value::as_array).into_iter().flatten();
         all.filter_map(|dataset| text(dataset, "name")).collect()
@@ -219,15 +278,10 @@ fn open_lineage(line: &Value) -> Option<Run> {
             .map(|facet| count(facet, key))
             .sum()
     };
-    Some(Run {
-        flow: text(line.get("job")?, "name")?,
-        at: text(line, "eventTime")?,
-        is_done: kind == "COMPLETE",
-        rows: statistics("rowCount"),
-        bytes: statistics("size"),
-        from: datasets("inputs"),
-        to: datasets("outputs"),
-    })
+    let id = format!("{flow} {}", run.unwrap_or_else(|| at.clone()));
+    let (rows, bytes) = (statistics("rowCount"), statistics("size"));
+    let (from, to) = (datasets("inputs"), datasets("outputs"));
+    Some((id, LineageEvent { flow, at, kind, rows, bytes, from, to }))
 }
 
 #[cfg(test)]
@@ -266,6 +320,36 @@ mod tests {
         assert_eq!((other.rows, other.bytes), (3, 30));
         let text = serde_json::to_string(&observed).unwrap_or_default();
         assert_eq!(serde_json::from_str::<Observed>(&text).ok(), Some(observed));
+    }
+
+    #[test]
+    fn the_events_of_an_open_lineage_run_belong_together_and_count_once() {
+        let event = |kind: &str, at: &str, run: &str, more: &str| {
+            format!(
+                r#"{{"eventType":"{kind}","eventTime":"{at}","run":{{"runId":"{run}"}},"job":{{"namespace":"c4","name":"load"}}{more}}}"#
+            )
+        };
+        let complete = event(
+            "COMPLETE",
+            "2026-11-29T09:05:00Z",
+            "1",
+            r#","outputs":[{"name":"raw_lake","outputFacets":{"outputStatistics":{"rowCount":3,"size":30}}}]"#,
+        );
+        let lines = [
+            event("START", "2026-11-29T09:00:00Z", "1", r#","inputs":[{"name":"hubspot"}]"#),
+            complete.clone(),
+            complete,
+            event("FAIL", "2026-11-29T10:00:00Z", "2", ""),
+            event("START", "2026-11-29T11:00:00Z", "3", ""),
+        ];
+        let mut observed = Observed::default();
+        observed.fold(&lines.join("\n"));
+        let load = observed.flows.get("load").cloned().unwrap_or_default();
+        assert_eq!((load.runs, load.failed, load.rows, load.bytes), (2, 1, 3, 30));
+        assert_eq!(load.from, BTreeSet::from(["hubspot".to_owned()]));
+        assert_eq!(load.to, BTreeSet::from(["raw_lake".to_owned()]));
+        assert_eq!(load.last, "2026-11-29T10:00:00Z");
+        assert_eq!(observed.other_lines, 1, "the run that has not ended");
     }
 
     #[test]

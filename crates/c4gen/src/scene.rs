@@ -167,6 +167,8 @@ pub struct Node {
     pub shape: Shape,
     /// Whether it exists.
     pub status: Status,
+    /// Team that answers for it; empty when not stated.
+    pub owner: String,
     /// Whether it lies outside the organization.
     pub is_external: bool,
     /// Texts from the top.
@@ -196,6 +198,8 @@ pub struct Edge {
     pub label_width: f64,
     /// Height in pixels of the label.
     pub label_height: f64,
+    /// Teams that answer for the flows behind it.
+    pub owner: String,
     /// Whether the caller does not wait.
     pub is_async: bool,
     /// Whether it exists.
@@ -281,6 +285,7 @@ impl Node {
             parent: None,
             shape,
             status: Status::Live,
+            owner: String::new(),
             is_external: false,
             lines,
             chips,
@@ -361,6 +366,7 @@ impl Edge {
             label,
             label_width: width.ceil(),
             label_height: height.ceil(),
+            owner: String::new(),
             is_async: false,
             status,
             is_verified: true,

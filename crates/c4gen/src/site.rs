@@ -1,10 +1,12 @@
 //! The pages: what they are called and who writes them.
 
+mod changes;
 mod containers;
 mod dependencies;
 mod diagram;
 mod elements;
 mod flows;
+mod imported;
 mod index;
 mod page;
 mod scenarios;
@@ -18,8 +20,11 @@ use c4model::platform::{ArchitectureSite, Workspace};
 use c4model::{Model, Sink, Source, flow};
 
 use crate::error::Error;
+use crate::import::Imported;
+use crate::import::mapping::{Comparison, Mapping};
 use crate::layout::{Cache, Layout, Placement};
 use crate::observed::Observed;
+use crate::released::Released;
 use crate::scene::Scene;
 use crate::scene::view;
 use crate::svg;
@@ -38,6 +43,18 @@ pub struct Input {
     pub commit_date: Option<String>,
     /// What was seen running, to be compared with what is declared.
     pub observed: Option<Observed>,
+    /// What was read from files of others, and which declared elements it stands for.
+    pub imported: Option<(Imported, Mapping)>,
+    /// The last release, to be compared with what is declared.
+    pub released: Option<Released>,
+}
+
+impl Input {
+    /// What is declared, and nothing beside it.
+    #[must_use]
+    pub fn new(model: Model, cache: Cache, commit_date: Option<String>) -> Self {
+        Self { model, cache, commit_date, observed: None, imported: None, released: None }
+    }
 }
 
 /// What was written.
@@ -127,6 +144,14 @@ pub fn written(folder: &Path) -> Result<Vec<String>, Error> {
 /// # Errors
 /// [`Error::Layout`] when a diagram cannot be placed.
 pub fn pages(input: &mut Input, layout: &dyn Layout) -> Result<BTreeMap<String, String>, Error> {
+    let imported = input.imported.as_ref().map(|(imported, mapping)| {
+        let comparison = Comparison::new(&input.model, imported, mapping);
+        (imported::body(&comparison, imported), comparison.merged())
+    });
+    let imported = imported.map(|(body, merged)| {
+        input.model = merged;
+        body
+    });
     let mut placed: Vec<(Scene, Placement)> = Vec::new();
     for mut scene in scenes(&input.model) {
         let placement = input.cache.place(layout, &scene)?;
@@ -135,6 +160,13 @@ pub fn pages(input: &mut Input, layout: &dyn Layout) -> Result<BTreeMap<String, 
         }
         placed.push((scene, placement));
     }
+    let changes = match input.released.as_ref().and_then(|one| one.scene(&input.model)) {
+        Some(scene) => {
+            let placement = input.cache.place(layout, &scene)?;
+            Some((scene, placement))
+        }
+        None => None,
+    };
     let input = &*input;
     let model = &input.model;
     let mut files = BTreeMap::new();
@@ -152,6 +184,10 @@ pub fn pages(input: &mut Input, layout: &dyn Layout) -> Result<BTreeMap<String, 
             None => index::context(input, scene, placement),
         };
         add(file, page);
+    }
+    add(changes::FILE.to_owned(), changes::page(input, changes.as_ref()));
+    if let Some(body) = imported {
+        add(imported::FILE.to_owned(), imported::page(input, body));
     }
     add("index.html".to_owned(), index::page(input));
     add("containers.html".to_owned(), containers::index(input));

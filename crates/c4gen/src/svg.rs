@@ -181,15 +181,21 @@ fn draw_edge(svg: &mut String, scene: &Scene, edge: &Edge, placement: &Placement
     line(
         svg,
         &format!(
-            r#"<g class="edge {class}" data-from="{}" data-to="{}"><path class="hit" d="{path}"/><path d="{path}" marker-end="url(#{}-{})"/>{foot}<title>{}</title></g>"#,
+            r#"<g class="edge {class}" data-from="{}" data-to="{}"{}><path class="hit" d="{path}"/><path d="{path}" marker-end="url(#{}-{})"/>{foot}<title>{}</title></g>"#,
             escape(&edge.from),
             escape(&edge.to),
+            owned_by(&edge.owner),
             scene.id,
             head_of(edge),
             escape(&edge.description),
             path = rounded(&placed.points),
         ),
     );
+}
+
+/// What the filter of a page knows of the owner.
+fn owned_by(owner: &str) -> String {
+    if owner.is_empty() { String::new() } else { format!(r#" data-owner="{}""#, escape(owner)) }
 }
 
 /// A bracket on the border at the end of an arrow that stands for several boxes behind it.
@@ -281,7 +287,10 @@ fn draw_node(svg: &mut String, node: &Node, rect: &Rect, is_anchor: bool) {
     };
     let id = escape(&node.id);
     let anchor = if is_anchor { format!(r#" id="el={id}""#) } else { String::new() };
-    let mut group = format!(r#"<g class="node {shape}{state}"{anchor} data-id="{id}">"#);
+    let mut group = format!(
+        r#"<g class="node {shape}{state}"{anchor} data-id="{id}"{}>"#,
+        owned_by(&node.owner)
+    );
     let Rect { width, height, .. } = *rect;
     let (x, y) = (round(rect.x), round(rect.y));
     match node.shape {

@@ -12,8 +12,12 @@ pub const MODEL_FILE: &str = "architecture.json";
 /// Name of the checked-in placements at the root of the workspace.
 pub const LAYOUT_FILE: &str = "architecture.layout.json";
 
+/// Name of the checked-in model of the last release at the root of the workspace.
+pub const RELEASED_FILE: &str = "architecture.released.json";
 /// Name of the checked-in list of known findings at the root of the workspace.
 pub const KNOWN_FILE: &str = "architecture.known.toml";
+/// Name of the mapping of imported elements at the root of the workspace.
+pub const MAPPING_FILE: &str = "architecture.imported.toml";
 /// Folder of the checked-in site, from the root of the workspace.
 pub const SITE_FOLDER: &str = "docs/architecture";
 

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use c4gen::export::{Format, export};
 use c4gen::layout::elk::Elk;
 use c4gen::site::{Input, pages};
 use c4gen::{check, collect};
@@ -31,13 +32,14 @@ fn a_reader_misses_nothing_in_chromium() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser-site");
     let cache = check::read_cache(&root).unwrap();
     let commit_date = Some("2026-11-23".to_owned());
-    let files =
-        pages(&mut Input { model: collect::model(), cache, commit_date, observed: None }, &Elk)
-            .unwrap();
+    let mut input = Input::new(collect::model(), cache, commit_date);
+    let files = pages(&mut input, &Elk).unwrap();
+    let whole = export(&mut input, Format::Html, &Elk).unwrap();
     if folder.exists() {
         std::fs::remove_dir_all(&folder).unwrap();
     }
-    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::create_dir_all(folder.join("single")).unwrap();
+    std::fs::write(folder.join("single/whole.html"), whole).unwrap();
     for (name, text) in files {
         std::fs::write(folder.join(name), text).unwrap();
     }

@@ -1,13 +1,84 @@
-//! The model in the languages of other tools, read back by those tools where Debian has them.
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+//! The model in the languages of other tools, read back by those very tools: what they understood is what
+//! is declared.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail by panicking")]
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
-use c4gen::collect;
 use c4gen::export::{Format, export};
-use c4gen::scene::leg::legs;
+use c4gen::import::{Origin, import_texts};
+use c4gen::layout::elk::Elk;
+use c4gen::scene::leg::{ancestors, legs, legs_of};
+use c4gen::site::{Input, scenes};
+use c4gen::{check, collect};
+use c4model::{Level, Model, Status};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn exported(format: Format) -> String {
+    let cache = check::read_cache(&root()).unwrap();
+    let mut input = Input::new(collect::model(), cache, Some("2026-11-23".to_owned()));
+    export(&mut input, format, &Elk).unwrap()
+}
+
+/// Where `install.sh exports` has put the tools; silent where nothing is missing.
+#[expect(clippy::disallowed_methods, reason = "the cache is where the set-up scripts say it is")]
+fn tools() -> &'static Path {
+    static TOOLS: OnceLock<PathBuf> = OnceLock::new();
+    TOOLS.get_or_init(|| {
+        let installed =
+            Command::new(root().join("deploy/scripts/install.sh")).arg("exports").output().unwrap();
+        let said = String::from_utf8_lossy(&installed.stderr).into_owned();
+        assert!(installed.status.success(), "install.sh exports failed: {said}");
+        let cache = std::env::var("OL_CACHE").map_or_else(
+            |_| Path::new(&std::env::var("HOME").unwrap()).join(".cache/ol-flows"),
+            PathBuf::from,
+        );
+        cache.join("exports")
+    })
+}
+
+/// What a tool on the Java machine has understood, line by line.
+fn by_java(kind: &str, text: &str) -> BTreeSet<String> {
+    let java = tools().join("java");
+    let class_path = format!("{0}/lib/*:{0}/classes", java.display());
+    let arguments = ["-Djava.awt.headless=true", "-cp", &class_path, "Main", kind];
+    told("java", &arguments, text).lines().map(str::to_owned).collect()
+}
+
+/// What a tool on Node has understood, line by line.
+fn by_node(kind: &str, text: &str) -> BTreeSet<String> {
+    let script = root().join("crates/c4gen/tests/exports/node/read.mjs");
+    // What drives the browser is installed for other tests.
+    let modules = if kind == "mermaid" { "../browser" } else { "node" };
+    let modules = tools().join(modules);
+    let bundle = tools().join("mermaid/mermaid.min.js");
+    let arguments =
+        [script.to_str().unwrap(), kind, modules.to_str().unwrap(), bundle.to_str().unwrap()];
+    told("node", &arguments, text).lines().map(str::to_owned).collect()
+}
+
+fn has_all(read: &BTreeSet<String>, wanted: impl IntoIterator<Item = String>) {
+    for line in wanted {
+        assert!(read.contains(&line), "`{line}` was not understood");
+    }
+}
+
+fn count(read: &BTreeSet<String>, kind: &str) -> usize {
+    read.iter().filter(|line| line.split(' ').next() == Some(kind)).count()
+}
+
+/// The ids from the outermost element to this one.
+fn path(model: &Model, id: &str) -> String {
+    let mut ids: Vec<&str> = ancestors(model, id).map(|element| element.id.as_str()).collect();
+    ids.reverse();
+    ids.join(".")
+}
 
 /// What a program says to this text on its standard input.
 fn told(program: &str, arguments: &[&str], text: &str) -> String {
@@ -30,15 +101,14 @@ fn told(program: &str, arguments: &[&str], text: &str) -> String {
 
 #[test]
 fn graphviz_reads_every_element_and_every_arrow() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let install = Command::new(root.join("deploy/scripts/install.sh"))
+    let install = Command::new(root().join("deploy/scripts/install.sh"))
         .args(["debian", "graphviz", "dot"])
         .output()
         .unwrap();
     assert!(install.status.success(), "{}", String::from_utf8_lossy(&install.stderr));
     let model = collect::model();
     // Graphviz's own canonical form: what it has understood.
-    let canonical = told("dot", &["-Tcanon"], &export(&model, Format::Dot));
+    let canonical = told("dot", &["-Tcanon"], &exported(Format::Dot));
     for leg in legs(&model) {
         let arrow = format!("{} -> {}", leg.from, leg.to);
         assert!(canonical.contains(&arrow), "{arrow}");
@@ -55,8 +125,7 @@ fn a_spreadsheet_reads_every_flow() {
                   rows = list(csv.DictReader(io.StringIO(sys.stdin.buffer.read().decode(), newline='')))\n\
                   print(json.dumps([[row['id'], row['moves'], row['status']] for row in rows]))";
     let rows: Vec<(String, String, String)> =
-        serde_json::from_str(&told("python3", &["-c", reader], &export(&model, Format::Csv)))
-            .unwrap();
+        serde_json::from_str(&told("python3", &["-c", reader], &exported(Format::Csv))).unwrap();
     assert_eq!(rows.len(), model.flows.len());
     for (row, flow) in rows.iter().zip(&model.flows) {
         assert_eq!((&row.0, &row.1), (&flow.id, &flow.moves));
@@ -64,18 +133,156 @@ fn a_spreadsheet_reads_every_flow() {
 }
 
 #[test]
-fn mermaid_and_likec4_name_every_element_and_every_arrow() {
+fn likec4_and_d2_read_every_element_and_every_arrow() {
     let model = collect::model();
-    let (mermaid, likec4) = (export(&model, Format::Mermaid), export(&model, Format::Likec4));
-    for element in &model.elements {
-        assert!(mermaid.contains(&element.id), "{}", element.id);
-        assert!(likec4.contains(&format!("{} = ", element.id)), "{}", element.id);
+    for (kind, format) in [("likec4", Format::Likec4), ("d2", Format::D2)] {
+        let read = by_node(kind, &exported(format));
+        has_all(
+            &read,
+            model.elements.iter().map(|one| format!("element {}", path(&model, &one.id))),
+        );
+        has_all(
+            &read,
+            legs(&model).map(|leg| {
+                let tech = if kind == "d2" { format!(" [{}]", leg.tech) } else { String::new() };
+                let (from, to) = (path(&model, leg.from), path(&model, leg.to));
+                format!("arrow {from} -> {to}: {}{tech}", leg.flow.moves)
+            }),
+        );
+        assert_eq!(count(&read, "element"), model.elements.len(), "{kind}");
     }
+    let read = by_node("d2", &exported(Format::D2));
+    has_all(
+        &read,
+        model.scenarios.iter().map(|scenario| {
+            let pieces: usize = scenario
+                .steps
+                .iter()
+                .map(|step| legs_of(model.flow(&step.flow).unwrap()).len())
+                .sum();
+            format!("view story_{} {pieces}", scenario.id)
+        }),
+    );
+}
+
+#[test]
+fn mermaid_draws_every_element_and_every_arrow() {
+    let model = collect::model();
+    let read = by_node("mermaid", &exported(Format::Mermaid));
+    has_all(&read, model.elements.iter().map(|one| format!("element {}", one.id)));
     for leg in legs(&model) {
-        let line = mermaid.lines().any(|line| {
-            let line = line.trim();
-            line.starts_with(&format!("{} -", leg.from)) && line.ends_with(&format!("| {}", leg.to))
-        });
-        assert!(line, "{} → {}", leg.from, leg.to);
+        let arrow = format!("arrow L_{}_{}_", leg.from, leg.to);
+        assert!(read.iter().any(|line| line.starts_with(&arrow)), "{arrow}");
     }
+}
+
+#[test]
+fn structurizr_reads_its_language_and_its_json_alike() {
+    let model = collect::model();
+    let name = |id: &str| model.element(id).unwrap().name.clone();
+    for (kind, format) in
+        [("structurizr", Format::Structurizr), ("structurizr_json", Format::StructurizrJson)]
+    {
+        let read = by_java(kind, &exported(format));
+        let elements = model.elements.iter().filter(|one| one.level != Level::Group);
+        has_all(&read, elements.map(|one| format!("element {}", one.name)));
+        has_all(
+            &read,
+            legs(&model).map(|leg| {
+                format!("arrow {} -> {}: {}", name(leg.from), name(leg.to), leg.flow.moves)
+            }),
+        );
+        has_all(
+            &read,
+            model.scenarios.iter().map(|scenario| {
+                let pieces: usize = scenario
+                    .steps
+                    .iter()
+                    .map(|step| legs_of(model.flow(&step.flow).unwrap()).len())
+                    .sum();
+                format!("view story_{} {pieces}", scenario.id)
+            }),
+        );
+        // What is between systems follows from what is between their containers.
+        assert!(read.iter().any(|line| line.starts_with("arrow Open edX -> OL Data Platform: ")));
+    }
+}
+
+#[test]
+fn plantuml_draws_every_diagram_kind() {
+    let model = collect::model();
+    let text = exported(Format::Plantuml);
+    let read = by_java("plantuml", &text);
+    assert_eq!(
+        text.matches("@startuml").count(),
+        scenes(&model).len() - 1 + 2 * model.scenarios.len()
+    );
+    // The macros unfold into PlantUML's own words: aliases, arrows, links and styles.
+    let whole: String = read.iter().map(|line| format!("{line}\n")).collect();
+    for element in model.elements.iter().filter(|one| one.level != Level::Group) {
+        let is_drawn =
+            [" ", "["].iter().any(|end| whole.contains(&format!(" as {}{end}", element.id)))
+                || element.family.is_some()
+                || whole.contains(&format!("participant {} ", element.id));
+        assert!(is_drawn, "{}", element.id);
+    }
+    for wanted in
+        ["[[element-raw_lake.html]]", "<<target>>", "line.dashed", "line.dotted", "[[flow-"]
+    {
+        assert!(whole.contains(wanted), "{wanted}");
+    }
+    for leg in model
+        .scenarios
+        .iter()
+        .flat_map(|scenario| &scenario.steps)
+        .flat_map(|step| legs_of(model.flow(&step.flow).unwrap()))
+    {
+        for arrow in ["->", "-->>"] {
+            let line = format!("line {} {arrow} {} ", leg.from, leg.to);
+            assert!(read.iter().any(|one| one.starts_with(&line)), "{line}");
+        }
+    }
+}
+
+#[test]
+fn backstage_takes_every_entity_and_every_reference() {
+    let model = collect::model();
+    let read = by_node("backstage", &exported(Format::Backstage));
+    let elements = model.elements.iter().filter(|one| {
+        let outer = ancestors(&model, &one.id).skip(1).any(|outer| outer.level == Level::System);
+        one.level != Level::Group || !outer
+    });
+    has_all(&read, elements.map(|one| format!("element {}", one.id)));
+    for leg in legs(&model) {
+        let ends = |line: &String| {
+            line.starts_with("arrow ")
+                && [leg.from, leg.to]
+                    .iter()
+                    .all(|id| line.split(' ').any(|word| word.rsplit('/').next() == Some(*id)))
+        };
+        assert!(read.iter().any(ends), "{} and {}", leg.from, leg.to);
+    }
+    // Who asks depends on who is asked, whichever way the data moves.
+    has_all(
+        &read,
+        ["arrow component:default/airbyte -> resource:default/application_postgres".to_owned()],
+    );
+}
+
+#[test]
+fn open_lineage_reads_every_flow_that_exists_and_so_does_our_own_importer() {
+    let model = collect::model();
+    let text = exported(Format::OpenLineage);
+    let read = by_java("open_lineage", &text);
+    let existing: Vec<_> = model.flows.iter().filter(|one| one.status != Status::Target).collect();
+    has_all(
+        &read,
+        existing.iter().map(|flow| {
+            format!("job {}: {} -> {}", flow.id, flow.from.join(" "), flow.to.join(" "))
+        }),
+    );
+    assert_eq!(read.len(), existing.len());
+    let imported = import_texts(Origin::OpenLineage, &[("x".to_owned(), text)]).unwrap();
+    assert_eq!(imported.elements.len(), 1, "one namespace");
+    assert_eq!(imported.left_out, []);
 }

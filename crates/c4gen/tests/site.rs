@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use c4gen::layout::elk::Elk;
 use c4gen::layout::{Cache, Point, Rect};
+use c4gen::released::Released;
 use c4gen::scene::neighbours::neighbours;
 use c4gen::site::{Input, pages, scenes};
 use c4gen::{check, collect, geometry, sequence, svg};
+use c4model::{FlowRecord, Status};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
@@ -17,13 +19,41 @@ fn root() -> PathBuf {
 fn built() -> BTreeMap<String, String> {
     let cache = check::read_cache(&root()).unwrap();
     let commit_date = Some("2026-11-23".to_owned());
-    pages(&mut Input { model: collect::model(), cache, commit_date, observed: None }, &Elk).unwrap()
+    pages(&mut Input::new(collect::model(), cache, commit_date), &Elk).unwrap()
 }
 
 #[test]
 fn everything_the_check_looks_at_holds() {
     let findings = check::all(&root(), &collect::model(), &Elk).unwrap();
     assert_eq!(findings, [], "run `c4gen check`; for T2 and S1 run `make site`");
+}
+
+#[test]
+fn a_duplicate_id_fails_the_check() {
+    let mut model = collect::model();
+    let (element, flow) = (model.elements[0].clone(), model.flows[0].clone());
+    model.elements.push(element.clone());
+    model.flows.push(flow.clone());
+    let findings = check::all(&root(), &model, &Elk).unwrap();
+    for id in [element.id, flow.id] {
+        let is_found = |one: &check::Finding| {
+            one.check == "M1" && one.subject == id && one.message.starts_with("is the id of 2 ")
+        };
+        assert!(findings.iter().any(is_found), "{id}: {findings:?}");
+    }
+}
+
+#[test]
+fn code_for_a_target_flow_fails_the_check() {
+    let mut model = collect::model();
+    // The same name in another crate: the compiler cannot see it.
+    let live = model.flow("postgres_full_load").unwrap().clone();
+    let id = model.flows.iter().find(|flow| flow.status == Status::Target).unwrap().id.clone();
+    model.flows.push(FlowRecord { id: id.clone(), ..live });
+    let findings = check::all(&root(), &model, &Elk).unwrap();
+    let found: Vec<_> =
+        findings.iter().filter(|one| one.check == "T3" && one.subject == id).collect();
+    assert_eq!(found.len(), 1, "{findings:?}");
 }
 
 #[test]
@@ -135,6 +165,45 @@ fn every_flow_is_in_the_table_in_a_diagram_and_in_the_search() {
         let page = format!("element-{}.html", element.id);
         assert!(files.contains_key(&page) && files.get("search.js").unwrap().contains(&page));
     }
+}
+
+#[test]
+fn changes_since_a_release_are_drawn_and_told() {
+    let now = collect::model();
+    let page_of = |released: Option<Released>| {
+        let mut input = Input::new(now.clone(), check::read_cache(&root()).unwrap(), None);
+        input.released = released;
+        pages(&mut input, &Elk).unwrap().remove("changes.html").unwrap()
+    };
+    assert!(page_of(None).contains("Nothing has been released yet"));
+    let mut released = Released { version: "1.2.3".to_owned(), model: now.clone() };
+    assert!(page_of(Some(released.clone())).contains("Nothing has changed since release 1.2.3"));
+
+    let gone = FlowRecord {
+        id: "gone".to_owned(),
+        moves: "Old rows".to_owned(),
+        ..now.flow("raw_files").unwrap().clone()
+    };
+    released.model.flows.push(gone);
+    released.model.flows.retain(|flow| flow.id != "dashboards");
+    released.model.elements.iter_mut().find(|one| one.id == "vault").unwrap().owner =
+        "nobody".to_owned();
+    let page = page_of(Some(released.clone()));
+    for told in [
+        "1 flows added, 0 changed, 1 removed; 0 elements added, 1 changed",
+        "+ Dashboards",
+        "× Old rows",
+        "<code>owner</code>: nobody → ",
+        "flow-dashboards.html",
+    ] {
+        assert!(page.contains(told), "{told}");
+    }
+    assert!(!page.contains("flow-gone.html"), "what is gone has no page");
+    let scene = released.scene(&now).unwrap();
+    let placement = Cache::default().place(&Elk, &scene).unwrap();
+    assert_eq!(geometry::faults(&scene, &placement), Vec::<String>::new());
+    let read: Released = serde_json::from_str(&released.to_json()).unwrap();
+    assert!(read.to_json() == released.to_json() && read.differences(&released.model).is_empty());
 }
 
 #[test]

@@ -74,6 +74,16 @@ pub enum EvidenceRecord {
         /// Text the file must contain.
         contains: String,
     },
+    /// A file of others, which `c4gen import` has read; never declared, and so never in
+    /// `architecture.json`.
+    Imported {
+        /// What the file is, e.g. `airbyte`.
+        origin: String,
+        /// The file, as it was named when it was read.
+        path: String,
+        /// The place in it.
+        at: String,
+    },
     /// Somebody said so.
     Said {
         /// Who, or which document.

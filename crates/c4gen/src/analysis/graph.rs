@@ -63,6 +63,15 @@ impl<'model> Graph<'model> {
         })
     }
 
+    /// Systems; a link leads where data goes.
+    #[must_use]
+    pub fn system_data(model: &'model Model) -> Self {
+        Self::of(model, |leg| {
+            let counts = leg.flow.status != Status::Target;
+            counts.then_some((system_of(model, leg.from)?, system_of(model, leg.to)?))
+        })
+    }
+
     fn of(
         model: &'model Model,
         ends: impl Fn(&Leg<'model>) -> Option<(&'model str, &'model str)>,

@@ -39,8 +39,9 @@ fn unresolved(root: &Path, evidence: &EvidenceRecord) -> Option<String> {
                 .is_ok_and(|text| text.contains(contains.as_str()));
             (!found).then(|| format!("names {path}, which does not say `{contains}`"))
         }
-        // Nothing to open: drawn as not verified and counted on the first page.
-        EvidenceRecord::Said { .. } => None,
+        // Nothing to open: what somebody said is drawn as not verified and counted on the first page;
+        // what was imported was opened when it was imported.
+        EvidenceRecord::Said { .. } | EvidenceRecord::Imported { .. } => None,
     }
 }
 

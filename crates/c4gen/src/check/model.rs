@@ -67,7 +67,7 @@ fn duplicates(model: &Model, findings: &mut Vec<Finding>) {
             }
         }
         for (id, times) in seen.into_iter().filter(|(_, times)| *times > 1) {
-            findings.push(Finding::new("M1", id, format!("is declared as a {kind} {times} times")));
+            findings.push(Finding::new("M1", id, format!("is the id of {times} {kind}s")));
         }
     }
 }
@@ -90,6 +90,21 @@ fn orphans(model: &Model, findings: &mut Vec<Finding>) {
 }
 
 fn planned_with_code(model: &Model, findings: &mut Vec<Finding>) {
+    for planned in model.flows.iter().filter(|flow| flow.status == Status::Target) {
+        // A crate that c4model does not know may declare a function under the same name.
+        let code = model.flows.iter().filter(|flow| flow.id == planned.id).find_map(|flow| {
+            flow.evidence.iter().find_map(|evidence| match evidence {
+                EvidenceRecord::Code { function, .. } => Some(function),
+                EvidenceRecord::File { .. }
+                | EvidenceRecord::Imported { .. }
+                | EvidenceRecord::Said { .. } => None,
+            })
+        });
+        if let Some(function) = code {
+            let message = format!("is planned, and `{function}` claims it; declare it live");
+            findings.push(Finding::new("T3", &planned.id, message));
+        }
+    }
     for flow in model.flows.iter().filter(|flow| flow.status == Status::Live) {
         let has_code =
             flow.evidence.iter().any(|evidence| matches!(evidence, EvidenceRecord::Code { .. }));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Layout, PlacedEdge, Placement, Point, Rect, digest};
 use crate::error::Error;
 use crate::geometry;
-use crate::scene::{Scene, title_width};
+use crate::scene::{Boundary, Scene, title_width};
 
 /// ELK layered: orthogonal, from top to bottom, labels as citizens of the layout.
 #[derive(Debug, Clone, Copy, Default)]
@@ -103,6 +103,7 @@ fn graph(scene: &Scene, seed: u32) -> Value {
             "elk.layered.nodePlacement.strategy": "NETWORK_SIMPLEX",
             "elk.layered.nodePlacement.favorStraightEdges": "true",
             "elk.layered.mergeEdges": "false",
+            "elk.layered.compaction.postCompaction.strategy": "EDGE_LENGTH",
             "elk.layered.thoroughness": "40",
             "elk.layered.feedbackEdges": "true",
             "elk.randomSeed": seed.to_string(),
@@ -121,7 +122,7 @@ fn children(scene: &Scene, parent: Option<&str>) -> Vec<Value> {
             json!({
                 "id": boundary.id,
                 "layoutOptions": {
-                    "elk.padding": "[top=40,left=22,bottom=22,right=22]",
+                    "elk.padding": format!("[top=40,left=22,bottom=22,right={}]", right_padding(scene, boundary)),
                     "elk.nodeSize.constraints": "MINIMUM_SIZE",
                     "elk.nodeSize.minimum": format!("({}, 60)", title_width(boundary) + 40.0),
                 },
@@ -132,6 +133,25 @@ fn children(scene: &Scene, parent: Option<&str>) -> Vec<Value> {
             nodes.map(|node| json!({ "id": node.id, "width": node.width, "height": node.height })),
         )
         .collect()
+}
+
+/// Room in pixels on the right inside a border: the engine does not widen a border to its smallest size
+/// when it holds boxes, so a long title around one narrow box is given room here.
+fn right_padding(scene: &Scene, boundary: &Boundary) -> f64 {
+    let inside = |id: &Option<String>| {
+        let mut around = id.as_deref();
+        while let Some(id) = around {
+            if id == boundary.id {
+                return true;
+            }
+            let outer = scene.boundaries.iter().find(|one| one.id == id);
+            around = outer.and_then(|one| one.parent.as_deref());
+        }
+        false
+    };
+    let nodes = scene.nodes.iter().filter(|node| inside(&node.parent));
+    let widest = nodes.map(|node| node.width).fold(0.0, f64::max);
+    (title_width(boundary) + 20.0 - widest - 22.0).max(22.0).ceil()
 }
 
 fn read_children(value: &Value, scene: &Scene, placement: &mut Placement) {

@@ -263,6 +263,7 @@ pub fn node(model: &Model, element: &ElementRecord) -> Node {
         NodeText { name: &element.name, tech: &kind, summary: &element.summary, deployments };
     let mut node = Node::new(&element.id, element.shape, &text);
     node.status = element.status;
+    node.owner.clone_from(&element.owner);
     node.is_external = element.level == Level::External;
     node
 }
@@ -310,6 +311,8 @@ pub fn edge(model: &Model, arrow: &Arrow<'_>) -> Edge {
     };
     let mut edge = Edge::new(&id, &arrow.from, &arrow.to, &text, tech, status);
     edge.is_async = is_async;
+    let owners: BTreeSet<&str> = arrow.flows.iter().map(|(flow, _)| flow.owner.as_str()).collect();
+    edge.owner = owners.into_iter().collect::<Vec<_>>().join(", ");
     edge.is_verified = is_sure;
     edge.foot = arrow.foot;
     edge.flows = arrow.flows.iter().map(|(flow, _)| flow.id.clone()).collect();

@@ -22,6 +22,9 @@ use crate::text::escape;
 /// Ways round one circle that are drawn.
 const PICTURES: usize = 5;
 
+/// A matrix with more rows is one of systems: nobody reads ten thousand cells.
+const MOST_ROWS: usize = 100;
+
 pub(super) fn page(input: &Input) -> String {
     let model = &input.model;
     let data = Graph::data(model);
@@ -29,6 +32,7 @@ pub(super) fn page(input: &Input) -> String {
     let systems = Graph::system_calls(model);
     let data_circles = circles(&data);
     let call_circles = circles(&calls);
+    let is_large = data.nodes().count() > MOST_ROWS;
     let body = format!(
         r##"<p class="lead">The diagrams show one system at a time; trouble hides in what goes round between them. This page
 looks for it by arithmetic, over the flows of today. People are left out: what a reader does next is no dependency.</p>
@@ -45,7 +49,7 @@ A circle is not wrong by itself: an acknowledgement comes back, too. Data that i
 {coupling}<h2 id="fragile">Fragile links</h2>
 {fragile}<h2 id="matrix">Matrix</h2>
 <p>A row gives data to a column: <span class="sync">S</span> synchronous, <span class="async">A</span> asynchronous, <strong>B</strong> both. The order follows the data,
-so what stands below the diagonal flows back. Shaded: both ends lie in one circle.</p>
+so what stands below the diagonal flows back. Shaded: both ends lie in one circle.{lifted}</p>
 {matrix}"##,
         data_circles = circle_list(model, &data, &data_circles, "data"),
         call_circles = if call_circles.is_empty() {
@@ -61,7 +65,13 @@ so what stands below the diagonal flows back. Shaded: both ends lie in one circl
         single = dominator_table(model, &Graph::payload(model)),
         coupling = coupling_tables(model, &data, &systems),
         fragile = fragile(input),
-        matrix = matrix(model, &data, &data_circles),
+        lifted = if is_large { " Rows are systems: there are too many containers." } else { "" },
+        matrix = if is_large {
+            let lifted = Graph::system_data(model);
+            matrix(model, &lifted, &circles(&lifted))
+        } else {
+            matrix(model, &data, &data_circles)
+        },
     );
     let page = Page { title: "Dependencies & cycles", section: "dependencies.html", body };
     render(input, &page)

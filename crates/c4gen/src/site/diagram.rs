@@ -29,7 +29,7 @@ pub(super) struct About<'page> {
 
 pub(super) fn page(input: &Input, about: &About<'_>, scene: &Scene, at: &Placement) -> String {
     let body = format!(
-        "{lead}\n<div class=\"diagram\">\n{switches}{viewer}</div>\n{key}{table}",
+        "{lead}\n<div class=\"diagram\">\n{switches}{FILTER}{viewer}</div>\n{key}{table}",
         lead = about.lead,
         switches = about.switches,
         viewer = viewer(scene, at, Some(&about.file.replace(".html", ".svg"))),
@@ -38,6 +38,9 @@ pub(super) fn page(input: &Input, about: &About<'_>, scene: &Scene, at: &Placeme
     );
     render(input, &Page { title: about.title, section: about.section, body })
 }
+
+/// Leaves in sight what holds every word; for the script.
+const FILTER: &str = "<p class=\"filter\" hidden><label>Only what holds <input type=\"search\" data-filter placeholder=\"name, technology, owner\"></label></p>\n";
 
 /// A drawing in its frame; see [`viewer`].
 pub(super) fn frame(drawn: &str, title: &str, home: f64, image: &str) -> String {
@@ -151,7 +154,8 @@ pub(super) fn row(model: &Model, flow: &FlowRecord) -> String {
     };
     let class = class_of(flow);
     format!(
-        "<tr class=\"{class}\"><td>{}</td><td>{}{via}</td><th scope=\"row\"><a href=\"{}\">{}</a></th><td>{tech}</td><td class=\"{class}\">{}</td><td>{}</td></tr>\n",
+        "<tr class=\"{class}\" data-owner=\"{}\"><td>{}</td><td>{}{via}</td><th scope=\"row\"><a href=\"{}\">{}</a></th><td>{tech}</td><td class=\"{class}\">{}</td><td>{}</td></tr>\n",
+        escape(&flow.owner),
         ends(&flow.from),
         ends(&flow.to),
         flow_page(&flow.id),

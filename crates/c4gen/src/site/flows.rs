@@ -34,7 +34,7 @@ pub(super) fn page(input: &Input) -> String {
 <h2 id="all">All flows</h2>
 <p>A flow “via” one of our programs is carried out by a function there.</p>
 <div class="diagram">
-{chips}<p class="filter" hidden><label>Only rows with <input type="search" data-filter></label></p>
+{chips}<p class="filter" hidden><label>Only rows with <input type="search" data-filter placeholder="name, technology, owner"></label></p>
 <div class="scroll" tabindex="0" role="region" aria-label="Table of all flows">
 <table class="flows" data-filtered>
 <thead><tr><th scope="col">From</th><th scope="col">To</th><th scope="col">What moves</th><th scope="col">Technology</th><th scope="col">Kind</th><th scope="col">Known by</th></tr></thead>
@@ -210,11 +210,17 @@ pub(super) fn element_link(model: &Model, id: &str) -> String {
 
 /// How a flow is known, in a word.
 pub(super) fn evidence_word(flow: &FlowRecord) -> &'static str {
-    match flow.evidence.first() {
-        None => "planned",
-        Some(EvidenceRecord::Code { .. }) => "code",
-        Some(EvidenceRecord::File { .. }) => "file",
-        Some(EvidenceRecord::Said { .. }) => "<span class=\"doubt\">not verified</span>",
+    let is_known_by = |wanted: fn(&EvidenceRecord) -> bool| flow.evidence.iter().any(wanted);
+    if flow.evidence.is_empty() {
+        "planned"
+    } else if is_known_by(|one| matches!(one, EvidenceRecord::Code { .. })) {
+        "code"
+    } else if is_known_by(|one| matches!(one, EvidenceRecord::File { .. })) {
+        "file"
+    } else if is_known_by(|one| matches!(one, EvidenceRecord::Imported { .. })) {
+        "imported file"
+    } else {
+        "<span class=\"doubt\">not verified</span>"
     }
 }
 
@@ -227,6 +233,14 @@ fn evidence(flow: &FlowRecord) -> String {
             }
             EvidenceRecord::File { path, contains } => {
                 format!("{}, which says <code>{}</code>", escape(path), escape(contains))
+            }
+            EvidenceRecord::Imported { origin, path, at } => {
+                format!(
+                    "imported ({}): {} at <code>{}</code>",
+                    escape(origin),
+                    escape(path),
+                    escape(at)
+                )
             }
             EvidenceRecord::Said { who, when } => format!(
                 "<span class=\"doubt\">not verified</span>: {}, {}",

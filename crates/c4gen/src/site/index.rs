@@ -5,6 +5,7 @@ use c4model::{EvidenceRecord, FlowRecord, Level, Model, Status};
 use super::Input;
 use super::diagram::{self, About, chips, has_class};
 use super::flows::flow_sentence;
+use super::imported::FILE;
 use super::page::{Page, render};
 use crate::layout::Placement;
 use crate::observed::Standing;
@@ -43,7 +44,9 @@ impl Truth {
             &mut self.planned
         } else if has(|evidence| matches!(evidence, EvidenceRecord::Code { .. })) {
             &mut self.by_code
-        } else if has(|evidence| matches!(evidence, EvidenceRecord::File { .. })) {
+        } else if has(|evidence| {
+            matches!(evidence, EvidenceRecord::File { .. } | EvidenceRecord::Imported { .. })
+        }) {
             &mut self.by_file
         } else {
             &mut self.only_said
@@ -88,6 +91,7 @@ pub(super) fn page(input: &Input) -> String {
             "elements.html",
             "Everything that is declared, each with all that is one arrow away.",
         ),
+        ("Changes", "changes.html", "What is new, different or gone since the last release."),
     ]
     .into_iter()
     .map(|(name, file, what)| {
@@ -122,11 +126,17 @@ its two ends, so it cannot outlive the code. What others run is drawn with a que
 <tr><th scope="row">Planned, no code claims it: <em>target</em></th><td>{planned}</td></tr>
 </tbody>
 </table>
-{observed}<p>Of {live} flows that exist, {verified} can be verified by a test today; the others belong to systems whose code is not in
+{observed}{imported}<p>Of {live} flows that exist, {verified} can be verified by a test today; the others belong to systems whose code is not in
 this repository. {elements} elements are declared: {systems} systems, {containers} containers and deployments, {externals} external
 systems and {people} kinds of people.</p>
 "##,
         observed = observed(input),
+        imported = match input.imported {
+            Some(_) => format!(
+                "<p><a href=\"{FILE}\">Imported beside declared</a>: what files of others tell.</p>\n"
+            ),
+            None => String::new(),
+        },
         by_code = truth.by_code,
         by_file = truth.by_file,
         only_said = truth.only_said,

@@ -17,7 +17,7 @@ const demand = (holds, what) => { if (!holds) faults.push(what); };
 const url = (file) => `${pathToFileURL(site)}/${file}`;
 const story = readdirSync(site).find((name) => name.startsWith('story-'));
 const PAGES = ['index.html', 'context.html', 'containers.html', 'system-data_platform.html', 'flows.html', story,
-  'flow-postgres_full_load.html', 'element-raw_lake.html', 'dependencies.html', 'target.html', 'elements.html'];
+  'flow-postgres_full_load.html', 'element-raw_lake.html', 'dependencies.html', 'target.html', 'elements.html', 'changes.html'];
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -129,6 +129,8 @@ await open({}, async (page) => {
   demand(await shown() > 0, 'there is nothing to switch off');
   await page.locator('label[for=show-async]').click();
   demand(await shown() === 0, 'a chip does not hide its arrows');
+  const nameless = await page.$$eval('svg a', (all) => all.filter((one) => getComputedStyle(one).display !== 'none' && one.getBBox().width === 0).length);
+  demand(nameless === 0, `a chip leaves ${nameless} links without a label`);
   demand(page.url().endsWith('#hide=async'), `the address does not keep the chips: ${page.url()}`);
   await page.reload();
   demand(await shown() === 0, 'a reload forgets the chips');
@@ -140,6 +142,35 @@ await open({}, async (page) => {
     return Math.abs(box.left + box.width / 2 - frame.left - frame.width / 2) < 60 && Math.abs(box.top + box.height / 2 - frame.top - frame.height / 2) < 60;
   });
   demand(centred, '#el=raw_lake does not lead to the box');
+
+  // The small picture of a large one leads there, and says where one is.
+  await page.goto(url('system-data_platform.html'));
+  await page.locator('.minimap').scrollIntoViewIfNeeded();
+  const map = await page.locator('.minimap').boundingBox();
+  demand(map && map.width <= 200 && map.height <= 160, 'a large picture has no small one of itself');
+  await changes('the small picture', () => page.mouse.click(map.x + map.width / 2, map.y + map.height - 6));
+  const inside = await page.$eval('.minimap .frame', (one) => Number(one.getAttribute('y')) > 300);
+  demand(inside, 'the frame in the small picture stays behind');
+  await page.goto(url('flow-postgres_full_load.html'));
+  demand(await page.locator('.minimap').count() === 0, 'a small picture has a smaller one');
+
+  // Words leave in sight what holds them, kept in the address: a technology, an owner.
+  await page.goto(url('context.html'));
+  const kept = () => page.$$eval('svg.c4 .node', (all) => all.filter((one) => getComputedStyle(one).opacity === '1').map((one) => one.dataset.id));
+  const everything = (await kept()).length;
+  await page.fill('[data-filter]', 'platform engineering');
+  await page.waitForTimeout(300);
+  const owned = await kept();
+  demand(owned.includes('keycloak') && owned.length < everything, `an owner leaves ${owned.length} of ${everything} boxes`);
+  demand(page.url().includes('only=platform'), 'the address does not keep the words');
+  await page.reload();
+  await page.waitForTimeout(300);
+  demand((await kept()).length === owned.length, 'a reload forgets the words');
+
+  // A slip of the finger does not matter.
+  await page.goto(url('index.html'));
+  await page.fill('#search', 'keyclaok');
+  await page.locator('#found a[href="element-keycloak.html"]').waitFor();
 
   // Search from the keyboard.
   await page.goto(url('index.html'));
@@ -179,6 +210,35 @@ await open({ javaScriptEnabled: false }, async (page) => {
   await page.goto(url('context.html'));
   const link = await page.locator('svg a:has([data-id=data_platform])').getAttribute('href');
   demand(link === 'system-data_platform.html', 'without scripts a box leads nowhere');
+});
+
+// The whole site in one file, scripts off: one page at a time, pictures whole, every link leads somewhere.
+for (const theme of ['light', 'dark']) await open({ colorScheme: theme, bypassCSP: true }, async (page) => {
+  const seen = () => page.$$eval('main > section', (all) => all.filter((one) => one.offsetHeight > 0).map((one) => one.id).join(' '));
+  await page.goto(url('single/whole.html'));
+  demand(await seen() === 'p-index', `the one file opens on ${await seen()}`);
+  const lost = await page.$$eval('a[href]', (all) => all.map((one) => one.getAttribute('href'))
+    .filter((link) => !link.startsWith('#') || !document.getElementById(link.slice(1))));
+  demand(lost.length === 0, `links of the one file lead nowhere: ${[...new Set(lost)].slice(0, 3).join(' ')}`);
+  const twice = await page.$$eval('[id]', (all) => { const seen = new Set(); return all.map((one) => one.id).filter((id) => seen.size === seen.add(id).size); });
+  demand(twice.length === 0, `ids of the one file stand twice: ${twice.slice(0, 3).join(' ')}`);
+  demand(await page.locator('script').count() === 0, 'the one file holds a script');
+  await page.click('nav a[href="#p-context"]');
+  demand(await seen() === 'p-context', `a link of the one file shows ${await seen()}`);
+  await page.locator('#p-context svg a:has([data-id=data_platform])').click();
+  demand(await seen() === 'p-system-data_platform', `a box of the one file shows ${await seen()}`);
+  await page.locator('#p-system-data_platform label[for$="show-async"]').click().catch(() => faults.push('the one file has no switches'));
+  const async = await page.$$eval('#p-system-data_platform svg .edge.async:not(.retiring)', (all) => all.filter((one) => getComputedStyle(one).display !== 'none').length);
+  demand(async === 0, 'a switch of the one file hides nothing');
+  // What is hidden is not judged, and only slows the judge down.
+  for (const part of theme === 'light' ? ['p-index', 'p-dependencies'] : ['p-system-data_platform']) {
+    await page.goto(url(`single/whole.html#${part}`));
+    await page.reload();
+    await page.$$eval('main > section', (all) => all.filter((one) => one.offsetHeight === 0).forEach((one) => one.remove()));
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => window.axe.run());
+    for (const one of violations) faults.push(`the one file, ${part}, ${theme}: ${one.id}: ${one.nodes[0].html.slice(0, 120)}`);
+  }
 });
 
 // On paper.
