@@ -176,6 +176,15 @@ impl Reading {
         self.wire == Wire::Hashed(None)
     }
 
+    /// The salt of a column that is hashed.
+    #[must_use]
+    pub fn salted(&self) -> Option<&Salt> {
+        match &self.wire {
+            Wire::Hashed(salt) => salt.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Gives a hashed column its salt.
     pub fn salt(&mut self, salt: &Salt) {
         if let Wire::Hashed(given) = &mut self.wire {
