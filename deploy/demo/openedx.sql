@@ -1,5 +1,5 @@
 -- A demo Open edX beside the demo application: names of tables and columns as the platform has them, every row made up
--- from its number. `@scale` says how many; 1 is about 1.3 million rows. The server's own log is not told of it.
+-- from its number. `@scale` says how many; 1 is about 1.1 million rows. The server's own log is not told of it.
 SET SESSION sql_log_bin = 0, time_zone = '+00:00', unique_checks = 0, foreign_key_checks = 0;
 SET @users = 60000 * @scale, @day = '2024-01-01 00:00:00';
 
@@ -39,8 +39,8 @@ CREATE TABLE student_courseenrollment (
     KEY (course_id, user_id)
 );
 INSERT INTO student_courseenrollment
-SELECT seq, seq % @users + 1, CONCAT('course-v1:MITxT+', 6 + seq % 18, '.', seq % 40, 'x+', 1 + seq % 3, 'T2025'),
-       @day + INTERVAL seq * 37 SECOND, seq % 11 <> 0, ELT(seq % 8 + 1, 'verified', 'audit', 'audit', 'audit', 'audit', 'honor',
+SELECT seq, CRC32(seq) % @users + 1, CONCAT('course-v1:MITxT+', 6 + seq % 18, '.', seq % 40, 'x+', 1 + seq % 3, 'T2025'),
+       @day + INTERVAL seq * 37 SECOND + INTERVAL CRC32(seq) % 1000000 MICROSECOND, seq % 11 <> 0, ELT(seq % 8 + 1, 'verified', 'audit', 'audit', 'audit', 'audit', 'honor',
        'audit', 'audit')
 FROM seq_1_to_100000000 WHERE seq <= 4 * @users;
 
@@ -68,8 +68,9 @@ SELECT seq, ELT(seq % 4 + 1, 'problem', 'sequential', 'video', 'chapter'),
           IF(seq % 3 = 0, 'incorrect', 'correct'), '", "npoints": null, "msg": "", "hint": ""}}, "input_state": {"', MD5(seq),
           '_2_1": {}}, "last_submission_time": "2025-', LPAD(seq % 12 + 1, 2, '0'), '-14T12:00:00Z"}')),
        IF(seq % 4 = 0, seq % 3, NULL), IF(seq % 4 = 0, 2, NULL), ELT(seq % 3 + 1, 'na', 'f', 'i'),
-       @day + INTERVAL seq SECOND, @day + INTERVAL seq SECOND + INTERVAL seq % 1000 MICROSECOND, seq % @users + 1
-FROM seq_1_to_100000000 WHERE seq <= 7 * @users;
+       @day + INTERVAL seq SECOND, @day + INTERVAL seq SECOND + INTERVAL CRC32(seq) % 1000000 MICROSECOND,
+       CRC32(seq + 1) % @users + 1
+FROM seq_1_to_100000000 WHERE seq <= 6 * @users;
 
 CREATE TABLE grades_persistentcoursegrade (
     id bigint unsigned AUTO_INCREMENT PRIMARY KEY,
@@ -86,9 +87,10 @@ CREATE TABLE grades_persistentcoursegrade (
     KEY (modified)
 );
 INSERT INTO grades_persistentcoursegrade
-SELECT seq, @day + INTERVAL seq MINUTE, @day + INTERVAL seq MINUTE + INTERVAL 1 HOUR, seq % @users + 1,
+SELECT seq, @day + INTERVAL seq MINUTE, @day + INTERVAL seq MINUTE + INTERVAL CRC32(seq) % 1000000000 MICROSECOND,
+       CRC32(seq) % @users + 1,
        CONCAT('course-v1:MITxT+', 6 + seq % 18, '.', seq % 40, 'x+1T2025'), @day, MD5(seq % 40), MD5(seq % 7),
-       seq % 101 / 100, IF(seq % 101 >= 60, 'Pass', ''), IF(seq % 101 >= 60, @day + INTERVAL seq MINUTE, NULL)
+       CRC32(seq) % 101 / 100, IF(CRC32(seq) % 101 >= 60, 'Pass', ''), IF(CRC32(seq) % 101 >= 60, @day + INTERVAL seq MINUTE, NULL)
 FROM seq_1_to_100000000 WHERE seq <= 2 * @users;
 
 CREATE TABLE grades_persistentsubsectiongrade (
@@ -108,11 +110,12 @@ CREATE TABLE grades_persistentsubsectiongrade (
     KEY (modified)
 );
 INSERT INTO grades_persistentsubsectiongrade
-SELECT seq, @day + INTERVAL seq SECOND, @day + INTERVAL seq SECOND + INTERVAL 5 MINUTE, seq % @users + 1,
+SELECT seq, @day + INTERVAL seq SECOND, @day + INTERVAL seq SECOND + INTERVAL CRC32(seq) % 300000000 MICROSECOND,
+       CRC32(seq) % @users + 1,
        CONCAT('course-v1:MITxT+', 6 + seq % 18, '.', seq % 40, 'x+1T2025'),
        CONCAT('block-v1:MITxT+', 6 + seq % 18, '.', seq % 40, 'x+1T2025+type@sequential+block@', MD5(seq % 400)),
-       MD5(seq % 40), seq % 9, 8, seq % 9, 8, IF(seq % 3 = 0, NULL, @day + INTERVAL seq SECOND), MD5(seq % 60)
-FROM seq_1_to_100000000 WHERE seq <= 5 * @users;
+       MD5(seq % 40), CRC32(seq) % 9, 8, CRC32(seq) % 9, 8, IF(seq % 3 = 0, NULL, @day + INTERVAL seq SECOND), MD5(seq % 60)
+FROM seq_1_to_100000000 WHERE seq <= 4 * @users;
 
 CREATE TABLE certificates_generatedcertificate (
     id int AUTO_INCREMENT PRIMARY KEY,

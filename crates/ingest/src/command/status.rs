@@ -113,7 +113,7 @@ fn row(unit: &Unit, table: &Table, found: Option<&LakeTable>) -> TableStatus {
 
 /// What a table that is followed by queries has come to, for people: the snapshot, the bound of the cursor, the sweep.
 fn follows(known: &BTreeMap<String, String>) -> Option<Follows> {
-    if let Some(known) = mysql::Known::read(known) {
+    if let Some(known) = mysql::Known::read(known, &BTreeMap::new()) {
         return Some(Follows {
             snapshot: known.position.to_string(),
             cursor: Some(known.watermarks.column.clone()),

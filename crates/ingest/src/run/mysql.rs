@@ -252,7 +252,7 @@ async fn step(
         lookback_seconds: job.context.config.incremental.lookback_seconds,
         from,
     };
-    let step = incremental::decide(Known::read(&base.state()), &now)?;
+    let step = incremental::decide(Known::read(&base.state(), base.properties()), &now)?;
     if let Some(reason) = step.again {
         tracing::warn!(table = %table.raw_table, reason, "all rows are read again");
     }

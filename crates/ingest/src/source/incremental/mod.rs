@@ -15,7 +15,7 @@ use crate::load::LoadMode;
 pub mod state {
     /// Whose rows these are.
     pub const SOURCE: &str = "ol.source";
-    /// Rows that the next run may find again and that are known.
+    /// Rows that the next run may find again and that are known; of MySQL a table property.
     pub const SEEN: &str = "ol.source-seen";
     /// The watermarks of the cursor, as JSON.
     pub const CURSOR: &str = "ol.cursor";

@@ -278,7 +278,8 @@ impl Committing {
         }
         if let Some(step) = &load.step {
             let last = step.begun().swept_at.filter(|_| load.sweep.is_none());
-            completion.state = step.state_after(found, last.unwrap_or(now));
+            completion.state = step.state_after(last.unwrap_or(now));
+            completion.properties = step.properties_after(found, &self.loading.run.run_id);
             completion.must_commit = load.sweep.is_some();
         }
         let target = Arc::clone(&load.target);

@@ -78,9 +78,13 @@ pub struct Known {
 }
 
 impl Known {
-    /// Reads it; `None` when the table has no such state: it was never loaded, was reset, or is loaded otherwise.
+    /// Reads it from the state and the properties of a table; `None` when the table has no such state: it was never loaded,
+    /// was reset, or is loaded otherwise.
     #[must_use]
-    pub fn read(entries: &BTreeMap<String, String>) -> Option<Self> {
+    pub fn read(
+        entries: &BTreeMap<String, String>,
+        properties: &BTreeMap<String, String>,
+    ) -> Option<Self> {
         let text = |key: &str| entries.get(key).map(String::as_str);
         let watermarks: Watermarks = serde_json::from_str(text(state::CURSOR)?).ok()?;
         Some(Self {
@@ -91,7 +95,13 @@ impl Known {
             contract: text(keys::CONTRACT)?.to_owned(),
             mode: text(keys::MODE)?.to_owned(),
             swept_at: text(state::SWEPT_AT)?.parse().ok()?,
-            seen: Seen::parse(text(state::SEEN)?)?,
+            // A table that was set back to an earlier snapshot has rows of that one, and what a later run found.
+            seen: properties
+                .get(state::SEEN)
+                .and_then(|text| text.split_once(' '))
+                .filter(|(run, _)| text(keys::RUN_ID) == Some(run))
+                .and_then(|(_, found)| Seen::parse(found))
+                .unwrap_or_default(),
         })
     }
 
@@ -287,14 +297,20 @@ impl Step {
 
     /// The entries of the snapshot that the rows go into. `swept_at` is when keys were last compared, this run included.
     #[must_use]
-    pub fn state_after(&self, found: &Found, swept_at: i64) -> BTreeMap<String, String> {
+    pub fn state_after(&self, swept_at: i64) -> BTreeMap<String, String> {
         let json = serde_json::to_string(&self.watermarks).expect("texts and numbers are JSON");
         BTreeMap::from([
             (state::SOURCE.to_owned(), self.source.clone()),
-            (state::SEEN.to_owned(), found.text()),
             (state::CURSOR.to_owned(), json),
             (state::SWEPT_AT.to_owned(), swept_at.to_string()),
         ])
+    }
+
+    /// The table properties that go with them. There is one of each for a table, and not for each snapshot, as this may be
+    /// long.
+    #[must_use]
+    pub fn properties_after(&self, found: &Found, run_id: &str) -> BTreeMap<String, String> {
+        BTreeMap::from([(state::SEEN.to_owned(), format!("{run_id} {}", found.text()))])
     }
 }
 
@@ -358,11 +374,11 @@ mod tests {
     /// The state that a run leaves behind.
     fn after(known: Option<Known>, now: &Situation<'_>) -> Option<Known> {
         let step = decide(known, now).unwrap();
-        let mut entries = step.state_after(&Found::default(), now.now);
+        let mut entries = step.state_after(now.now);
         entries.insert(keys::POSITION.to_owned(), now.position.to_string());
         entries.insert(keys::CONTRACT.to_owned(), now.contract.to_owned());
         entries.insert(keys::MODE.to_owned(), now.mode.to_owned());
-        Known::read(&entries)
+        Known::read(&entries, &step.properties_after(&Found::default(), "run"))
     }
 
     #[test]

@@ -21,9 +21,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::column::mask::Salt;
 
 /// The most rows of which a hash is kept.
-pub const MOST_HASHES: usize = 1000;
+pub const MOST_HASHES: usize = 8192;
 /// The most ranges of numbers that are kept.
-pub const MOST_RANGES: usize = 500;
+pub const MOST_RANGES: usize = 4096;
 /// The most numbers that are held while ranges are made of them.
 const MOST_NUMBERS: usize = 4_000_000;
 
