@@ -6,7 +6,14 @@ use super::MysqlCase;
 use crate::adopt::{COLUMNS, ROWS, airbyte};
 use crate::common::{entry, expect_told, rows, text};
 
-fn prepared(deployment: &'static str) -> MysqlCase {
+/// The columns of the source, as another loader has them.
+const SAME: &str = "NestedField(4, 'id', LongType(), required=False),
+    NestedField(5, 'note', StringType(), required=False),
+    NestedField(7, 'born', TimestampType(), required=False),";
+const SAME_ROWS: &str =
+    "[{'id': n, 'note': f'note {n}', 'born': datetime.datetime(2026, 1, 1)} for n in range(1, 11)]";
+
+fn prepared(deployment: &'static str, columns: &str, rows: &str) -> MysqlCase {
     let case = MysqlCase::new(
         deployment,
         "CREATE TABLE t (id bigint PRIMARY KEY, note varchar(20), born datetime(6));
@@ -16,13 +23,13 @@ fn prepared(deployment: &'static str) -> MysqlCase {
     case.finish(case.ingest().args(["maintain", "--namespace", case.lake.namespace()]))
         .expect_code(0);
     case.discover();
-    airbyte(&case.lake, &case.raw_table("t"), COLUMNS, ROWS, "");
+    airbyte(&case.lake, &case.raw_table("t"), columns, rows, "");
     case
 }
 
 #[test]
 fn a_shadow_is_held_against_the_tables_of_another_loader() {
-    let case = prepared("mysqlcompare");
+    let case = prepared("mysqlcompare", SAME, SAME_ROWS);
     let compare = |code: i32| {
         let step = case.command("compare").args(["--against", case.lake.namespace()]);
         case.finish(step).expect_code(code).json()
@@ -40,7 +47,7 @@ fn a_shadow_is_held_against_the_tables_of_another_loader() {
 
 #[test]
 fn a_table_of_airbyte_becomes_ours_where_it_stands() {
-    let case = prepared("mysqladopt");
+    let case = prepared("mysqladopt", COLUMNS, ROWS);
     let adopt = |arguments: &[&str], code: i32| {
         case.finish(case.command("adopt").args(arguments)).expect_code(code)
     };

@@ -1,4 +1,5 @@
-//! The flow from an Open edX deployment's MySQL to the raw lake, in full: the function is the arrow.
+//! The flow from an Open edX deployment's MySQL to the raw lake, in full or by what is new behind a cursor: the function is
+//! the arrow.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

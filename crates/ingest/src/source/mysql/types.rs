@@ -179,10 +179,7 @@ impl Reading {
     /// The salt of a column that is hashed.
     #[must_use]
     pub fn salted(&self) -> Option<&Salt> {
-        match &self.wire {
-            Wire::Hashed(salt) => salt.as_ref(),
-            _ => None,
-        }
+        if let Wire::Hashed(salt) = &self.wire { salt.as_ref() } else { None }
     }
 
     /// Gives a hashed column its salt.

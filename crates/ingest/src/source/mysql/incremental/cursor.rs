@@ -112,10 +112,8 @@ impl Cursor {
     #[must_use]
     pub fn from_bound(&self, bound: &str, lookback_seconds: u64, after: Option<&str>) -> String {
         let column = quote(&self.column);
-        let cast = |text: &str| match self.kind {
-            Kind::Date => format!("CAST({} AS DATE)", literal(text)),
-            _ => format!("CAST({} AS DATETIME(6))", literal(text)),
-        };
+        let moment = if self.kind == Kind::Date { "DATE" } else { "DATETIME(6)" };
+        let cast = |text: &str| format!("CAST({} AS {moment})", literal(text));
         // Before the first day there is NULL, and nothing is at or above that.
         let earlier = |span: String| {
             format!("COALESCE({} - INTERVAL {span}, {})", cast(bound), cast("0000-00-00"))
