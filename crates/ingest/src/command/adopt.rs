@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::error::{Definite, Error, Result};
 use crate::inventory::{SourceKind, Table, Unit};
 use crate::report::adoption::{AdoptReport, AdoptedTable};
+use crate::run::binlog;
 use crate::run::capture::CapturePlan;
 use crate::run::unit::{partition_by, sort_by};
 use crate::run::{self, open_lake};
@@ -81,6 +82,9 @@ impl Catalog {
             }
             Self::Postgres(catalog) => {
                 postgres::plan::plan(unit, table, catalog)?.lake_schema_of(theirs)
+            }
+            Self::Mysql(catalog) if unit.follows(table) => {
+                binlog::plan::CapturePlan::new(unit, table, catalog)?.lake_schema_of(theirs)
             }
             Self::Mysql(catalog) => mysql::plan::plan(unit, table, catalog)?.lake_schema_of(theirs),
         })

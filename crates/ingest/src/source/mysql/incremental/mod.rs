@@ -318,8 +318,8 @@ impl Step {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
-    use crate::position::LogPlace;
     use crate::inventory::{SyncMode, Table, TableOverrides};
+    use crate::position::LogPlace;
     use crate::source::mysql::catalog::{Column, Relation, RelationKind};
 
     fn cursor(type_name: &str) -> Cursor {
