@@ -4,12 +4,12 @@
 
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-# mariadb_locate FOLDER: sets MARIADB_HOME (data, log, password) and where the socket is.
+# mariadb_locate FOLDER: sets MARIADB_HOME (data, log, password) and what the names of its sockets begin with.
 mariadb_locate() {
   mkdir -p "$1"
   MARIADB_HOME=$(cd "$1" && pwd -P)
   # A unix socket's path is limited to 107 bytes, so it does not live below the checkout.
-  MARIADB_SOCKET="/tmp/ol-flows-mariadb-$(printf '%s' "$MARIADB_HOME" | cksum | cut -d' ' -f1).sock"
+  MARIADB_SOCKET="/tmp/ol-flows-mariadb-$(printf '%s' "$MARIADB_HOME" | cksum | cut -d' ' -f1)"
 }
 
 # mariadb_sql [OPTION…]: runs SQL from its arguments or its standard input, fields separated by tabs.
@@ -43,7 +43,7 @@ CREATE OR REPLACE USER '$MARIADB_USER'@'%' IDENTIFIED BY '$MARIADB_PASSWORD';
 GRANT ALL PRIVILEGES ON *.* TO '$MARIADB_USER'@'%' WITH GRANT OPTION;
 SQL
   # The log is what lets several connections share one view.
-  nohup /usr/sbin/mariadbd --no-defaults "${account[@]}" --datadir="$MARIADB_HOME/data" --socket="$MARIADB_SOCKET" \
+  nohup /usr/sbin/mariadbd --no-defaults "${account[@]}" --datadir="$MARIADB_HOME/data" --socket="$MARIADB_SOCKET-$MARIADB_PORT.sock" \
     --pid-file="$MARIADB_HOME/server.pid" --init-file="$MARIADB_HOME/init.sql" --port="$MARIADB_PORT" \
     --bind-address=127.0.0.1 --skip-name-resolve --log-bin=binlog --server-id=1 --binlog-format=ROW --sync-binlog=0 \
     --binlog-row-metadata=FULL --expire-logs-days=1 --innodb-flush-log-at-trx-commit=0 --innodb-doublewrite=0 \
@@ -79,7 +79,7 @@ mariadb_stop() {
       sleep 0.1
     done
   fi
-  rm -f "$MARIADB_SOCKET" "$MARIADB_HOME/port"
+  rm -f "$MARIADB_SOCKET"-*.sock "$MARIADB_HOME/port"
 }
 
 # mariadb_remove FOLDER: stops it and deletes its data.
