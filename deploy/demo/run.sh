@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The demonstration behind `make demo`: a real application database lands in an Iceberg lake, and everything it takes
-# is installed, built and started here; then MIT Learn (a receiver that behaves like it) is told of the courses. A second
-# run finds all that and takes seconds.
+# The demonstration behind `make demo`: a real application database and an Open edX land in an Iceberg lake, and everything
+# it takes is installed, built and started here; then MIT Learn (a receiver that behaves like it) is told of the courses. A
+# second run finds all that and takes seconds.
 #
-#   OL_DEMO_SCALE   size of the demo database, 1 is about 1.5 million rows (default 1)
+#   OL_DEMO_SCALE   size of the demo databases, 1 is about 1.5 and 1.1 million rows (default 1)
 #   OL_DEMO_PROFILE demo (default: optimized, quick to build), release (as it ships), or debug: with the programs of the
 #                   tests, which a test run builds anyway
 #   OL_CACHE        where tools, Python environments and build results are kept (default ~/.cache/ol-flows)
@@ -11,6 +11,7 @@
 # All else lies in .ol/demo below the checkout; `make clean-demo` removes it and stops the server.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/postgres.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../scripts/mariadb.sh"
 
 DEMO="$OL_ROOT/.ol/demo"
 SCALE="${OL_DEMO_SCALE:-1}"
@@ -43,7 +44,7 @@ build() {
 start_source() {
   local wanted
   postgres_start "$DEMO/postgres"
-  wanted=$( (cat "$OL_ROOT"/deploy/demo/*.sql && echo "$SCALE") | sha256sum | cut -d' ' -f1)
+  wanted=$( (cat "$OL_ROOT"/deploy/demo/{schema,data,constraints}.sql && echo "$SCALE") | sha256sum | cut -d' ' -f1)
   if ! database_is "$DATABASE" "$wanted"; then
     say "Making the demo database (scale $SCALE)"
     database_new "$DATABASE"
@@ -58,6 +59,39 @@ start_source() {
     FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
 }
 
+# The Open edX is made once in the same way; what the demo changes in it stays.
+start_openedx() {
+  local wanted
+  mariadb_start "$DEMO/mariadb"
+  wanted=$( (cat "$OL_ROOT/deploy/demo/openedx.sql" && echo "$SCALE") | sha256sum | cut -d' ' -f1)
+  if ! mariadb_is "$wanted"; then
+    say "Making the demo Open edX (scale $SCALE)"
+    (echo "SET @scale = $SCALE;" && cat "$OL_ROOT/deploy/demo/openedx.sql") | mariadb_sql
+    mariadb_sql -e "ANALYZE TABLE edxapp.courseware_studentmodule, edxapp.student_courseenrollment" >/dev/null
+    mariadb_stamp "$wanted"
+  fi
+  export OL_SOURCE_MITXONLINE_OPENEDX_MYSQL_URL="mysql://$MARIADB_USER:$MARIADB_PASSWORD@127.0.0.1:$MARIADB_PORT/edxapp"
+  cp "$OL_ROOT/deploy/demo/openedx.yml" "$INVENTORY/units/mitxonline_openedx_mysql.yml"
+  mariadb_sql -e "
+    SELECT CONCAT('  MariaDB on port $MARIADB_PORT: ', COUNT(*), ' tables, ', SUM(TABLE_ROWS), ' rows, ',
+      ROUND(SUM(DATA_LENGTH + INDEX_LENGTH) / 1048576), ' MB')
+    FROM information_schema.TABLES WHERE TABLE_SCHEMA IN ('edxapp', 'forum')"
+}
+
+# openedx COMMAND…: the same of the demo's Open edX.
+openedx() { UNIT=mitxonline/openedx_mysql "$@"; }
+
+# An evening at the Open edX, and the run after it, which looks for what is gone, too.
+openedx_changes() {
+  mariadb_sql <"$OL_ROOT/deploy/demo/openedx_changes.sql"
+  OL_INCREMENTAL__SWEEP_HOURS=0 openedx shown run run
+}
+
+# All but the log of certificates: a log holds every past state, so it equals none.
+openedx_verify() {
+  openedx shown verify verify --table '*__auth_user' --table '*student*' --table '*__grades_*' --table '*__forum__*'
+}
+
 show() { "$PYTHON" "$OL_ROOT/deploy/demo/show.py" "$@"; }
 
 discover() {
@@ -69,13 +103,14 @@ discover() {
   sed -n 's/^# - /  /p' "$unit_file"
 }
 
-# shown COMMAND [FORM]: runs `ol-ingest COMMAND` and shows its document (in another form), which tells more than its
+# shown COMMAND FORM [ARGUMENT…]: runs `ol-ingest COMMAND` and shows its document in a form, which tells more than its
 # exit code: a table that is refused by name ends a run with 2, and is no failure of the demo.
 shown() {
-  local code=0
-  "$INGEST" "$1" --output json --inventory "$INVENTORY" --unit "$UNIT" >"$DEMO/$1.json" || code=$?
-  [ -s "$DEMO/$1.json" ] || return "$code"
-  show "${2:-$1}" "$DEMO/$1.json"
+  local code=0 command=$1 form=$2
+  shift 2
+  "$INGEST" "$command" --output json --inventory "$INVENTORY" --unit "$UNIT" "$@" >"$DEMO/$command.json" || code=$?
+  [ -s "$DEMO/$command.json" ] || return "$code"
+  show "$form" "$DEMO/$command.json"
 }
 
 queries() { show queries "$OL_CATALOG" "ol_warehouse_${OL_ENV}_raw"; }
@@ -147,15 +182,21 @@ rm -rf "$DEMO/lake" "$DEMO/flows.jsonl"
 mkdir -p "$DEMO/lake"
 export OL_LOG="${OL_LOG:-warn}" OL_ENV=dev OL_CATALOG="sqlite:$DEMO/lake/catalog.db" OL_WAREHOUSE="$DEMO/lake/warehouse"
 export OL_FLOW_RECORDS="$DEMO/flows.jsonl"
+# Masked columns are hashed with it; in production it comes from the secret store.
+export OL_MASK_SALT="${OL_MASK_SALT:-the salt of the demonstration}"
 
 step "Install what is missing" install
 step "Build ol-ingest, ol-webhook and c4gen" build
 step "Start the source" start_source
 step "discover: what is in the database" discover
-step "plan: how each column lands" shown plan
-step "run: load it into the lake" shown run
+step "plan: how each column lands" shown plan plan
+step "run: load it into the lake" shown run run
 step "run again: nothing has changed" shown run again
-step "verify: source against lake" shown verify
+step "verify: source against lake" shown verify verify
+step "Start an Open edX on MariaDB" start_openedx
+step "run: load it, one table a way of following" openedx shown run run
+step "run again after an evening: only what changed" openedx_changes
+step "verify: Open edX against lake" openedx_verify
 step "Query the lake with DuckDB" queries
 step "Start a receiver like MIT Learn" start_receiver
 step "send: one notice a live course run" notices 2
@@ -172,5 +213,5 @@ cat <<SUMMARY
 The lake:    ${DEMO#"$OL_ROOT"/}/lake (catalog.db and warehouse/)
 The outbox:  ${DEMO#"$OL_ROOT"/}/outbox.db (OL_OUTBOX=sqlite:PATH ol-webhook list)
 The site:    open ${DEMO#"$OL_ROOT"/}/site/index.html in a browser; labels with a green frame are flows that have just run
-The source:  still running on port $PG_PORT; \`make clean-demo\` stops it and removes all of this
+The sources: still running on ports $PG_PORT and $MARIADB_PORT; \`make clean-demo\` stops them and removes all of this
 SUMMARY

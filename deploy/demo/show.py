@@ -10,6 +10,7 @@ import sys
 import unicodedata
 
 PREFIX = "raw__mitxonline__app__postgres__"
+OPENEDX_PREFIX = "raw__mitxonline__openedx__mysql__"
 READERS = pathlib.Path(__file__).resolve().parents[2] / "tests" / "readers"
 
 NUMERIC = ("BIGINT", "INTEGER", "HUGEINT", "DECIMAL", "DOUBLE")
@@ -25,6 +26,17 @@ QUERIES = [
             USING (user_id)
         LEFT JOIN {ecommerce_order} AS orders ON orders.purchaser_id = address.user_id
         GROUP BY address.country ORDER BY learners DESC, address.country LIMIT 5
+        """,
+    ),
+    (
+        "The Open edX by course: grades, and threads of the forum beside them",
+        """
+        SELECT course.course_id, count(*) AS grades, round(avg(course.percent_grade), 3) AS mean,
+               count(*) FILTER (WHERE course.letter_grade = 'Pass') AS passed,
+               (SELECT count(*) FROM {forum__forum_commentthread} AS thread WHERE thread.course_id = course.course_id)
+                   AS threads
+        FROM {grades_persistentcoursegrade} AS course WHERE course._ol_deleted_at IS NULL
+        GROUP BY course.course_id ORDER BY grades DESC, course.course_id LIMIT 5
         """,
     ),
     (
@@ -76,7 +88,7 @@ def size(count) -> str:
 
 def short(raw_table: str) -> str:
     """A raw table without the unit's prefix."""
-    return raw_table.removeprefix(PREFIX)
+    return raw_table.removeprefix(PREFIX).removeprefix(OPENEDX_PREFIX)
 
 
 def show_plan(document: dict) -> int:
@@ -121,11 +133,12 @@ def show_run(document: dict) -> int:
     """What landed, largest first, and what was refused, with the reason."""
     landed = [entry for entry in document["tables"] if entry["outcome"] == "done"]
     landed.sort(key=lambda entry: (-entry["rows"], entry["raw_table"]))
-    headings = ("raw table", "rows", "bytes", "files", "seconds", "rows/s")
+    headings = ("raw table", "rows", "deletes", "bytes", "files", "seconds", "rows/s")
     rows = [
         (
             short(entry["raw_table"]),
             f"{entry['rows']:,}",
+            f"{entry['deletes']:,}" if entry["deletes"] else "",
             size(entry["bytes"]),
             entry["files"],
             f"{entry['seconds']:.2f}",
@@ -135,7 +148,9 @@ def show_run(document: dict) -> int:
     ]
     total_rows = sum(entry["rows"] for entry in landed)
     total_bytes = sum(entry["bytes"] for entry in landed)
-    rows.append(("total", f"{total_rows:,}", size(total_bytes), sum(entry["files"] for entry in landed), "", ""))
+    total_deletes = sum(entry["deletes"] for entry in landed)
+    files = sum(entry["files"] for entry in landed)
+    rows.append(("total", f"{total_rows:,}", f"{total_deletes:,}", size(total_bytes), files, "", ""))
     table(headings, rows, right=headings[1:])
     return say_others(document)
 

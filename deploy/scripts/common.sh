@@ -127,3 +127,8 @@ quietly() {
     return 1
   fi
 }
+
+# free_port: a port of the loopback that nobody listens on.
+free_port() {
+  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}

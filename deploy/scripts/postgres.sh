@@ -33,10 +33,6 @@ as_postgres() {
   fi
 }
 
-free_port() {
-  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
-
 # postgres_locate FOLDER: sets PG_HOME (data, log, socket), creating it if need be.
 postgres_locate() {
   local wanted account

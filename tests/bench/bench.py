@@ -1,6 +1,7 @@
 """The measurements of `make bench`: ours beside the floor of the same server and beside a peer, interleaved.
 
-The floor is what the server needs to hand the rows over at all: `psql -c "COPY … (FORMAT binary)"`, thrown away. A
+The floor is what the server needs to hand the rows over at all: `psql -c "COPY … (FORMAT binary)"`, or `mariadb --quick` with
+a SELECT, thrown away. A
 machine's speed drifts by tens of percent within minutes, so every figure of ours is divided by the floor measured just
 before it, and the median of those ratios is what is quoted. Every run of ours starts with an empty lake, and its row
 count must be the server's.
@@ -9,7 +10,7 @@ The cases of change capture are in changes.py, merge.py and latency.py; those of
 `ol-webhook` (webhook.py) need no Postgres.
 
 Writes tests/bench/runs/latest.json and prints the same as a table; entries of cases that were not asked for stay. Reads
-the server's address from libpq's variables.
+the servers' addresses from libpq's variables and those of deploy/scripts/mariadb.sh.
 """
 
 import argparse
@@ -25,6 +26,7 @@ import latency
 import maintain
 import measure
 import merge
+import mysql
 import webhook
 from figures import database_url, document, postgres_answer
 from measure import Measured
@@ -61,10 +63,29 @@ class Ours:
         self.inventory = FOLDER / "inventory" / f"{database}-{tables[0][1]}"
         units = self.inventory / "units"
         units.mkdir(parents=True, exist_ok=True)
-        blocks = "".join(TABLE.format(schema=schema, name=name) for schema, name in tables)
-        (units / "bench.yml").write_text(UNIT + blocks)
-        counted = " + ".join(f'(SELECT count(*) FROM {schema}."{name}")' for schema, name in tables)
-        self.rows = int(postgres_answer(database, f"SELECT {counted}"))
+        (units / "bench.yml").write_text(self.unit())
+        self.rows = self.count()
+
+    def unit(self) -> str:
+        """The unit file."""
+        return UNIT + "".join(TABLE.format(schema=schema, name=name) for schema, name in self.tables)
+
+    def count(self) -> int:
+        """The rows of the tables, by the server."""
+        counted = " + ".join(f'(SELECT count(*) FROM {schema}."{name}")' for schema, name in self.tables)
+        return int(postgres_answer(self.database, f"SELECT {counted}"))
+
+    def source(self) -> dict:
+        """The variable that says where the source is."""
+        return {"OL_SOURCE_BENCH_APP_POSTGRES_URL": database_url(self.database)}
+
+    def floor(self) -> Measured:
+        """The first table, thrown away."""
+        return floor(self.database, *self.tables[0])
+
+    def peer(self) -> Measured:
+        """The first table, loaded by dlt."""
+        return dlt(database_url(self.database).replace("postgres://", "postgresql+psycopg2://"), self.tables[0][1])
 
     def run(self, fresh: bool = True) -> Measured:
         """One run; `fresh` empties the lake before it. Raises when a row is missing.
@@ -79,7 +100,7 @@ class Ours:
             "OL_ENV": "ci",
             "OL_CATALOG": f"sqlite:{self.lake}/catalog.db",
             "OL_WAREHOUSE": str(self.lake / "warehouse"),
-            "OL_SOURCE_BENCH_APP_POSTGRES_URL": database_url(self.database),
+            **self.source(),
         }
         command = [str(self.program), "--output", "json", "run", "--inventory", str(self.inventory)]
         measured = measure.measure(command, environment, output=report)
@@ -97,7 +118,29 @@ def floor(database: str, schema: str, name: str) -> Measured:
     return measure.measure(["psql", "-X", "-d", database, "-c", f"COPY {schema}.{name} TO STDOUT (FORMAT binary)"])
 
 
-def dlt(database: str, name: str, key: str = "", fresh: bool = True) -> Measured:
+class OursOfMysql(Ours):
+    """The same of the MariaDB of run.sh."""
+
+    def unit(self) -> str:
+        of_postgres = UNIT.replace("app__postgres", "openedx__mysql").replace("app_postgres", "openedx_mysql")
+        tables = [mysql.TABLE.format(name=name) for _, name in self.tables]
+        return of_postgres.replace("source_kind: postgres", "source_kind: mysql") + "".join(tables)
+
+    def count(self) -> int:
+        counted = " + ".join(f"(SELECT COUNT(*) FROM {name})" for _, name in self.tables)
+        return int(mysql.answer(self.database, f"SELECT {counted}"))
+
+    def source(self) -> dict:
+        return {"OL_SOURCE_BENCH_OPENEDX_MYSQL_URL": mysql.url(self.database)}
+
+    def floor(self) -> Measured:
+        return mysql.floor(self.database, self.tables[0][1])
+
+    def peer(self) -> Measured:
+        return dlt(mysql.url(self.database).replace("mysql://", "mysql+pymysql://"), self.tables[0][1])
+
+
+def dlt(url: str, name: str, key: str = "", fresh: bool = True) -> Measured:
     """dlt's load of a table into a fresh lake, or, by its key, what changed since the last load into that one.
 
     Raises Failed when it has not ended within the seconds of OL_BENCH_PEER_SECONDS.
@@ -109,7 +152,6 @@ def dlt(database: str, name: str, key: str = "", fresh: bool = True) -> Measured
     python = pathlib.Path(os.environ["OL_CACHE"]) / "venv-bench" / "bin" / "python"
     quiet = {"RUNTIME__DLTHUB_TELEMETRY": "false", "DLT_PROJECT_DIR": str(place), "HOME": str(place)}
     program = str(figures.ROOT / "tests" / "bench" / "peer_dlt.py")
-    url = database_url(database).replace("postgres://", "postgresql+psycopg2://")
     counted = place / "rows.txt"
     command = ["timeout", merge.PEER_SECONDS, str(python), program, url, name, str(place), *([key] if key else [])]
     measured = measure.measure(command, quiet, output=counted)
@@ -120,10 +162,9 @@ def dlt(database: str, name: str, key: str = "", fresh: bool = True) -> Measured
 
 def load_case(name: str, ours: Ours, repetitions: int, with_dlt: bool) -> dict:
     """Floor and ours in turn, then the peer once with a floor of its own before it."""
-    schema, table = ours.tables[0]
     floors, runs = [], []
     for repetition in range(repetitions):
-        floors.append(floor(ours.database, schema, table))
+        floors.append(ours.floor())
         runs.append(ours.run())
         ratio = runs[-1].wall_seconds / floors[-1].wall_seconds
         print(
@@ -133,8 +174,8 @@ def load_case(name: str, ours: Ours, repetitions: int, with_dlt: bool) -> dict:
         )
     peers = {}
     if with_dlt:
-        before = floor(ours.database, schema, table)
-        measured = dlt(ours.database, table)
+        before = ours.floor()
+        measured = ours.peer()
         peers["dlt"] = measured.document()
         peers["dlt"]["ratio_wall_to_floor"] = round(measured.wall_seconds / before.wall_seconds, 3)
         print(f"  {name}: dlt {measured.wall_seconds:.2f} s ({peers['dlt']['ratio_wall_to_floor']:.2f} ×)", flush=True)
@@ -171,6 +212,20 @@ def postgres_cases(release: pathlib.Path, repetitions: int):
     }
 
 
+def mysql_cases(release: pathlib.Path, repetitions: int):
+    """Name and measurement of each case that loads from the MariaDB of run.sh."""
+    with_peers = os.environ.get("OL_BENCH_PEERS", "1") != "0"
+
+    def case(name: str, table: str, with_dlt: bool):
+        ours = OursOfMysql(release / "ol-ingest", mysql.DATABASE, [(mysql.DATABASE, table)])
+        return load_case(name, ours, repetitions, with_dlt)
+
+    return {
+        "mysql_lineitem": lambda: case("mysql_lineitem", "lineitem", with_peers),
+        "mysql_wide": lambda: case("mysql_wide", "courseware_studentmodule", False),
+    }
+
+
 def merge_cases(program: pathlib.Path, repetitions: int) -> dict:
     """Changed shares of a table merged, beside a full reload of it and dlt's merge."""
     with_peers = os.environ.get("OL_BENCH_PEERS", "1") != "0"
@@ -179,7 +234,8 @@ def merge_cases(program: pathlib.Path, repetitions: int) -> dict:
         return Ours(program, merge.DATABASE, [("public", merge.TABLE)], FOLDER / "reload").run()
 
     def peer(fresh: bool):
-        return dlt(merge.DATABASE, merge.TABLE, merge.KEY, fresh)
+        url = database_url(merge.DATABASE).replace("postgres://", "postgresql+psycopg2://")
+        return dlt(url, merge.TABLE, merge.KEY, fresh)
 
     return merge.cases(program, repetitions, reload, peer if with_peers else None)
 
@@ -206,6 +262,7 @@ def main() -> None:
 
     cases = {
         **postgres_cases(release, repetitions),
+        **mysql_cases(release, repetitions),
         **changes.cases(release / "ol-ingest", repetitions),
         **latency.cases(release / "ol-ingest"),
         **merge_cases(release / "ol-ingest", repetitions),

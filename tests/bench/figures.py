@@ -6,6 +6,7 @@ import pathlib
 import platform
 import subprocess
 
+import mysql
 from measure import Measured
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -62,6 +63,8 @@ def host() -> dict:
     }
     if "PGPORT" in os.environ:
         told["postgres"] = postgres_answer("postgres", "SHOW server_version").split()[0]
+    if "MARIADB_PORT" in os.environ:
+        told["mariadb"] = mysql.answer("information_schema", "SELECT VERSION()")
     return told
 
 

@@ -19,7 +19,13 @@ def main() -> None:
     place = pathlib.Path(folder).resolve()
     is_first = not (place / "pipeline").exists()
     table = sql_table(
-        credentials=url, table=table_name, schema="public", backend="pyarrow", chunk_size=50_000, reflection_level="full"
+        credentials=url,
+        table=table_name,
+        # In MySQL a schema is a database, which the address names.
+        schema=None if url.startswith("mysql") else "public",
+        backend="pyarrow",
+        chunk_size=50_000,
+        reflection_level="full",
     )
     pipeline = dlt.pipeline(
         "peer",

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The measurements behind `make bench`: installs what they need, starts a private Postgres with the data, runs bench.py.
+# The measurements behind `make bench`: installs what they need, starts a private Postgres and MariaDB with the data, runs
+# bench.py.
 #
-#   OL_BENCH_ONLY         only cases whose names begin so; `webhook` and `maintain` need no Postgres (default: all)
+#   OL_BENCH_ONLY         only cases whose names begin so; `webhook`, `maintain` and `mysql` need no Postgres (default: all)
 #   OL_BENCH_SCALE        scale factor: 1 is 6 million rows of TPC-H's lineitem, 50,000 webhooks (default 1)
 #   OL_BENCH_TABLES       tables that are maintained (default 1300)
 #   OL_BENCH_REPETITIONS  interleaved repetitions of floor and ours, at least 3 (default 3)
@@ -15,6 +16,7 @@
 # The generated data stays in $OL_CACHE/bench for the next run; delete that folder to have it made anew.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../deploy/scripts/postgres.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../../deploy/scripts/mariadb.sh"
 
 TPCHGEN_VERSION=4.0.0
 SCALE="${OL_BENCH_SCALE:-1}"
@@ -26,10 +28,12 @@ mkdir -p "$OL_BENCH_FOLDER"
 measured() { [[ "$1" == "${OL_BENCH_ONLY:-}"* || "${OL_BENCH_ONLY:-}" == "$1"* ]]; }
 
 needs_postgres() { measured postgres || measured noop; }
+needs_mariadb() { measured mysql; }
 
 stop() {
   local code=$?
   postgres_stop "$OL_BENCH_FOLDER/postgres"
+  mariadb_stop "$OL_BENCH_FOLDER/mariadb"
   (cd "$OL_BENCH_FOLDER" && rm -rf lake reload csv peer webhook)
   exit "$code"
 }
@@ -38,7 +42,7 @@ install() {
   install_base
   ! measured webhook || "$OL_ROOT/deploy/scripts/install.sh" debian wrk wrk
   ! measured maintain || install_readers
-  needs_postgres || return 0
+  needs_postgres || needs_mariadb || return 0
   "$OL_ROOT/deploy/scripts/install.sh" tool tpchgen-cli "$TPCHGEN_VERSION"
   [ "${OL_BENCH_PEERS:-1}" = 0 ] ||
     "$OL_ROOT/deploy/scripts/install.sh" python venv-bench "$OL_ROOT/tests/bench/requirements.txt"
@@ -50,7 +54,7 @@ INGEST_PROFILE="${OL_BENCH_PROFILE:-release}" WEBHOOK_PROFILE="${OL_BENCH_PROFIL
 build() {
   ! measured webhook ||
     (cd "$OL_ROOT" && cargo build --profile "$WEBHOOK_PROFILE" --locked -p ol-webhook --bins)
-  ! needs_postgres && ! measured cold_start && ! measured maintain ||
+  ! needs_postgres && ! needs_mariadb && ! measured cold_start && ! measured maintain ||
     (cd "$OL_ROOT" && cargo build --profile "$INGEST_PROFILE" --locked -p ol-ingest --bins)
   ! measured maintain ||
     (cd "$OL_ROOT" && cargo build "${TEST_BUILD[@]}" --example many_tables --example commit_latency)
@@ -98,6 +102,29 @@ merged() {
   database_stamp bench_merge "$1"
 }
 
+# mysql_data: the same two tables on MariaDB, made once.
+mysql_data() {
+  local stamp wide_rows
+  mariadb_start "$OL_BENCH_FOLDER/mariadb"
+  stamp="$(sha256sum <"$OL_ROOT/tests/bench/tables_mysql.sql" | cut -c1-16) $SCALE $TPCHGEN_VERSION"
+  mariadb_is "$stamp" && return 0
+  wide_rows=$(awk -v scale="$SCALE" 'BEGIN { printf "%d", scale * 1000000 }')
+  rm -rf "$OL_BENCH_FOLDER/csv"
+  mkdir -p "$OL_BENCH_FOLDER/csv"
+  tpchgen-cli csv --scale-factor "$SCALE" --tables lineitem --quiet --no-progress --output-dir "$OL_BENCH_FOLDER/csv"
+  {
+    # What is made here is not told to the server's own log.
+    echo "SET SESSION sql_log_bin = 0, time_zone = '+00:00', unique_checks = 0, @wide_rows = $wide_rows;"
+    echo "DROP DATABASE IF EXISTS bench; CREATE DATABASE bench CHARACTER SET utf8mb4; USE bench;"
+    cat "$OL_ROOT/tests/bench/tables_mysql.sql"
+    echo "LOAD DATA LOCAL INFILE '$OL_BENCH_FOLDER/csv/lineitem.csv' INTO TABLE lineitem FIELDS TERMINATED BY ','
+      OPTIONALLY ENCLOSED BY '\"' LINES TERMINATED BY '\n' IGNORE 1 LINES;"
+    echo "ANALYZE TABLE lineitem, courseware_studentmodule;"
+  } | mariadb_sql --local-infile=1 >/dev/null
+  rm -rf "$OL_BENCH_FOLDER/csv"
+  mariadb_stamp "$stamp"
+}
+
 source_data() {
   postgres_start "$OL_BENCH_FOLDER/postgres"
   load bench "$SCALE" "$(awk -v scale="$SCALE" 'BEGIN { printf "%d", scale * 1000000 }')"
@@ -113,7 +140,8 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 step "Install what is missing" install
 step "Build ol-ingest and ol-webhook" build
-unset PGPORT # a server of ours, or none
+unset PGPORT MARIADB_PORT # servers of ours, or none
 ! needs_postgres || step "Make the data (scale $SCALE)" source_data
+! needs_mariadb || step "Make the data on MariaDB (scale $SCALE)" mysql_data
 step "Measure" python3 "$OL_ROOT/tests/bench/bench.py" --release "$(programs "$INGEST_PROFILE")" \
   --webhook "$(programs "$WEBHOOK_PROFILE")/ol-webhook" --examples "$CARGO_TARGET_DIR/debug/examples"

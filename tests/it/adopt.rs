@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use ol_testkit::Readers;
+use ol_testkit::{Lake, Readers};
 use serde_json::{Value, json};
 
 use crate::common::{Case, entry, expect_told, rows, text};
@@ -12,7 +12,13 @@ const DEFINITE: i32 = 2;
 
 /// A table as Airbyte's S3 Data Lake destination leaves it: its metadata columns required, all others optional, integers
 /// as long; made by a script that adds `columns` to those.
-fn airbyte(case: &Case, columns: &str, rows: &str, more: &str) -> String {
+pub(crate) fn airbyte(
+    lake: &Lake,
+    raw_table: &str,
+    columns: &str,
+    rows: &str,
+    more: &str,
+) -> String {
     let script = format!(
         "import sys, datetime
 import pyarrow
@@ -41,9 +47,9 @@ print(table.location(), table.current_snapshot().snapshot_id)"
     );
     let done = Command::new(Readers::python())
         .args(["-c", &script])
-        .arg(case.lake.catalog_file())
-        .arg(case.lake.warehouse())
-        .args([case.lake.namespace(), &case.raw_table("t"), "1"])
+        .arg(lake.catalog_file())
+        .arg(lake.warehouse())
+        .args([lake.namespace(), raw_table, "1"])
         .output()
         .unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
@@ -63,10 +69,10 @@ fn prepared(deployment: &'static str) -> (Case, std::path::PathBuf) {
     (case, unit)
 }
 
-const COLUMNS: &str = "NestedField(4, 'id', LongType(), required=False),
+pub(crate) const COLUMNS: &str = "NestedField(4, 'id', LongType(), required=False),
     NestedField(5, 'note', StringType(), required=False),
     NestedField(6, 'gone', StringType(), required=True),";
-const ROWS: &str = "[{'id': n, 'note': f'note {n}', 'gone': 'x'} for n in range(1, 11)]";
+pub(crate) const ROWS: &str = "[{'id': n, 'note': f'note {n}', 'gone': 'x'} for n in range(1, 11)]";
 
 fn adopted<'a>(document: &'a Value, case: &Case) -> &'a Value {
     entry(document, &case.raw_table("t"))
@@ -75,7 +81,7 @@ fn adopted<'a>(document: &'a Value, case: &Case) -> &'a Value {
 #[test]
 fn a_table_of_airbyte_becomes_ours_where_it_stands() {
     let (case, unit) = prepared("adoptair");
-    let before = airbyte(&case, COLUMNS, ROWS, "");
+    let before = airbyte(&case.lake, &case.raw_table("t"), COLUMNS, ROWS, "");
     let (location, _snapshot) = before.split_once(' ').unwrap();
     let shown = case.finish(case.command("adopt").arg("--dry-run")).expect_code(DONE).json();
     let table = adopted(&shown, &case);
@@ -110,7 +116,7 @@ fn what_cannot_be_taken_over_is_refused_with_what_would_help() {
     // A column of another kind: the declaration that keeps it is told.
     let columns = COLUMNS.replace("'id', LongType()", "'id', StringType()");
     let rows = ROWS.replace("'id': n", "'id': str(n)");
-    airbyte(&case, &columns, &rows, "");
+    airbyte(&case.lake, &case.raw_table("t"), &columns, &rows, "");
     let refused = case.finish(case.command("adopt")).expect_code(DEFINITE).json();
     let table = adopted(&refused, &case);
     assert_eq!((text(table, "outcome"), &table["adopted"]), ("refused", &json!(false)));

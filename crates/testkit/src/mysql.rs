@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::postgres::Stop;
 use crate::process::Step;
 use crate::service::Service;
+use crate::session::Session;
 
 /// An account that may do anything.
 const USER: &str = "ol_super";
@@ -172,6 +173,19 @@ impl MysqlDatabase<'_> {
             true => Ok(finished.stdout.trim_end_matches('\n').to_owned()),
             false => Err(finished.stderr),
         }
+    }
+
+    /// A connection that stays open.
+    pub fn session(&self) -> Session {
+        let mut command = Command::new("mariadb");
+        command
+            .args(["--no-defaults", "--default-character-set=utf8mb4", "--binary-mode"])
+            .args(["--batch", "--skip-column-names", "--raw", "--unbuffered"])
+            .args(["--host=127.0.0.1", "--user", USER, "--port"])
+            .arg(self.server.port().to_string())
+            .args(["--database", &self.name])
+            .env("MYSQL_PWD", &self.server.password);
+        Session::of(command)
     }
 
     /// Runs an SQL file, which may name databases of its own.

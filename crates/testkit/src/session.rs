@@ -1,8 +1,8 @@
-//! One connection that stays open: a psql that is spoken to through its standard input.
+//! One connection that stays open: a psql, or MariaDB's client, that is spoken to through its standard input.
 //!
 //! A test that needs transactions over several calls, or a writer that runs beside what is tested, needs a session of
-//! its own, and psql is a client that shares no code with ours. Each script ends with a line of its own that psql prints,
-//! so the end of an answer is known; psql ends at the first error, so what fails is never taken for done.
+//! its own, and these are clients that share no code with ours. Each script ends with a line of its own that the client
+//! prints, so the end of an answer is known; it ends at the first error, so what fails is never taken for done.
 
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::path::Path;
@@ -12,13 +12,13 @@ use std::thread::{self, JoinHandle};
 /// How many bytes of psql's complaints are kept.
 const KEPT_COMPLAINTS: usize = 16_384;
 
-/// A psql that waits for the next script.
+/// A client that waits for the next script.
 #[derive(Debug)]
 pub struct Session {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
-    /// Reads what psql complains of, so that it never waits for a reader; the last of it.
+    /// Reads what the client complains of, so that it never waits for a reader; the last of it.
     complaints: Option<JoinHandle<String>>,
     scripts: u64,
 }
@@ -28,7 +28,7 @@ pub struct Session {
 pub struct Broken {
     /// The rows that came before the failure.
     pub rows: Vec<String>,
-    /// What psql said.
+    /// What the client said.
     pub told: String,
 }
 
@@ -37,7 +37,8 @@ impl Session {
     ///
     /// Values are written as `tests/readers/source.py` has them written, and a commit is answered when it is in the log.
     pub fn open(psql: &Path, url: &str) -> Self {
-        let mut child = Command::new(psql)
+        let mut command = Command::new(psql);
+        command
             .args([
                 "-X",
                 "-q",
@@ -52,12 +53,18 @@ impl Session {
             ])
             .args(["-d", url])
             .env("PGCLIENTENCODING", "UTF8")
-            .env("PGOPTIONS", OPTIONS)
+            .env("PGOPTIONS", OPTIONS);
+        Self::of(command)
+    }
+
+    /// A client that takes scripts on its standard input and prints each answer at once.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("psql can be started");
+            .expect("the client can be started");
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
         let mut stderr = child.stderr.take().expect("stderr is a pipe");
@@ -81,7 +88,7 @@ impl Session {
         self.scripts += 1;
         let end = format!("end of script {}", self.scripts);
         if let Some(input) = &mut self.input {
-            // A psql that has ended is noticed below, with what it said.
+            // A client that has ended is noticed below, with what it said.
             let _ = input
                 .write_all(format!("{script}\n;SELECT '{end}';\n").as_bytes())
                 .and_then(|()| input.flush());

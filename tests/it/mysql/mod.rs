@@ -1,7 +1,12 @@
 //! The MySQL source, on a private MariaDB: what lands, what is refused, what is told.
 
+mod adopt;
 mod bad_input;
 mod capture;
+mod cursor;
+mod cursor_kill;
+mod cursor_merged;
+mod followed;
 mod reading;
 mod snapshot;
 mod zoo;

@@ -183,7 +183,7 @@ fn an_incremental_mode_is_refused_and_not_read_as_a_full_one() {
         "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)",
     );
     let unit = Unit::mysql(case.deployment)
-        .method("cursor")
+        .method("full")
         .table("public", "t", "incremental_append")
         .with("cursor_field: id");
     case.inventory.unit(&unit);

@@ -1,30 +1,34 @@
 //! `ol-ingest adopt`: raw tables of Airbyte or dlt become ours where they stand, or it is said why not.
 
+use ol_chassis::cli::Context;
 use ol_chassis::config::Platform;
-use ol_lake::{ErrorKind, Lake, LakeTable, TableName};
+use ol_lake::{ErrorKind, Lake, LakeSchema, LakeTable, TableName};
 
 use crate::cli::Adopt;
 use crate::config::Config;
 use crate::error::{Definite, Error, Result};
 use crate::inventory::{SourceKind, Table, Unit};
 use crate::report::adoption::{AdoptReport, AdoptedTable};
+use crate::run::binlog;
 use crate::run::capture::CapturePlan;
-use crate::run::open_lake;
 use crate::run::unit::{partition_by, sort_by};
-use crate::source::postgres::catalog::Catalog;
-use crate::source::postgres::plan;
-use crate::source::postgres::session::Session;
-use crate::source::postgres::settings::SourceAddress;
+use crate::run::{self, open_lake};
+use crate::source::address::SourceAddress;
+use crate::source::{mysql, postgres};
 
 /// Adopts the selected tables, or shows what that would change.
-pub(super) async fn execute(arguments: &Adopt, config: &Config) -> Result<AdoptReport> {
+pub(super) async fn execute(
+    arguments: &Adopt,
+    config: &Config,
+    context: &Context,
+) -> Result<AdoptReport> {
     let inventory = super::select(&arguments.selection)?;
     let platform = Platform::from_environment().await?;
     let lake = open_lake(&platform, config).await?;
     let namespace = platform.raw_namespace();
     let mut tables = Vec::new();
     for unit in &inventory.units {
-        let catalog = catalog(unit).await;
+        let catalog = Catalog::read(unit, context).await;
         for table in &unit.tables {
             let name = TableName::new(namespace.clone(), &table.raw_table);
             let mut adopted = AdoptedTable::new(&table.raw_table, !arguments.dry_run);
@@ -47,11 +51,44 @@ pub(super) async fn execute(arguments: &Adopt, config: &Config) -> Result<AdoptR
     Ok(AdoptReport::new(tables))
 }
 
-async fn catalog(unit: &Unit) -> Result<Catalog> {
-    if unit.source_kind != SourceKind::Postgres {
-        return Err(Error::new(Definite::ModeUnsupported).with("source_kind", unit.source_kind));
+/// What there is at the source of a unit.
+enum Catalog {
+    Postgres(postgres::catalog::Catalog),
+    Mysql(mysql::catalog::Catalog),
+}
+
+impl Catalog {
+    async fn read(unit: &Unit, context: &Context) -> Result<Self> {
+        let address = SourceAddress::of(&unit.id);
+        match unit.source_kind {
+            SourceKind::Postgres => {
+                Ok(Self::Postgres(postgres::session::Session::open(&address).await?.catalog))
+            }
+            SourceKind::Mysql => {
+                let opening = super::opening(run::mysql_databases(unit), context);
+                Ok(Self::Mysql(mysql::session::Source::open(&address, opening).await?.catalog))
+            }
+            SourceKind::Mongodb | SourceKind::TrackingLogs | SourceKind::EdxorgArchive => {
+                Err(Error::new(Definite::ModeUnsupported).with("source_kind", unit.source_kind))
+            }
+        }
     }
-    Ok(Session::open(&SourceAddress::of(&unit.id)).await?.catalog)
+
+    /// The columns that a table of ours would have in the place of `theirs`.
+    fn wanted(&self, unit: &Unit, table: &Table, theirs: &LakeTable) -> Result<LakeSchema> {
+        Ok(match self {
+            Self::Postgres(catalog) if unit.follows(table) => {
+                CapturePlan::of_catalog(unit, table, catalog)?.lake_schema_of(theirs)
+            }
+            Self::Postgres(catalog) => {
+                postgres::plan::plan(unit, table, catalog)?.lake_schema_of(theirs)
+            }
+            Self::Mysql(catalog) if unit.follows(table) => {
+                binlog::plan::CapturePlan::new(unit, table, catalog)?.lake_schema_of(theirs)
+            }
+            Self::Mysql(catalog) => mysql::plan::plan(unit, table, catalog)?.lake_schema_of(theirs),
+        })
+    }
 }
 
 struct Job<'a> {
@@ -79,11 +116,7 @@ impl Job<'_> {
         if !(partitions.is_empty() && sort.is_empty()) {
             theirs.check_layout(&partitions, &sort)?;
         }
-        let wanted = if self.unit.follows(self.table) {
-            CapturePlan::of_catalog(self.unit, self.table, self.catalog)?.lake_schema_of(&theirs)
-        } else {
-            plan::plan(self.unit, self.table, self.catalog)?.lake_schema_of(&theirs)
-        };
+        let wanted = self.catalog.wanted(self.unit, self.table, &theirs)?;
         report.steps = self.lake.adoptable(&theirs).await?;
         let change = match self.lake.evolve(&theirs, &wanted).await {
             Ok(change) => change,
@@ -103,7 +136,7 @@ impl Job<'_> {
 }
 
 /// The declarations that would keep the types of the table, for every column in which it differs from the contract.
-fn overrides(theirs: &LakeTable, wanted: &ol_lake::LakeSchema) -> Vec<(String, String)> {
+fn overrides(theirs: &LakeTable, wanted: &LakeSchema) -> Vec<(String, String)> {
     let differing = wanted.columns.iter().filter_map(|column| {
         let there = theirs.schema().column(&column.name)?;
         let differs = there.lake_type != column.lake_type;

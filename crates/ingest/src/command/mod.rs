@@ -123,7 +123,7 @@ async fn dispatch(cli: Cli, context: Context, pipes: Pipes) -> Result<Exit, Erro
         }
         Command::Adopt(arguments) => {
             let config = Config::load(cli.global.config.as_deref())?;
-            let report = adopt::execute(&arguments, &config).await?;
+            let report = adopt::execute(&arguments, &config, &context).await?;
             print(&if json { report.to_json() } else { report.to_text() });
             Ok(report.exit())
         }

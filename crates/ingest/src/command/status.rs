@@ -15,6 +15,7 @@ use crate::run::capture::cap::Cap;
 use crate::run::capture::forget;
 use crate::run::capture::phase::Phase;
 use crate::run::open_lake;
+use crate::source::mysql::incremental as mysql;
 use crate::source::postgres::error::SourceError;
 use crate::source::postgres::incremental::Known;
 use crate::source::postgres::replication::publication::default_name;
@@ -112,6 +113,15 @@ fn row(unit: &Unit, table: &Table, found: Option<&LakeTable>) -> TableStatus {
 
 /// What a table that is followed by queries has come to, for people: the snapshot, the bound of the cursor, the sweep.
 fn follows(known: &BTreeMap<String, String>) -> Option<Follows> {
+    if let Some(known) = mysql::Known::read(known, &BTreeMap::new()) {
+        return Some(Follows {
+            snapshot: known.position.to_string(),
+            cursor: Some(known.watermarks.column.clone()),
+            searched_from: known.bound().map(str::to_owned),
+            swept_at: instant(known.swept_at),
+            source: known.source,
+        });
+    }
     let known = Known::read(known)?;
     Some(Follows {
         source: known.identity.to_string(),

@@ -9,13 +9,14 @@ use super::decode::{Draft, LOADER, Skipped};
 use super::name;
 use super::problem::{Problem, Rule};
 use super::suggest;
-use super::unit::{ReplicationMethod, Table, TableOverrides, Unit, UnitId};
+use super::unit::{ReplicationMethod, SourceKind, Table, TableOverrides, Unit, UnitId};
 
 /// Checks every rule beyond the single field, puts the overrides into their tables, and returns
 /// all problems in no particular order.
 pub(crate) fn validate(drafts: &mut [Draft], skipped: &[Skipped]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for draft in drafts.iter_mut() {
+        method_of_source(&draft.unit, &mut problems);
         tables_of_unit(draft, &mut problems);
         assign_overrides(draft, &mut problems);
         for index in 0..draft.unit.tables.len() {
@@ -36,6 +37,20 @@ fn place(draft: &Draft, position: usize) -> (String, u64) {
     let index = draft.table_indexes.get(position).copied().unwrap_or(position);
     let line = draft.table_lines.get(position).copied().unwrap_or_default();
     (format!("tables[{index}]"), line)
+}
+
+/// Transaction numbers in rows are Postgres' own.
+fn method_of_source(unit: &Unit, problems: &mut Vec<Problem>) {
+    if unit.replication_method == ReplicationMethod::Xmin
+        && unit.source_kind != SourceKind::Postgres
+    {
+        let message = format!(
+            "rows of {} have no transaction number; use cursor, with a cursor_field for each incremental table",
+            unit.source_kind
+        );
+        let path = format!("{LOADER}.replication_method");
+        problems.push(problem(unit, path, 0, Rule::Incremental, message));
+    }
 }
 
 fn tables_of_unit(draft: &Draft, problems: &mut Vec<Problem>) {

@@ -156,6 +156,8 @@ pub struct Completion {
     pub deletes: u64,
     /// Entries for the summary of the snapshot beside those of every load.
     pub state: BTreeMap<String, String>,
+    /// Table properties that change with it.
+    pub properties: BTreeMap<String, String>,
     /// Whether the state is worth a snapshot of its own when there is no row.
     pub must_commit: bool,
 }
@@ -315,12 +317,10 @@ impl Target {
             },
             expected: self.expected(),
             schema_change: Some(self.change.clone()),
-            table_properties: self
-                .settings
-                .claim
-                .as_ref()
-                .map(|claim| claim.properties.clone())
-                .unwrap_or_default(),
+            table_properties: {
+                let claimed = self.settings.claim.iter().flat_map(|it| it.properties.clone());
+                claimed.chain(completion.properties).collect()
+            },
         };
         let committed = self.lake.commit(&self.base, commit).await?;
         failpoints::hit(failpoints::COMMITTED);

@@ -11,10 +11,10 @@ use crate::error::{Definite, Doing, Error, Result, Transient};
 use crate::inventory::Table;
 use crate::load::{LoadMode, Target, TargetSettings, contract_digest};
 use crate::report::TableReport;
+use crate::source::incremental::{due_sweep, load_mode};
 use crate::source::postgres::catalog::Catalog;
 use crate::source::postgres::error::SourceError;
 use crate::source::postgres::full_load::{Loading, TableLoad, TableResult, load_tables};
-use crate::source::postgres::incremental::sweep::{self, Sweep};
 use crate::source::postgres::incremental::{self, Known, Method, Situation, Step};
 use crate::source::postgres::plan::{self, TablePlan};
 use crate::source::postgres::session::Session;
@@ -53,20 +53,6 @@ pub async fn postgres_full_load(
         }
     }
     Ok(tries.reports())
-}
-
-/// How the rows of this run go in: as planned, but all rows of a merged table replace what is there, which costs less
-/// than looking for each. Rows that are marked as deleted would be lost by that, so there they are merged.
-fn mode(plan: &TablePlan, base: &LakeTable, step: Option<&Step>) -> LoadMode {
-    let has_rows = base.current_snapshot().is_some_and(|snapshot| snapshot.records > 0);
-    match (&plan.mode, step) {
-        (LoadMode::Merge(merging), Some(step))
-            if step.condition.is_none() && (step.is_other_mode || !(merging.soft && has_rows)) =>
-        {
-            crate::source::plan::replacing(&plan.relation.primary_key, &plan.key)
-        }
-        (mode, _) => mode.clone(),
-    }
 }
 
 impl UnitJob {
@@ -162,8 +148,11 @@ impl UnitJob {
         let contract =
             contract_digest(plan.readings.iter().map(|r| (r.name.as_str(), &r.contract)));
         let step = self.step(table, &plan, &base, keeper).await?;
-        let mode = mode(&plan, &base, step.as_ref());
-        let sweep = self.sweep(&plan, &mode, &base, step.as_ref());
+        let begun = step.as_ref().map(Step::begun);
+        let mode = load_mode(&plan.mode, &plan.relation.primary_key, &plan.key, &base, begun);
+        let (settings, now) =
+            (&self.context.config.incremental, self.extracted_at_microseconds / 1000);
+        let sweep = due_sweep(settings, &plan.key, &mode, &base, begun, now);
         let order = match &mode {
             LoadMode::Merge(merging) if merging.replaces => table.cursor_field.clone(),
             LoadMode::Overwrite | LoadMode::Append | LoadMode::Merge(_) => None,
@@ -245,35 +234,6 @@ impl UnitJob {
             tracing::warn!(table = %table.raw_table, reason, "all rows are read again");
         }
         Ok(Some(step))
-    }
-
-    /// The comparison of keys, when it is time to.
-    fn sweep(
-        &self,
-        plan: &TablePlan,
-        mode: &LoadMode,
-        base: &LakeTable,
-        step: Option<&Step>,
-    ) -> Option<Sweep> {
-        let kind = match mode {
-            LoadMode::Append if step.is_some() => sweep::Kind::Log,
-            LoadMode::Merge(merging) if merging.soft => sweep::Kind::Marked,
-            LoadMode::Merge(merging) if step.is_some() && !merging.replaces => sweep::Kind::Merged,
-            LoadMode::Overwrite | LoadMode::Append | LoadMode::Merge(_) => return None,
-        };
-        let now = self.extracted_at_microseconds / 1000;
-        let hours = i64::try_from(self.context.config.incremental.sweep_hours).unwrap_or(i64::MAX);
-        // All rows that are read anew say what is gone, too, as far as the state is concerned.
-        let is_due = step
-            .filter(|step| step.goes_on())
-            .and_then(|step| step.swept_at)
-            .is_none_or(|last| now.saturating_sub(last) >= hours.saturating_mul(3_600_000));
-        let has_rows = base.current_snapshot().is_some_and(|snapshot| snapshot.records > 0);
-        (is_due && has_rows && !plan.key.is_empty()).then(|| Sweep {
-            key: plan.key.clone(),
-            kind,
-            most_keys: self.context.config.incremental.sweep_keys,
-        })
     }
 
     /// What the loads of the unit share.

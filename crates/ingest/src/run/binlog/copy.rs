@@ -167,7 +167,9 @@ impl Copying<'_> {
             readings: plan.readings,
             target: Arc::new(target),
             guard: ShrinkGuard { keep_ratio: 0.0, allow: true },
+            step: None,
             order: None,
+            sweep: None,
         })
     }
 

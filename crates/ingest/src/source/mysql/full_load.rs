@@ -27,10 +27,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arrow_array::{Array as _, RecordBatch};
+use arrow_schema::SchemaRef;
 use ol_chassis::shutdown::Shutdown;
 
 use super::catalog::{Catalog, Relation};
 use super::error::SourceError;
+use super::incremental::Step;
+use super::incremental::seen::Found;
+use super::reread::Reread;
 use super::rows::RowReader;
 use super::session::Session;
 use super::snapshot::Snapshot;
@@ -39,6 +43,7 @@ use crate::column::batch::{Assembler, BatchLimit, RunColumns};
 use crate::failpoints;
 use crate::load::{Completion, Loaded, PartWriter, ShrinkGuard, Target, Totals};
 use crate::position::Position;
+use crate::source::incremental::sweep::{self, Sweep};
 
 /// How many finished parts may wait for the committer.
 const FINISHED_PARTS: usize = 2;
@@ -53,8 +58,12 @@ pub struct TableLoad {
     pub target: Arc<Target>,
     /// The guard against shrinking.
     pub guard: ShrinkGuard,
+    /// What is read of it and remembered, when the table is followed by queries; all of it otherwise.
+    pub step: Option<Step>,
     /// The column that rows are to come in the order of; then they come over one connection.
     pub order: Option<String>,
+    /// How rows that are gone are found, when it is time to.
+    pub sweep: Option<Sweep>,
 }
 
 /// What the loads of a unit share.
@@ -93,7 +102,14 @@ struct Piece {
 struct Finished {
     table: usize,
     begun: Instant,
-    result: Result<(PartWriter, Totals), SourceError>,
+    result: Result<Part, SourceError>,
+}
+
+/// A range that has been read.
+struct Part {
+    writer: PartWriter,
+    totals: Totals,
+    found: Found,
 }
 
 /// Parts of a table that have come in.
@@ -102,6 +118,7 @@ struct Gathering {
     begun: Option<Instant>,
     parts: Vec<PartWriter>,
     totals: Totals,
+    found: Found,
     failure: Option<SourceError>,
 }
 
@@ -110,9 +127,10 @@ impl Gathering {
         self.missing -= 1;
         self.begun = Some(self.begun.map_or(finished.begun, |begun| begun.min(finished.begun)));
         match finished.result {
-            Ok((part, totals)) => {
-                self.parts.push(part);
-                self.totals = self.totals.merge(totals);
+            Ok(part) => {
+                self.parts.push(part.writer);
+                self.totals = self.totals.merge(part.totals);
+                self.found.merge(part.found);
             }
             Err(error) => {
                 self.failure.get_or_insert(error);
@@ -150,6 +168,7 @@ pub async fn load_tables(
             begun: None,
             parts: Vec::new(),
             totals: Totals::default(),
+            found: Found::default(),
             failure: None,
         });
         queue.extend(conditions.into_iter().map(|condition| Piece { table, condition }));
@@ -161,11 +180,16 @@ pub async fn load_tables(
     });
     let queue = Arc::new(Mutex::new(VecDeque::from(queue)));
     let (sender, mut receiver) = tokio::sync::mpsc::channel(FINISHED_PARTS);
-    for session in snapshot.into_readers() {
+    let sessions = snapshot.into_readers().into_iter().map(|it| Arc::new(Mutex::new(it)));
+    let sessions: Vec<_> = sessions.collect();
+    // Keys are read over the first connection, between what its reader reads.
+    let keeper = sessions.first().filter(|_| tables.iter().any(|load| load.sweep.is_some()));
+    let commit = Committing { keeper: keeper.cloned(), loading: Arc::clone(&loading), position };
+    for session in sessions {
         let (queue, sender) = (Arc::clone(&queue), sender.clone());
         let (loading, tables) = (Arc::clone(&loading), Arc::clone(&tables));
         tokio::task::spawn_blocking(move || {
-            let mut worker = Worker { loading, position, session };
+            let worker = Worker { loading, position, session };
             failpoints::hit(failpoints::SNAPSHOT_ENTERED);
             while let Some(piece) = next(&queue) {
                 let Some(load) = tables.get(piece.table) else { continue };
@@ -187,7 +211,7 @@ pub async fn load_tables(
         };
         state.take(finished);
         if state.missing == 0 {
-            done(end(index, load, state, position).await);
+            done(commit.end(index, load, state).await);
         }
     }
     // All connections are lost: what nobody could read is to be read under a new snapshot.
@@ -200,36 +224,68 @@ pub async fn load_tables(
         let error = if stopped { SourceError::Stopped } else { SourceError::Changed };
         state.take(Finished { table: piece.table, begun: Instant::now(), result: Err(error) });
         if state.missing == 0 {
-            done(end(piece.table, load, state, position).await);
+            done(commit.end(piece.table, load, state).await);
         }
     }
 }
 
-/// All pieces of a table have come in.
-async fn end(
-    index: usize,
-    load: &TableLoad,
-    state: &mut Gathering,
+/// What it takes to commit a table.
+struct Committing {
+    /// The connection over which keys are read, if any are.
+    keeper: Option<Arc<Mutex<Session>>>,
+    loading: Arc<Loading>,
     position: Position,
-) -> TableResult {
-    let parts = std::mem::take(&mut state.parts);
-    let totals = state.totals;
-    let target = Arc::clone(&load.target);
-    let result = match state.failure.take() {
-        Some(error) => {
-            // Dropping a part deletes its files, which waits for its encoder.
-            tokio::task::spawn_blocking(move || target.abandon(parts));
-            Err(error)
+}
+
+impl Committing {
+    /// All pieces of a table have come in.
+    async fn end(&self, index: usize, load: &TableLoad, state: &mut Gathering) -> TableResult {
+        let parts = std::mem::take(&mut state.parts);
+        let (totals, found) = (state.totals, std::mem::take(&mut state.found));
+        let result = match state.failure.take() {
+            Some(error) => {
+                // Dropping a part deletes its files, which waits for its encoder.
+                let target = Arc::clone(&load.target);
+                tokio::task::spawn_blocking(move || target.abandon(parts));
+                Err(error)
+            }
+            None => {
+                failpoints::hit(failpoints::TABLE_READ);
+                self.complete(load, parts, totals, &found).await
+            }
+        };
+        let seconds = state.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
+        TableResult { index, totals, seconds, result }
+    }
+
+    /// Finds what is gone, if it is time to, and commits.
+    async fn complete(
+        &self,
+        load: &TableLoad,
+        mut parts: Vec<PartWriter>,
+        totals: Totals,
+        found: &Found,
+    ) -> Result<Loaded, SourceError> {
+        let run = RunColumns { position: self.position.to_string(), ..self.loading.run.clone() };
+        let now = run.extracted_at_microseconds / 1000;
+        let mut completion = Completion { totals, ..Completion::default() };
+        if let Some((sweep, keeper)) = load.sweep.as_ref().zip(self.keeper.as_ref()) {
+            let (side, key) = (side(load, run), &sweep.key);
+            let read = |schema: &SchemaRef| keys(keeper, &self.loading, load, key, schema);
+            let gone = sweep::find(&side, sweep, read).await?;
+            completion.deletes = gone.deletes;
+            parts.extend(gone.part);
         }
-        None => {
-            failpoints::hit(failpoints::TABLE_READ);
-            let completion = Completion { totals, ..Completion::default() };
-            let completed = target.complete(parts, completion, position, load.guard).await;
-            completed.map_err(SourceError::Lake)
+        if let Some(step) = &load.step {
+            let last = step.begun().swept_at.filter(|_| load.sweep.is_none());
+            completion.state = step.state_after(last.unwrap_or(now));
+            completion.properties = step.properties_after(found, &self.loading.run.run_id);
+            completion.must_commit = load.sweep.is_some();
         }
-    };
-    let seconds = state.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
-    TableResult { index, totals, seconds, result }
+        let target = Arc::clone(&load.target);
+        let completed = target.complete(parts, completion, self.position, load.guard).await;
+        completed.map_err(SourceError::Lake)
+    }
 }
 
 fn next(queue: &Mutex<VecDeque<Piece>>) -> Option<Piece> {
@@ -244,6 +300,10 @@ fn cut(
 ) -> Result<Vec<Option<String>>, SourceError> {
     let relation = &load.relation;
     let ranges = (relation.bytes / range_bytes.max(1)).min(snapshot.readers() as u64);
+    if let Some(condition) = load.step.as_ref().and_then(|step| step.condition.clone()) {
+        // What is known of rows is asked by one reader.
+        return Ok(vec![Some(condition)]);
+    }
     let key = relation.primary_key.first().filter(|_| load.order.is_none() && ranges > 1);
     let whole = |name: &&String| {
         let column = relation.columns.iter().find(|column| column.name == **name);
@@ -276,20 +336,56 @@ fn conditions(key: &str, least: i128, greatest: i128, ranges: u64) -> Vec<Option
         .collect()
 }
 
+/// Which rows of a relation are read, and how.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Selection<'a> {
+    /// The condition of the rows, as SQL; `None` for all.
+    pub(super) condition: Option<&'a str>,
+    /// The column that they come in the order of.
+    pub(super) order: Option<&'a str>,
+    /// An expression that comes behind the columns.
+    pub(super) mark: Option<&'a str>,
+}
+
 /// The statement that reads `readings` of the chosen rows of a relation. Excluded columns are not in it, so they never
 /// leave the server.
 pub(super) fn statement(
     relation: &Relation,
     readings: &[Reading],
-    condition: Option<&str>,
-    order: Option<&str>,
+    selection: Selection<'_>,
 ) -> String {
-    let fields: Vec<String> = readings.iter().map(Reading::value_sql).collect();
+    let mut fields: Vec<String> = readings.iter().map(Reading::value_sql).collect();
+    fields.extend(selection.mark.map(str::to_owned));
     // A row without a column is a row all the same.
     let fields = if fields.is_empty() { "1".to_owned() } else { fields.join(", ") };
-    let filter = condition.map(|condition| format!(" WHERE {condition}")).unwrap_or_default();
-    let order = order.map(|column| format!(" ORDER BY {}", quote(column))).unwrap_or_default();
+    let filter = selection.condition.map(|it| format!(" WHERE {it}")).unwrap_or_default();
+    let order = selection.order.map(|it| format!(" ORDER BY {}", quote(it))).unwrap_or_default();
     format!("SELECT {fields} FROM {}{filter}{order}", relation.quoted())
+}
+
+/// The lake's side of a comparison of keys.
+fn side(load: &TableLoad, run: RunColumns) -> sweep::Side<'_> {
+    let columns = load.readings.iter().map(|reading| reading.name.clone()).collect();
+    sweep::Side { target: &load.target, guard: load.guard, columns, run }
+}
+
+/// What reads the keys of a table under the snapshot.
+fn keys(
+    session: &Arc<Mutex<Session>>,
+    loading: &Loading,
+    load: &TableLoad,
+    key: &[String],
+    schema: &SchemaRef,
+) -> sweep::ReadKeys<SourceError> {
+    let find = |name: &String| load.readings.iter().find(|reading| reading.name == *name);
+    let reread = Reread {
+        session: Arc::clone(session),
+        relation: load.relation.clone(),
+        readings: key.iter().filter_map(find).cloned().collect(),
+        schema: Arc::clone(schema),
+        batch: loading.batch,
+    };
+    Box::new(move |take| reread.read(take))
 }
 
 /// A row without a whole key, or with a key that its column cannot hold, has no place in a merge.
@@ -306,52 +402,58 @@ fn check_key(batch: &RecordBatch, key: Option<&[String]>) -> Result<(), SourceEr
 struct Worker {
     loading: Arc<Loading>,
     position: Position,
-    session: Session,
+    session: Arc<Mutex<Session>>,
 }
 
 impl Worker {
-    fn read(
-        &mut self,
-        piece: &Piece,
-        load: &TableLoad,
-    ) -> Result<(PartWriter, Totals), SourceError> {
+    fn read(&self, piece: &Piece, load: &TableLoad) -> Result<Part, SourceError> {
         if self.loading.shutdown.is_requested() {
             return Err(SourceError::Stopped);
         }
-        self.copy(piece, load)
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        self.copy(&mut session, piece, load)
     }
 
     fn copy(
-        &mut self,
+        &self,
+        session: &mut Session,
         piece: &Piece,
         load: &TableLoad,
-    ) -> Result<(PartWriter, Totals), SourceError> {
-        Catalog::check_rights(&mut self.session, &load.relation)?;
+    ) -> Result<Part, SourceError> {
+        Catalog::check_rights(session, &load.relation)?;
         failpoints::hit(failpoints::COPY_BEGINS);
         let names = load.readings.iter().map(|reading| reading.name.clone()).collect();
         let run = RunColumns { position: self.position.to_string(), ..self.loading.run.clone() };
         let assembler = Assembler::new(load.target.table().arrow_schema(), names, run)
             .map_err(|error| SourceError::Batch(error.to_string()))?;
         let mut rows = RowReader::new(&load.readings, assembler, self.loading.batch)?;
+        if let Some(step) = &load.step {
+            rows = rows.marked(step.overlap());
+        }
         let mut part = load.target.part();
         let progress = &self.loading.progress;
         let key = load.target.merge_key();
-        let condition = piece.condition.as_deref();
-        let query = statement(&load.relation, &load.readings, condition, load.order.as_deref());
+        let selection = Selection {
+            condition: piece.condition.as_deref(),
+            order: load.order.as_deref(),
+            mark: load.step.as_ref().map(|step| step.mark.as_str()),
+        };
+        let query = statement(&load.relation, &load.readings, selection);
         let mut write = |batch: RecordBatch, read: Totals| {
             progress(piece.table, read);
             check_key(&batch, key)?;
             part.write(batch).map_err(SourceError::Lake)
         };
-        self.session.connection.stream(&query, |row| match rows.row(row)? {
+        session.connection.stream(&query, |row| match rows.row(row)? {
             Some((batch, read)) => write(batch, read),
             None => Ok(()),
         })?;
+        let found = rows.take_found();
         let (last, totals) = rows.finish()?;
         if let Some((batch, read)) = last {
             write(batch, read)?;
         }
-        Ok((part, totals))
+        Ok(Part { writer: part, totals, found })
     }
 }
 

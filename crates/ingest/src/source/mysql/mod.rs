@@ -13,6 +13,7 @@ mod decode;
 pub mod discover;
 pub mod error;
 pub mod full_load;
+pub mod incremental;
 mod moment;
 mod number;
 pub mod plan;

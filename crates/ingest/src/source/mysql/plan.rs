@@ -5,13 +5,23 @@ use ol_lake::schema::{LakeColumn, LakeSchema};
 
 use super::catalog::{Catalog, Relation};
 use super::discover;
+use super::incremental::cursor::Cursor;
 use super::types::{Reading, Refusal};
 use crate::column::mask::Salt;
 use crate::column::{foreign, metadata};
 use crate::error::{Definite, Error};
-use crate::inventory::{DEFAULT_NAMESPACE, MetadataColumns, Table, Unit};
+use crate::inventory::{DEFAULT_NAMESPACE, MetadataColumns, ReplicationMethod, Table, Unit};
 use crate::load::LoadMode;
 use crate::source::plan as shared;
+
+/// How the rows of a table are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Method {
+    /// All of them.
+    Full,
+    /// By a column.
+    Cursor(Cursor),
+}
 
 /// How one table is read and where it lands.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +30,8 @@ pub struct TablePlan {
     pub relation: Relation,
     /// Its columns, without the excluded ones.
     pub readings: Vec<Reading>,
+    /// How its rows are found.
+    pub method: Method,
     /// How its rows go into the lake.
     pub mode: LoadMode,
     /// The metadata columns of another loader that it has beside ours.
@@ -41,9 +53,10 @@ impl TablePlan {
     /// The lake table's columns: the source's, then ours.
     #[must_use]
     pub fn lake_schema(&self) -> LakeSchema {
-        let ours = match &self.mode {
-            LoadMode::Merge(merging) => metadata::merge(merging.soft),
-            LoadMode::Overwrite | LoadMode::Append => metadata::full_refresh(),
+        let ours = match (&self.method, &self.mode) {
+            (_, LoadMode::Merge(merging)) => metadata::merge(merging.soft),
+            (Method::Full, LoadMode::Overwrite | LoadMode::Append) => metadata::full_refresh(),
+            (Method::Cursor(_), LoadMode::Overwrite | LoadMode::Append) => metadata::log(),
         };
         lake_schema(&self.relation, &self.readings, ours, self.metadata_columns)
     }
@@ -134,26 +147,13 @@ fn relation<'a>(table: &Table, catalog: &'a Catalog) -> Result<&'a Relation, Err
 
 fn decide(unit: &Unit, table: &Table, catalog: &Catalog) -> Result<TablePlan, Error> {
     let relation = relation(table, catalog)?;
-    if table.sync_mode.is_incremental() {
-        return Err(Error::new(Definite::ModeUnsupported)
-            .with("sync_mode", table.sync_mode)
-            .with("replication_method", unit.replication_method)
-            .with("source_kind", unit.source_kind));
-    }
     shared::check_named(table, |name| relation.has(name))?;
     let key = shared::key(table, &relation.primary_key, |name| relation.has(name))?;
     let mode = shared::mode(table, &relation.primary_key, &key);
-    if let LoadMode::Merge(merging) = &mode
-        && merging.soft
-    {
-        // What is gone is found by a comparison of keys, which this source has none of yet.
-        return Err(Error::new(Definite::ModeUnsupported)
-            .with("sync_mode", table.sync_mode)
-            .with("source_kind", unit.source_kind));
-    }
+    let method = method(unit, table, relation)?;
     let readings = readings(unit, table, relation)?;
     let metadata_columns = unit.metadata_columns;
-    Ok(TablePlan { relation: relation.clone(), readings, mode, metadata_columns, key })
+    Ok(TablePlan { relation: relation.clone(), readings, method, mode, metadata_columns, key })
 }
 
 /// How the columns of a relation are read, without those that the inventory excludes.
@@ -183,4 +183,24 @@ fn readings(unit: &Unit, table: &Table, relation: &Relation) -> Result<Vec<Readi
     let names: Vec<&str> = readings.iter().map(|reading| reading.name.as_str()).collect();
     shared::check_names(&names, unit.metadata_columns)?;
     Ok(readings)
+}
+
+/// How the rows of a table are found.
+fn method(unit: &Unit, table: &Table, relation: &Relation) -> Result<Method, Error> {
+    if !table.sync_mode.is_incremental() {
+        return Ok(Method::Full);
+    }
+    if unit.replication_method != ReplicationMethod::Cursor {
+        return Err(Error::new(Definite::ModeUnsupported)
+            .with("sync_mode", table.sync_mode)
+            .with("replication_method", unit.replication_method)
+            .with("source_kind", unit.source_kind));
+    }
+    Cursor::find(table, relation).map(Method::Cursor).map_err(|reason| {
+        let column = table.cursor_field.as_deref().unwrap_or("none");
+        Error::new(Definite::CursorUnusable).with("column", column).with("reason", reason).advise(
+            "Name another column as cursor_field, best an indexed time that every change sets; or set a full refresh as \
+             sync_mode.",
+        )
+    })
 }

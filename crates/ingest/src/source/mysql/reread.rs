@@ -7,7 +7,7 @@ use arrow_schema::{ArrowError, SchemaRef};
 
 use super::catalog::Relation;
 use super::error::SourceError;
-use super::full_load::statement;
+use super::full_load::{Selection, statement};
 use super::rows::RowReader;
 use super::session::Session;
 use super::types::Reading;
@@ -37,9 +37,8 @@ impl Reread {
     /// The source's, or what `take` returns.
     pub fn read(
         &self,
-        mut take: impl FnMut(&RecordBatch) -> Result<(), ArrowError>,
+        mut take: impl FnMut(&RecordBatch) -> Result<(), SourceError>,
     ) -> Result<(), SourceError> {
-        let unfit = |error: ArrowError| SourceError::Batch(error.to_string());
         let names: Vec<String> = self.readings.iter().map(|it| it.name.clone()).collect();
         let run = RunColumns {
             position: String::new(),
@@ -49,13 +48,13 @@ impl Reread {
         let assembler = Assembler::new(self.schema.clone(), names, run).map_err(unfit)?;
         let mut rows = RowReader::new(&self.readings, assembler, self.batch)?;
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        let query = statement(&self.relation, &self.readings, None, None);
+        let query = statement(&self.relation, &self.readings, Selection::default());
         session.connection.stream(&query, |row| match rows.row(row)? {
-            Some((batch, _)) => take(&batch).map_err(unfit),
+            Some((batch, _)) => take(&batch),
             None => Ok(()),
         })?;
         match rows.finish()?.0 {
-            Some((batch, _)) => take(&batch).map_err(unfit),
+            Some((batch, _)) => take(&batch),
             None => Ok(()),
         }
     }
@@ -71,6 +70,12 @@ impl SourceRows for Reread {
     }
 
     fn read_rows(&self, take: &mut Take<'_>) -> Result<(), Error> {
-        self.read(|batch| take(batch, &[])).map_err(|error| error.into_error(Doing::Reading))
+        self.read(|batch| take(batch, &[]).map_err(unfit))
+            .map_err(|error| error.into_error(Doing::Reading))
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is passed to map_err")]
+fn unfit(error: ArrowError) -> SourceError {
+    SourceError::Batch(error.to_string())
 }

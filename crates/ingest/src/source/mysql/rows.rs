@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::decode::{Appended, Decoder, Undecodable};
 use super::error::SourceError;
+use super::incremental::seen::{Found, Overlap};
 use super::types::Reading;
 use super::wire::Row;
 use crate::column::batch::{Assembler, BatchLimit, Odd};
@@ -26,6 +27,7 @@ pub(super) struct RowReader {
     /// Whether a column is masked; then the digest is of what is stored instead of what arrived.
     is_masked: bool,
     masked: Vec<u8>,
+    overlap: Option<Overlap>,
 }
 
 impl RowReader {
@@ -59,10 +61,22 @@ impl RowReader {
             odd: Vec::new(),
             totals: Totals::default(),
             masked: Vec::new(),
+            overlap: None,
         })
     }
 
-    /// Decodes a row; the batch that is full with it, with what was read for it.
+    /// Of rows that have a mark behind their values, leaves those out that are known.
+    pub(super) fn marked(mut self, overlap: Overlap) -> Self {
+        self.overlap = Some(overlap);
+        self
+    }
+
+    /// What the next run will find again, of the rows so far.
+    pub(super) fn take_found(&mut self) -> Found {
+        self.overlap.as_mut().map(|overlap| std::mem::take(&mut overlap.found)).unwrap_or_default()
+    }
+
+    /// Decodes a row, unless it is known; the batch that is full with it, with what was read for it.
     ///
     /// # Errors
     /// A value is not what its type says; the batch could not be put together.
@@ -70,6 +84,14 @@ impl RowReader {
         &mut self,
         row: Row<'_>,
     ) -> Result<Option<(RecordBatch, Totals)>, SourceError> {
+        let mut own = row.bytes();
+        if let Some(overlap) = &mut self.overlap {
+            let (bytes, mark) = row.split_last()?;
+            if overlap.knows(bytes, mark) {
+                return Ok(None);
+            }
+            own = bytes;
+        }
         let mut values = row.values()?;
         self.masked.clear();
         for (index, decoder) in self.decoders.iter_mut().enumerate() {
@@ -101,8 +123,11 @@ impl RowReader {
                 }
             }
         }
+        if self.overlap.is_some() {
+            values.next_value()?;
+        }
         values.end()?;
-        let bytes = if self.is_masked { self.masked.as_slice() } else { row.bytes() };
+        let bytes = if self.is_masked { self.masked.as_slice() } else { own };
         self.totals.digest = self.totals.digest.wrapping_add(xxh3_128(bytes));
         self.bytes += row.bytes().len();
         self.rows += 1;

@@ -107,6 +107,8 @@ pub struct Source {
     _url: SecretUrl,
     /// How connections are made.
     pub settings: Settings,
+    /// What the server calls itself: what it was given when it was made, else its number among others.
+    pub server: String,
     /// The snapshot.
     pub snapshot: Snapshot,
     /// What there is in the URL's database and in the ones that were asked for.
@@ -145,17 +147,51 @@ impl Source {
             let catalog = snapshot.catalog(&databases);
             let mut catalog = catalog.map_err(|error| error.into_error(Doing::Reading))?;
             catalog.database.clone_from(&of_task.database);
-            Ok((snapshot, catalog))
+            let server = snapshot.first().and_then(identity);
+            let server = server.map_err(|error| error.into_error(Doing::Reading))?;
+            Ok((snapshot, catalog, server))
         });
         let opened = match opened.await {
             Ok(opened) => opened,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
         // The address is a fact of the failure; it shows no password.
-        let (snapshot, catalog) = opened.map_err(|error: Error| {
+        let (snapshot, catalog, server) = opened.map_err(|error: Error| {
             error.with("source", &url).with("variable", address.variable())
         })?;
-        Ok(Self { _url: url, settings, snapshot, catalog })
+        Ok(Self { _url: url, settings, server, snapshot, catalog })
+    }
+
+    /// Asks over one of the connections of the snapshot.
+    ///
+    /// # Errors
+    /// What `question` returns, or the connection is lost.
+    pub async fn ask<T: Send + 'static>(
+        &mut self,
+        question: impl FnOnce(&mut Session) -> std::result::Result<T, SourceError> + Send + 'static,
+    ) -> std::result::Result<T, SourceError> {
+        let mut session = self.snapshot.take()?;
+        let asked = tokio::task::spawn_blocking(move || {
+            let answer = question(&mut session);
+            (answer, session)
+        });
+        match asked.await {
+            Ok((answer, session)) => {
+                self.snapshot.put(session);
+                answer
+            }
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+}
+
+/// MySQL and MariaDB from 10.11 have an identifier of their own, under different names.
+fn identity(session: &mut Session) -> std::result::Result<String, SourceError> {
+    let asked = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('server_uuid', 'server_uid')";
+    let own = session.rows(asked)?.into_iter().next().and_then(|row| row.into_iter().nth(1));
+    match own.flatten() {
+        Some(own) => Ok(own),
+        None => Ok(format!("id {}", session.scalar("SELECT @@server_id")?.unwrap_or_default())),
     }
 }
 

@@ -103,6 +103,16 @@ impl Snapshot {
         self.readers.first_mut().ok_or(SourceError::Protocol("a snapshot"))
     }
 
+    /// Takes one of the connections, which is to be put back.
+    pub(super) fn take(&mut self) -> Result<Session, SourceError> {
+        self.readers.pop().ok_or(SourceError::Protocol("a snapshot"))
+    }
+
+    /// Puts a connection back.
+    pub(super) fn put(&mut self, session: Session) {
+        self.readers.push(session);
+    }
+
     /// How many connections there are.
     #[must_use]
     pub fn readers(&self) -> usize {

@@ -176,6 +176,12 @@ impl Reading {
         self.wire == Wire::Hashed(None)
     }
 
+    /// The salt of a column that is hashed.
+    #[must_use]
+    pub fn salted(&self) -> Option<&Salt> {
+        if let Wire::Hashed(salt) = &self.wire { salt.as_ref() } else { None }
+    }
+
     /// Gives a hashed column its salt.
     pub fn salt(&mut self, salt: &Salt) {
         if let Wire::Hashed(given) = &mut self.wire {

@@ -9,6 +9,7 @@ use super::rows::RowError;
 use super::settings::SettingsError;
 use super::wire::WireError;
 use crate::error::{Definite, Doing, Error, Failure, Transient};
+use crate::source::incremental::sweep::Unfit;
 
 /// An error of the source or of the way to the lake.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +50,12 @@ pub enum SourceError {
     /// The table was rewritten or emptied between the snapshot and the read.
     #[error("The table was truncated or rewritten after the snapshot was taken")]
     Rewritten,
+}
+
+impl From<Unfit> for SourceError {
+    fn from(error: Unfit) -> Self {
+        Self::Row(RowError::Batch(error.0))
+    }
 }
 
 impl SourceError {

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use arrow_array::{Array as _, RecordBatch};
+use arrow_schema::{ArrowError, SchemaRef};
 use ol_chassis::shutdown::Shutdown;
 
 use super::catalog::Relation;
@@ -28,7 +29,7 @@ use super::incremental::visibility::Recent;
 use super::incremental::{Step, sweep};
 use super::rows::{BatchLimit, RowError, RowReader};
 use super::settings::Settings;
-use super::snapshot::{BlockRange, Keeper, Reader, Selection, selected_statement};
+use super::snapshot::{BlockRange, Keeper, Reader, Selection, copy_statement, selected_statement};
 use super::types::Reading;
 use super::wire::WireError;
 use crate::column::batch::{Assembler, RunColumns};
@@ -292,7 +293,9 @@ async fn complete(
     let mut completion = Completion { totals, ..Completion::default() };
     if let Some(sweep) = &load.sweep {
         let run = RunColumns { position: keeper.position.to_string(), ..loading.run.clone() };
-        let gone = sweep::find(keeper, loading, load, sweep, run).await?;
+        let (side, key) = (side(load, run), &sweep.key);
+        let read = |schema: &SchemaRef| keys(keeper, loading, load, key, Arc::clone(schema));
+        let gone = sweep::find(&side, sweep, read).await?;
         completion.deletes = gone.deletes;
         parts.extend(gone.part);
     }
@@ -301,7 +304,7 @@ async fn complete(
         // everything else.
         let position = Position::Lsn(keeper.position.lsn().saturating_sub(1));
         let run = RunColumns { position: position.to_string(), ..loading.run.clone() };
-        parts.push(sweep::truncation(load, run).await?);
+        parts.push(sweep::truncation::<SourceError>(&side(load, run)).await?);
     }
     if let Some(step) = &load.step {
         let swept_at = match &load.sweep {
@@ -313,6 +316,45 @@ async fn complete(
     }
     let target = Arc::clone(&load.target);
     target.complete(parts, completion, keeper.position, load.guard).await.map_err(SourceError::Lake)
+}
+
+/// The lake's side of a comparison of keys.
+fn side(load: &TableLoad, run: RunColumns) -> sweep::Side<'_> {
+    let columns = load.readings.iter().map(|reading| reading.name.clone()).collect();
+    sweep::Side { target: &load.target, guard: load.guard, columns, run }
+}
+
+/// What reads the keys of a table under the snapshot.
+fn keys(
+    keeper: &Keeper,
+    loading: &Arc<Loading>,
+    load: &TableLoad,
+    key: &[String],
+    schema: SchemaRef,
+) -> sweep::ReadKeys<SourceError> {
+    let find = |name: &String| load.readings.iter().find(|reading| reading.name == *name);
+    let readings: Vec<Reading> = key.iter().filter_map(find).cloned().collect();
+    let (loading, snapshot) = (Arc::clone(loading), keeper.snapshot.clone());
+    let relation = load.relation.clone();
+    Box::new(move |take| {
+        let statement = copy_statement(&relation, &readings, BlockRange::ALL);
+        let unfit = |error: ArrowError| RowError::Batch(error.to_string());
+        let assembler = Assembler::new(schema, key_names(&readings), loading.run.clone());
+        let mut rows = RowReader::new(&readings, assembler.map_err(unfit)?, loading.batch)?;
+        let mut reader = Reader::open(&loading.settings, &snapshot, loading.shutdown.clone())?;
+        if !reader.hold(&relation)? {
+            return Err(SourceError::Rewritten);
+        }
+        reader.copy_out(&statement, |body| rows.consume(body, |batch, _| take(&batch)))?;
+        match rows.finish()?.0 {
+            Some((batch, _)) => take(&batch),
+            None => Ok(()),
+        }
+    })
+}
+
+fn key_names(readings: &[Reading]) -> Vec<String> {
+    readings.iter().map(|reading| reading.name.clone()).collect()
 }
 
 /// A row without a whole key, or with a key that its column cannot hold, has no place in a merge.

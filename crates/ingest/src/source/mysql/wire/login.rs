@@ -68,8 +68,13 @@ pub(super) fn open(settings: &Settings, shutdown: Shutdown) -> Result<Connection
     let stream = connect(settings)?;
     let is_local = matches!(stream, Stream::Unix(_));
     let socket = Socket::new(stream, shutdown.clone(), settings.connect_timeout)?;
-    let mut connection =
-        Connection { socket, sequence: 0, joined: Vec::new(), version: String::new() };
+    let mut connection = Connection {
+        socket,
+        sequence: 0,
+        joined: Vec::new(),
+        is_spent: false,
+        version: String::new(),
+    };
     let greeting = connection.greeting()?;
     connection.version.clone_from(&greeting.version);
     let mut capabilities = OURS;

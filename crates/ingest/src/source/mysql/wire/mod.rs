@@ -18,6 +18,7 @@ mod login;
 mod packet;
 mod row;
 
+use std::io;
 use std::time::Instant;
 
 use ol_chassis::shutdown::Shutdown;
@@ -56,6 +57,8 @@ pub struct Connection {
     sequence: u8,
     /// The payload of the last packet, when it came in several.
     joined: Vec<u8>,
+    /// Whether it is in the midst of an answer that nobody reads on: then nothing can be asked any more.
+    is_spent: bool,
     /// What the server calls its version.
     pub version: String,
 }
@@ -137,6 +140,7 @@ impl Connection {
         execution.extend([0, 1, 0, 0, 0]);
         self.command(COMMAND_EXECUTE, &execution)?;
         let columns = self.result_head()?.ok_or(SourceError::Protocol("a set of rows"))?;
+        self.is_spent = true;
         let mut types = Vec::new();
         for _ in 0..columns {
             let payload = self.receive()?;
@@ -147,11 +151,16 @@ impl Connection {
             let body = self.payload(&payload);
             match body.first() {
                 Some(&OK) => take(Row::new(&types, body))?,
-                Some(&ERROR) => return Err(packet::error(body).into()),
+                Some(&ERROR) => {
+                    let refused = packet::error(body);
+                    self.is_spent = false;
+                    return Err(refused.into());
+                }
                 _ if is_end(body) => break,
                 _ => return Err(SourceError::Protocol("a row").into()),
             }
         }
+        self.is_spent = false;
         self.command(COMMAND_CLOSE_STATEMENT, &statement.to_le_bytes())?;
         Ok(())
     }
@@ -266,6 +275,9 @@ impl Connection {
 
     /// Sends a command.
     fn command(&mut self, command: u8, arguments: &[u8]) -> Result<(), SourceError> {
+        if self.is_spent {
+            return Err(io::Error::from(io::ErrorKind::NotConnected).into());
+        }
         self.sequence = 0;
         let mut body = Vec::with_capacity(arguments.len() + 1);
         body.push(command);

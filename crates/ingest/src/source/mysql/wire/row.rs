@@ -58,6 +58,20 @@ impl<'a> Row<'a> {
         self.body
     }
 
+    /// The bytes of all values but the last, and that one, `None` for NULL.
+    ///
+    /// # Errors
+    /// It is shorter than its columns ask for.
+    pub fn split_last(&self) -> Result<(&'a [u8], Option<&'a [u8]>), SourceError> {
+        let mut values = self.values()?;
+        for _ in 1..self.forms.len() {
+            values.next_value()?;
+        }
+        let rest = values.cursor.rest().len();
+        let own = self.body.get(..self.body.len() - rest).unwrap_or_default();
+        Ok((own, values.next_value()?))
+    }
+
     /// Its values.
     ///
     /// # Errors

@@ -12,7 +12,7 @@
 //! - [`watermark`]: where a run with a cursor has to look; it never decides what is new.
 //! - [`probe`]: what is asked of the server around the snapshot.
 //! - [`cursor`]: the cursor column in SQL.
-//! - [`sweep`]: deleted rows, which no query of changes can show: all keys of the source against all of the lake.
+//! - [`crate::source::incremental::sweep`]: deleted rows, which no query of changes can show: all keys of the source against all of the lake.
 //!
 //! The whole table is read again, and the lake follows, when what is known is of no use: no state, another timeline,
 //! columns that are read in another way, or columns whose values existing rows have without having been written
@@ -23,13 +23,14 @@
 
 pub mod cursor;
 pub mod probe;
-pub mod sweep;
 pub mod visibility;
 pub mod watermark;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use probe::{Identity, Moment};
+
+pub use crate::source::incremental::sweep;
 
 use self::cursor::Cursor;
 use self::visibility::{Horizon, Recent};
@@ -39,23 +40,18 @@ use super::types::Reading;
 use crate::error::{Definite, Error, Transient};
 use crate::load::{contract_digest, state as keys};
 use crate::position::Position;
+use crate::source::incremental::Begun;
 
 /// Keys of what these methods store in the summary of each snapshot, beside those of every load.
 pub mod state {
-    /// Whose ids and positions they are: [`super::Identity`].
-    pub const SOURCE: &str = "ol.source";
+    pub use crate::source::incremental::state::{CURSOR, SEEN, SOURCE, SWEPT_AT};
+
     /// The snapshot that everything visible in is known of, as `pg_current_snapshot()` prints it.
     pub const SNAPSHOT: &str = "ol.source-snapshot";
-    /// Ids at or above that snapshot's `xmin` whose rows are known, as distances from it.
-    pub const SEEN: &str = "ol.source-seen";
     /// Object ids of the table and of what belongs to it.
     pub const PARTS: &str = "ol.source-parts";
     /// The highest number that a column of the table had.
     pub const ATTRIBUTES: &str = "ol.source-attributes";
-    /// The watermarks of the cursor, as JSON.
-    pub const CURSOR: &str = "ol.cursor";
-    /// When keys were last compared, in milliseconds since 1970-01-01 UTC.
-    pub const SWEPT_AT: &str = "ol.swept-at";
 }
 
 /// How a table stood after the last run that was committed.
@@ -260,6 +256,17 @@ fn useless(known: &Known, now: &Situation<'_>) -> Option<&'static str> {
 }
 
 impl Step {
+    /// What it means for how the rows are written.
+    #[must_use]
+    pub fn begun(&self) -> Begun {
+        Begun {
+            is_whole: self.condition.is_none(),
+            goes_on: self.goes_on(),
+            is_other_mode: self.is_other_mode,
+            swept_at: self.swept_at,
+        }
+    }
+
     /// Whether the rows are added to what is known, so that without any there is nothing new.
     #[must_use]
     pub fn goes_on(&self) -> bool {

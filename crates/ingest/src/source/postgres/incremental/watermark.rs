@@ -44,8 +44,6 @@ use serde::{Deserialize, Serialize};
 
 use super::visibility::SourceSnapshot;
 
-/// The most pairs that are kept. Dropping one is always right: a bound is only found later.
-const MOST_PENDING: usize = 8;
 /// The most transactions of a pair. With more, the pair is not kept.
 const MOST_LIVE: usize = 500;
 
@@ -73,32 +71,10 @@ pub struct Around {
     pub in_recovery: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Pair {
-    value: String,
-    live: Live,
-}
-
-/// The watermarks of a table, as they are kept in its snapshots.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Watermarks {
-    /// The column and its type; watermarks of another are of no use.
-    pub column: String,
-    /// The bound.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settled: Option<String>,
-    /// Pairs that are not settled, oldest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pending: Vec<Pair>,
-}
+/// The watermarks of a table: values with the transactions that lived when they were seen.
+pub type Watermarks = crate::source::incremental::watermark::Watermarks<Live>;
 
 impl Watermarks {
-    /// Watermarks of a column of which nothing is known but, perhaps, from where to begin.
-    #[must_use]
-    pub fn new(column: String, settled: Option<String>) -> Self {
-        Self { column, settled, pending: Vec::new() }
-    }
-
     /// Whether this bound may be used under a snapshot.
     ///
     /// It may not on a standby: that a transaction had ended on the primary does not say that it has been replayed.
@@ -114,19 +90,13 @@ impl Watermarks {
         if around.in_recovery {
             return;
         }
-        if let Some(index) = self.pending.iter().rposition(|pair| pair.live.had_ended(around)) {
-            self.settled = self.pending.drain(..=index).next_back().map(|pair| pair.value);
-        }
+        self.settle(|live| live.had_ended(around));
         let Some(value) = highest else { return };
         let live = around.after.clone();
         if live.virtual_ids.len() + live.ids.len() > MOST_LIVE {
             return;
         }
-        self.pending.push(Pair { value, live });
-        if self.pending.len() > MOST_PENDING {
-            // The oldest waits for the fewest, the newest reach furthest.
-            self.pending.remove(1);
-        }
+        self.push(value, live);
     }
 }
 

@@ -32,12 +32,8 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::column::batch::{Assembler, RowColumns, RowMeta, RunColumns};
 use crate::column::metadata::{self, Op};
 use crate::failpoints;
-use crate::load::{PartWriter, ShrinkGuard};
-use crate::source::postgres::error::SourceError;
-use crate::source::postgres::full_load::{Loading, TableLoad};
-use crate::source::postgres::rows::{RowError, RowReader};
-use crate::source::postgres::snapshot::{BlockRange, Keeper, Reader, copy_statement};
-use crate::source::postgres::types::Reading;
+use crate::load::{PartWriter, ShrinkGuard, Target};
+use crate::position::Position;
 
 /// A comparison of keys that is to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,86 +65,97 @@ pub struct Gone {
     pub part: Option<PartWriter>,
 }
 
-/// Finds the rows of the lake that the snapshot does not have.
+/// A batch could not be put together, or a column of the key is not in the lake.
+#[derive(Debug)]
+pub struct Unfit(pub String);
+
+impl From<ArrowError> for Unfit {
+    fn from(error: ArrowError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Reads the key columns of every row at the source and hands on batches of the schema that was asked for. Blocks.
+pub type ReadKeys<E> = Box<dyn FnOnce(&mut Take<'_, E>) -> Result<(), E> + Send>;
+
+/// Takes a batch of keys.
+pub type Take<'a, E> = dyn FnMut(&RecordBatch) -> Result<(), E> + 'a;
+
+/// The lake's table that is compared, and what is read of it.
+pub struct Side<'a> {
+    /// Where the rows go.
+    pub target: &'a Arc<Target>,
+    /// The guard against shrinking.
+    pub guard: ShrinkGuard,
+    /// The source's columns that are in it.
+    pub columns: Vec<String>,
+    /// What is the same in every row.
+    pub run: RunColumns,
+}
+
+/// Finds the rows of the lake that the snapshot does not have. `read` makes, for each pass, what reads the keys of the
+/// source in the schema that it is given.
 ///
 /// # Errors
 /// The source's, the lake's, or the guard refuses.
-pub async fn find(
-    keeper: &Keeper,
-    loading: &Arc<Loading>,
-    load: &TableLoad,
+pub async fn find<E>(
+    side: &Side<'_>,
     sweep: &Sweep,
-    run: RunColumns,
-) -> Result<Gone, SourceError> {
+    read: impl Fn(&SchemaRef) -> ReadKeys<E>,
+) -> Result<Gone, E>
+where
+    E: From<ol_lake::Error> + From<Unfit> + Send + 'static,
+{
     let names: Vec<&str> = sweep.key.iter().map(String::as_str).collect();
-    let schema = projected(&load.target.table().arrow_schema(), &names)?;
-    let held = load.target.base().current_snapshot().map_or(0, |snapshot| snapshot.records);
+    let schema = projected(&side.target.table().arrow_schema(), &names)?;
+    let held = side.target.base().current_snapshot().map_or(0, |snapshot| snapshot.records);
     let mut passes = held.div_ceil(sweep.most_keys.max(1)).max(1);
     let mut gone: Vec<RecordBatch> = Vec::new();
     let mut live = 0;
     let mut pass = 0;
     while held > 0 && pass < passes {
         let share = Share { pass, passes };
-        let source = SourceKeys {
-            loading: Arc::clone(loading),
-            snapshot: keeper.snapshot.clone(),
-            statement: copy_statement(&load.relation, &key_readings(load, sweep), BlockRange::ALL),
-            relation: load.relation.clone(),
-            readings: key_readings(load, sweep),
-            schema: Arc::clone(&schema),
-            share,
-            most_keys: sweep.most_keys,
-        };
-        let Some(keys) = blocking(move || source.read()).await? else {
+        let (keys, of_source, most) = (read(&schema), Arc::clone(&schema), sweep.most_keys);
+        let found = blocking(move || hashes_of_source(keys, &of_source, share, most)).await?;
+        let Some(keys) = found else {
             // More keys than fit: begin anew with smaller shares.
             (passes, pass, live) = (passes * 2, 0, 0);
             gone.clear();
             continue;
         };
-        let lake = LakeKeys { load, sweep, schema: &schema, share, keys: &keys };
-        live += lake.compare(&mut gone).await?;
+        let lake = LakeKeys { target: side.target, sweep, schema: &schema, share, keys: &keys };
+        live += lake.compare(&mut gone).await.map_err(LakeFails::of_source::<E>)?;
         pass += 1;
     }
     let deletes: u64 = gone.iter().map(|batch| batch.num_rows() as u64).sum();
-    check(load.guard, live, deletes)?;
+    check(side.guard, live, deletes)?;
     failpoints::hit(failpoints::KEYS_COMPARED);
     if deletes == 0 {
         return Ok(Gone { deletes, part: None });
     }
-    let mut part = load.target.part();
-    let rows = gone.iter().map(|keys| deletions(load, sweep, keys, &run));
+    let mut part = side.target.part();
+    let rows = gone.iter().map(|keys| deletions(side, sweep, keys));
     let rows = rows.collect::<Result<Vec<_>, _>>()?;
     let part = blocking(move || {
         for batch in rows {
             part.delete(batch)?;
         }
-        Ok(part)
+        Ok::<_, ol_lake::Error>(part)
     })
     .await?;
     Ok(Gone { deletes, part: Some(part) })
 }
 
 /// Refuses a sweep that would delete too much.
-fn check(guard: ShrinkGuard, live: u64, deletes: u64) -> Result<(), SourceError> {
+fn check(guard: ShrinkGuard, live: u64, deletes: u64) -> Result<(), ol_lake::Error> {
     let rule =
         ol_lake::ReplaceGuard::Threshold { keep_ratio: guard.keep_ratio, allow: guard.allow };
-    Ok(rule.check(live, live.saturating_sub(deletes))?)
-}
-
-/// The readings of the key's columns, in the key's order.
-fn key_readings(load: &TableLoad, sweep: &Sweep) -> Vec<Reading> {
-    let find = |name: &String| load.readings.iter().find(|reading| reading.name == *name);
-    sweep.key.iter().filter_map(find).cloned().collect()
+    rule.check(live, live.saturating_sub(deletes))
 }
 
 /// Rows that say of each key that it is gone, in the form that the target takes.
-fn deletions(
-    load: &TableLoad,
-    sweep: &Sweep,
-    keys: &RecordBatch,
-    run: &RunColumns,
-) -> Result<RecordBatch, SourceError> {
-    let table = load.target.table().arrow_schema();
+fn deletions(side: &Side<'_>, sweep: &Sweep, keys: &RecordBatch) -> Result<RecordBatch, Unfit> {
+    let (table, run) = (side.target.table().arrow_schema(), &side.run);
     let ours = [metadata::DELETED_AT, metadata::POSITION, metadata::EXTRACTED_AT, metadata::RUN_ID];
     let key = sweep.key.iter().map(String::as_str);
     let (schema, op, at) = match sweep.kind {
@@ -159,49 +166,50 @@ fn deletions(
             (projected(&table, &names)?, Op::Delete, Some(run.extracted_at_microseconds))
         }
     };
-    let names: Vec<String> = load
-        .readings
-        .iter()
-        .map(|reading| reading.name.clone())
-        .filter(|name| schema.column_with_name(name).is_some())
-        .collect();
+    let is_there = |name: &&String| schema.column_with_name(name).is_some();
+    let names: Vec<String> = side.columns.iter().filter(is_there).cloned().collect();
     let columns: Vec<ArrayRef> = names
         .iter()
         .map(|name| match (keys.column_by_name(name), schema.field_with_name(name)) {
             (Some(column), _) => Ok(Arc::clone(column)),
             (None, field) => Ok(new_null_array(field?.data_type(), keys.num_rows())),
         })
-        .collect::<Result<_, ArrowError>>()
-        .map_err(unfit)?;
+        .collect::<Result<_, ArrowError>>()?;
     let mut own = RowColumns::default();
     for _ in 0..keys.num_rows() {
         let position = run.position.as_str();
         own.push(RowMeta { op: Some(op), position, committed_at_microseconds: at });
     }
-    let mut assembler = Assembler::new(schema, names, run.clone()).map_err(unfit)?;
-    assembler.assemble_changes(columns, &[], &mut own).map_err(unfit)
+    let mut assembler = Assembler::new(schema, names, run.clone())?;
+    Ok(assembler.assemble_changes(columns, &[], &mut own)?)
 }
 
 /// The part with the row that says of a change log that everything before it is gone.
 ///
 /// # Errors
 /// The lake's.
-pub async fn truncation(load: &TableLoad, run: RunColumns) -> Result<PartWriter, SourceError> {
-    let schema = load.target.table().arrow_schema();
-    let names: Vec<String> = load.readings.iter().map(|reading| reading.name.clone()).collect();
-    let null = |name: &String| Ok(new_null_array(schema.field_with_name(name)?.data_type(), 1));
-    let columns = names.iter().map(null).collect::<Result<Vec<_>, ArrowError>>().map_err(unfit)?;
-    let mut own = RowColumns::default();
-    let position = run.position.as_str();
-    own.push(RowMeta { op: Some(Op::Truncate), position, committed_at_microseconds: None });
-    let mut assembler = Assembler::new(schema, names, run.clone()).map_err(unfit)?;
-    let batch = assembler.assemble_changes(columns, &[], &mut own).map_err(unfit)?;
-    let mut part = load.target.part();
-    blocking(move || {
+pub async fn truncation<E>(side: &Side<'_>) -> Result<PartWriter, E>
+where
+    E: From<ol_lake::Error> + From<Unfit>,
+{
+    let batch = truncate(side)?;
+    let mut part = side.target.part();
+    let written = blocking(move || {
         part.write(batch)?;
-        Ok(part)
-    })
-    .await
+        Ok::<_, ol_lake::Error>(part)
+    });
+    Ok(written.await?)
+}
+
+fn truncate(side: &Side<'_>) -> Result<RecordBatch, Unfit> {
+    let (schema, names) = (side.target.table().arrow_schema(), side.columns.clone());
+    let null = |name: &String| Ok(new_null_array(schema.field_with_name(name)?.data_type(), 1));
+    let columns = names.iter().map(null).collect::<Result<Vec<_>, ArrowError>>()?;
+    let mut own = RowColumns::default();
+    let position = side.run.position.as_str();
+    own.push(RowMeta { op: Some(Op::Truncate), position, committed_at_microseconds: None });
+    let mut assembler = Assembler::new(schema, names, side.run.clone())?;
+    Ok(assembler.assemble_changes(columns, &[], &mut own)?)
 }
 
 /// The hashes of a pass.
@@ -221,14 +229,14 @@ impl Share {
 struct Hasher(RowConverter);
 
 impl Hasher {
-    fn new(schema: &Schema) -> Result<Self, SourceError> {
+    fn new(schema: &Schema) -> Result<Self, Unfit> {
         let fields = schema.fields().iter().map(|f| SortField::new(f.data_type().clone()));
-        Ok(Self(RowConverter::new(fields.collect()).map_err(unfit)?))
+        Ok(Self(RowConverter::new(fields.collect())?))
     }
 
     /// One hash a row; `None` where a part of the key is NULL, which is no key.
-    fn hashes(&mut self, keys: &[ArrayRef]) -> Result<Vec<Option<u128>>, SourceError> {
-        let rows = self.0.convert_columns(keys).map_err(unfit)?;
+    fn hashes(&mut self, keys: &[ArrayRef]) -> Result<Vec<Option<u128>>, Unfit> {
+        let rows = self.0.convert_columns(keys)?;
         let whole = |row: usize| keys.iter().all(|column| column.is_valid(row));
         Ok(rows
             .iter()
@@ -238,52 +246,57 @@ impl Hasher {
     }
 }
 
-/// The source's side.
-struct SourceKeys {
-    loading: Arc<Loading>,
-    snapshot: String,
-    statement: String,
-    relation: crate::source::postgres::catalog::Relation,
-    readings: Vec<Reading>,
-    schema: SchemaRef,
+/// The hashes of the source's keys of a share, sorted; `None` when there are too many.
+fn hashes_of_source<E: From<Unfit>>(
+    read: ReadKeys<E>,
+    schema: &Schema,
     share: Share,
     most_keys: u64,
+) -> Result<Option<Vec<u128>>, E> {
+    let mut hasher = Hasher::new(schema)?;
+    let mut found = Vec::new();
+    read(&mut |batch| {
+        let hashes = hasher.hashes(batch.columns())?;
+        found.extend(hashes.into_iter().flatten().filter(|hash| share.has(*hash)));
+        Ok(())
+    })?;
+    if found.len() as u64 > most_keys {
+        return Ok(None);
+    }
+    found.sort_unstable();
+    Ok(Some(found))
 }
 
-impl SourceKeys {
-    /// The hashes of the share, sorted; `None` when there are too many.
-    fn read(self) -> Result<Option<Vec<u128>>, SourceError> {
-        let names = self.readings.iter().map(|reading| reading.name.clone()).collect();
-        let run = self.loading.run.clone();
-        let assembler = Assembler::new(Arc::clone(&self.schema), names, run).map_err(unfit)?;
-        let mut rows = RowReader::new(&self.readings, assembler, self.loading.batch)?;
-        let mut reader =
-            Reader::open(&self.loading.settings, &self.snapshot, self.loading.shutdown.clone())?;
-        if !reader.hold(&self.relation)? {
-            return Err(SourceError::Rewritten);
+/// Why the lake's keys were not had.
+enum LakeFails {
+    Lake(ol_lake::Error),
+    Unfit(Unfit),
+}
+
+impl From<ol_lake::Error> for LakeFails {
+    fn from(error: ol_lake::Error) -> Self {
+        Self::Lake(error)
+    }
+}
+
+impl From<Unfit> for LakeFails {
+    fn from(error: Unfit) -> Self {
+        Self::Unfit(error)
+    }
+}
+
+impl LakeFails {
+    fn of_source<E: From<ol_lake::Error> + From<Unfit>>(self) -> E {
+        match self {
+            Self::Lake(error) => error.into(),
+            Self::Unfit(error) => error.into(),
         }
-        let mut hasher = Hasher::new(&self.schema)?;
-        let mut found = Vec::new();
-        let mut take = |batch: &RecordBatch| -> Result<(), SourceError> {
-            let hashes = hasher.hashes(batch.columns())?;
-            found.extend(hashes.into_iter().flatten().filter(|hash| self.share.has(*hash)));
-            Ok(())
-        };
-        reader.copy_out(&self.statement, |body| rows.consume(body, |batch, _| take(&batch)))?;
-        if let Some((batch, _)) = rows.finish()?.0 {
-            take(&batch)?;
-        }
-        if found.len() as u64 > self.most_keys {
-            return Ok(None);
-        }
-        found.sort_unstable();
-        Ok(Some(found))
     }
 }
 
 /// The lake's side.
 struct LakeKeys<'a> {
-    load: &'a TableLoad,
+    target: &'a Arc<Target>,
     sweep: &'a Sweep,
     schema: &'a SchemaRef,
     share: Share,
@@ -294,13 +307,13 @@ struct LakeKeys<'a> {
 /// The latest that a change log says of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Latest {
-    place: (u64, u64),
+    place: Option<Position>,
     is_deleted: bool,
 }
 
 impl LakeKeys<'_> {
     /// Adds the keys that are gone to `gone`; returns how many keys of the share were there.
-    async fn compare(&self, gone: &mut Vec<RecordBatch>) -> Result<u64, SourceError> {
+    async fn compare(&self, gone: &mut Vec<RecordBatch>) -> Result<u64, LakeFails> {
         match self.sweep.kind {
             Kind::Log => {
                 let mut absent = self.absent_of_log().await?;
@@ -321,7 +334,7 @@ impl LakeKeys<'_> {
         &self,
         mark: &[&str],
         gone: &mut Vec<RecordBatch>,
-    ) -> Result<u64, SourceError> {
+    ) -> Result<u64, LakeFails> {
         let mut live = 0;
         self.collect(mark, gone, |extra, row, hash| {
             if extra.first().is_some_and(|mark| mark.is_valid(row)) {
@@ -340,11 +353,11 @@ impl LakeKeys<'_> {
         extra: &[&str],
         kept: &mut Vec<RecordBatch>,
         mut wanted: impl FnMut(&[ArrayRef], usize, u128) -> bool,
-    ) -> Result<(), SourceError> {
+    ) -> Result<(), LakeFails> {
         let mut hasher = Hasher::new(self.schema)?;
         let names: Vec<&str> =
             self.sweep.key.iter().map(String::as_str).chain(extra.iter().copied()).collect();
-        let target = &self.load.target;
+        let target = self.target;
         let mut batches = target.lake().scan(target.table(), Some(&names)).await?;
         while let Some(batch) = batches.try_next().await? {
             let (keys, more) = batch.columns().split_at(self.sweep.key.len());
@@ -360,15 +373,18 @@ impl LakeKeys<'_> {
                 .collect();
             if chosen.true_count() > 0 {
                 let all = RecordBatch::try_new(Arc::clone(self.schema), keys.to_vec());
-                kept.push(filter_record_batch(&all.map_err(unfit)?, &chosen).map_err(unfit)?);
+                kept.push(
+                    filter_record_batch(&all.map_err(Unfit::from)?, &chosen)
+                        .map_err(Unfit::from)?,
+                );
             }
         }
         Ok(())
     }
 
-    async fn absent_of_log(&self) -> Result<Absent, SourceError> {
+    async fn absent_of_log(&self) -> Result<Absent, LakeFails> {
         let mut latest: HashMap<u128, Latest> = HashMap::new();
-        let mut emptied = (0, 0);
+        let mut emptied = None;
         let mut hasher = Hasher::new(self.schema)?;
         let names: Vec<&str> = self
             .sweep
@@ -377,7 +393,7 @@ impl LakeKeys<'_> {
             .map(String::as_str)
             .chain([metadata::OP, metadata::POSITION])
             .collect();
-        let target = &self.load.target;
+        let target = self.target;
         let mut batches = target.lake().scan(target.table(), Some(&names)).await?;
         while let Some(batch) = batches.try_next().await? {
             let (keys, more) = batch.columns().split_at(self.sweep.key.len());
@@ -386,7 +402,8 @@ impl LakeKeys<'_> {
             for (row, hash) in hasher.hashes(keys)?.into_iter().enumerate() {
                 let op = if ops.is_valid(row) { ops.value(row) } else { Op::Read.letter() };
                 let text = if positions.is_valid(row) { positions.value(row) } else { "" };
-                let place = place(text);
+                // Rows of another loader have none, which is before all.
+                let place = text.parse::<Position>().ok();
                 if op == Op::Truncate.letter() {
                     emptied = emptied.max(place);
                 }
@@ -398,7 +415,7 @@ impl LakeKeys<'_> {
                 }
             }
         }
-        latest.retain(|_, last| !last.is_deleted && last.place > emptied);
+        latest.retain(|_, last| !last.is_deleted && (emptied.is_none() || last.place > emptied));
         let live = latest.len() as u64;
         latest.retain(|hash, _| self.keys.binary_search(hash).is_err());
         Ok(Absent { live, keys: latest })
@@ -411,35 +428,17 @@ struct Absent {
     keys: HashMap<u128, Latest>,
 }
 
-/// A position, `XXXXXXXXXXXXXXXX` or `XXXXXXXXXXXXXXXX.NNNNNNNN`, as numbers that sort the same way; a text that is
-/// neither (rows of another loader have none) sorts before all.
-fn place(text: &str) -> (u64, u64) {
-    let number = |text: &str| u64::from_str_radix(text, 16).ok();
-    let (major, minor) = text.split_once('.').unwrap_or((text, ""));
-    match number(major) {
-        // An ordinal counts from 0, so a copied row, which has none, comes before the first change.
-        Some(major) => (major, number(minor).map_or(1, |minor| minor + 2)),
-        None => (0, 1),
-    }
-}
-
-fn projected(schema: &SchemaRef, names: &[&str]) -> Result<SchemaRef, SourceError> {
+fn projected(schema: &SchemaRef, names: &[&str]) -> Result<SchemaRef, Unfit> {
     let fields = names.iter().map(|name| {
-        schema.fields().find(name).map(|(_, field)| Arc::clone(field)).ok_or_else(|| {
-            SourceError::Row(RowError::Batch(format!("the lake table has no column {name}")))
-        })
+        let found = schema.fields().find(name).map(|(_, field)| Arc::clone(field));
+        found.ok_or_else(|| Unfit(format!("the lake table has no column {name}")))
     });
     Ok(Arc::new(Schema::new(fields.collect::<Result<Vec<_>, _>>()?)))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is passed to map_err")]
-fn unfit(error: ArrowError) -> SourceError {
-    SourceError::Row(RowError::Batch(error.to_string()))
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, SourceError> + Send + 'static,
-) -> Result<T, SourceError> {
+async fn blocking<T: Send + 'static, E: Send + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -449,22 +448,6 @@ async fn blocking<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn places_sort_as_positions_do() {
-        let texts = [
-            "",
-            "0000000000000001",
-            "0000000000000001.00000000",
-            "0000000000000001.0000000A",
-            "0000000000000002",
-        ];
-        for pair in texts.windows(2) {
-            if let [before, after] = pair {
-                assert!(place(before) < place(after), "{before} {after}");
-            }
-        }
-    }
 
     #[test]
     fn shares_cover_every_hash_once() {
