@@ -1,6 +1,6 @@
 //! The model in the languages of other tools, read back by those very tools: what they understood is what
 //! is declared.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::collections::BTreeSet;
 use std::io::Write as _;

@@ -107,7 +107,7 @@ fn kills_at_random_moments_lose_and_double_nothing() {
     follow.tick(0);
     ledger.judge(&follow, true, &format!("after {killed} kills, seed {seed}"));
     let transactions = ledger.next - 1;
-    println!(
+    eprintln!(
         "{}",
         json!({
             "source": "mysql", "kills": killed, "runs": runs, "restarts": restarts, "transactions": transactions,

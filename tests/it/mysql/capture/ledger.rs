@@ -38,6 +38,9 @@ const SERVER_RETURNS_WITHIN: Duration = Duration::from_secs(120);
 /// `(n, body, tx)` by `id`.
 type Rows = BTreeMap<u64, (i64, String, u64)>;
 
+/// What a table held: `(id, n, tx)` by `id`.
+type State = Vec<(u64, i64, u64)>;
+
 /// A line of the change log: what happened, the key, the number, the transaction.
 type Line = (char, u64, i64, u64);
 
@@ -50,7 +53,7 @@ pub(super) struct Ledger<'a> {
     /// The next transaction.
     pub(super) next: u64,
     /// What each table that is merged held after each transaction, newest last; `(id, n, tx)`.
-    states: BTreeMap<&'static str, Vec<Vec<(u64, i64, u64)>>>,
+    states: BTreeMap<&'static str, Vec<State>>,
     /// What happened to `history`.
     lines: Vec<Line>,
 }
@@ -163,7 +166,7 @@ impl<'a> Ledger<'a> {
                 self.next_id += 1;
                 let free = (1..1_000).find(|id| !self.tables[table].contains_key(id));
                 let new = if self.random.happens(2) { self.next_id } else { free.unwrap() };
-                write!(sql, "UPDATE {table} SET id = {new}, tx = {tx} WHERE id = {id};\n").unwrap();
+                writeln!(sql, "UPDATE {table} SET id = {new}, tx = {tx} WHERE id = {id};").unwrap();
                 let (n, body, was) = self.tables.get_mut(table).unwrap().remove(&id).unwrap();
                 self.tables.get_mut(table).unwrap().insert(new, (n, body, tx));
                 if table == "history" {
@@ -178,11 +181,11 @@ impl<'a> Ledger<'a> {
         let text = body.replace('\\', "\\\\").replace('\'', "''");
         let old = self.tables.get_mut(table).unwrap().insert(id, (n, body.to_owned(), tx));
         match old {
-            None => write!(sql, "INSERT INTO {table} VALUES ({id}, {n}, '{text}', {tx});\n"),
+            None => writeln!(sql, "INSERT INTO {table} VALUES ({id}, {n}, '{text}', {tx});"),
             Some(_) => {
-                write!(
+                writeln!(
                     sql,
-                    "UPDATE {table} SET n = {n}, body = '{text}', tx = {tx} WHERE id = {id};\n"
+                    "UPDATE {table} SET n = {n}, body = '{text}', tx = {tx} WHERE id = {id};"
                 )
             }
         }
@@ -194,7 +197,7 @@ impl<'a> Ledger<'a> {
     }
 
     fn gone(&mut self, sql: &mut String, table: &'static str, id: u64, _: u64) {
-        write!(sql, "DELETE FROM {table} WHERE id = {id};\n").unwrap();
+        writeln!(sql, "DELETE FROM {table} WHERE id = {id};").unwrap();
         let (n, _, was) = self.tables.get_mut(table).unwrap().remove(&id).unwrap();
         if table == "history" {
             self.lines.push(('d', id, n, was));
@@ -281,6 +284,6 @@ impl<'a> Ledger<'a> {
     }
 }
 
-fn state(rows: &Rows) -> Vec<(u64, i64, u64)> {
+fn state(rows: &Rows) -> State {
     rows.iter().map(|(id, (n, _, tx))| (*id, *n, *tx)).collect()
 }

@@ -305,7 +305,7 @@ mod tests {
     fn columns_that_come_and_go_are_judged() {
         let (a, b) = (column("a", "int", true), column("b", "int", true));
         let both = relation(&[("a", false), ("b", false)]);
-        let one = form(&[a.clone()]);
+        let one = form(std::slice::from_ref(&a));
         assert_eq!(one.outdated_by(&form(&[a.clone(), b.clone()]), &both), None);
         let default = relation(&[("a", false), ("b", true)]);
         assert!(one.outdated_by(&form(&[a.clone(), b.clone()]), &default).is_some());

@@ -235,7 +235,8 @@ mod tests {
         ) {
             let scale = scale.min(digits.len());
             let bytes = packed(&digits, negative, digits.len(), scale);
-            let (precision, places) = (digits.len() as u8, scale as u8);
+            let byte = |count: usize| u8::try_from(count).unwrap();
+            let (precision, places) = (byte(digits.len()), byte(scale));
             prop_assert_eq!(bytes.len(), decimal_bytes(precision, places));
             let mut text = Vec::new();
             decimal_text(&bytes, precision, places, &mut text).unwrap();
