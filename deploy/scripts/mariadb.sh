@@ -28,7 +28,7 @@ mariadb_start() {
   if [ ! -f "$MARIADB_HOME/made" ]; then
     rm -rf "$MARIADB_HOME/data"
     (umask 077 && od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$MARIADB_HOME/password")
-    quietly "$OL_CACHE/log/mariadb-install-db.log" mariadb-install-db --no-defaults --skip-test-db \
+    TMPDIR="$MARIADB_HOME" quietly "$OL_CACHE/log/mariadb-install-db.log" mariadb-install-db --no-defaults --skip-test-db \
       --auth-root-authentication-method=normal --datadir="$MARIADB_HOME/data" "${account[@]}"
     touch "$MARIADB_HOME/made"
   fi
@@ -42,9 +42,10 @@ mariadb_start() {
 CREATE OR REPLACE USER '$MARIADB_USER'@'%' IDENTIFIED BY '$MARIADB_PASSWORD';
 GRANT ALL PRIVILEGES ON *.* TO '$MARIADB_USER'@'%' WITH GRANT OPTION;
 SQL
-  # The log is what lets several connections share one view.
+  # The log is what lets several connections share one view. A server that starts removes every temporary table of its folder for
+  # them, also those of another server.
   nohup /usr/sbin/mariadbd --no-defaults "${account[@]}" --datadir="$MARIADB_HOME/data" --socket="$MARIADB_SOCKET-$MARIADB_PORT.sock" \
-    --pid-file="$MARIADB_HOME/server.pid" --init-file="$MARIADB_HOME/init.sql" --port="$MARIADB_PORT" \
+    --pid-file="$MARIADB_HOME/server.pid" --tmpdir="$MARIADB_HOME" --init-file="$MARIADB_HOME/init.sql" --port="$MARIADB_PORT" \
     --bind-address=127.0.0.1 --skip-name-resolve --log-bin=binlog --server-id=1 --binlog-format=ROW --sync-binlog=0 \
     --binlog-row-metadata=FULL --expire-logs-days=1 --innodb-flush-log-at-trx-commit=0 --innodb-doublewrite=0 \
     --innodb-buffer-pool-size=256M --innodb-log-file-size=256M --character-set-server=utf8mb4 --max-allowed-packet=64M \

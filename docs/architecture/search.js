@@ -140,7 +140,7 @@ window.c4search = [
 ["Orders, enrollments","MITx Online application → MITx Online DB · SQL","flow-mitxonline_records.html"],
 ["Model SQL","dbt project → Trino · Trino HTTP","flow-model_sql.html"],
 ["Model tables","Trino → Modelled lake · S3 PUT, Iceberg","flow-model_tables.html"],
-["Threads, comments","Forum → Raw lake · MongoDB find","flow-mongodb_full_load.html"],
+["Documents","Forum → Raw lake · MongoDB find","flow-mongodb_full_load.html"],
 ["Row changes","Open edX databases → Raw lake · Binary log","flow-mysql_change_capture.html"],
 ["Table rows","Open edX databases → Raw lake · prepared SELECT","flow-mysql_full_load.html"],
 ["Notes","edX notes → ol-ingest · SQL","flow-notes_rows.html"],

@@ -27,6 +27,7 @@ import maintain
 import measure
 import merge
 import mysql
+import mysql_changes
 import webhook
 from figures import database_url, document, postgres_answer
 from measure import Measured
@@ -263,6 +264,7 @@ def main() -> None:
     cases = {
         **postgres_cases(release, repetitions),
         **mysql_cases(release, repetitions),
+        **mysql_changes.cases(release / "ol-ingest", repetitions),
         **changes.cases(release / "ol-ingest", repetitions),
         **latency.cases(release / "ol-ingest"),
         **merge_cases(release / "ol-ingest", repetitions),

@@ -42,6 +42,7 @@ install() {
   install_base
   ! measured webhook || "$OL_ROOT/deploy/scripts/install.sh" debian wrk wrk
   ! measured maintain || install_readers
+  ! needs_mariadb || "$OL_ROOT/deploy/scripts/install.sh" debian mariadb-client mariadb-binlog
   needs_postgres || needs_mariadb || return 0
   "$OL_ROOT/deploy/scripts/install.sh" tool tpchgen-cli "$TPCHGEN_VERSION"
   [ "${OL_BENCH_PEERS:-1}" = 0 ] ||

@@ -199,6 +199,22 @@ impl Running {
         false
     }
 
+    /// Waits until the child has said what it does on SIGTERM; before that, the signal just ends it.
+    #[track_caller]
+    pub fn wait_until_it_minds_sigterm(&mut self) {
+        /// The bit of SIGTERM in a mask of signals (`man 5 proc`, SigCgt).
+        const SIGTERM: u64 = 1 << 14;
+        let status = format!("/proc/{}/status", self.id());
+        let minds = || {
+            let text = std::fs::read_to_string(&status).unwrap_or_default();
+            let mask = text.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+            let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            mask.is_some_and(|mask| mask & SIGTERM != 0)
+        };
+        let minded = self.wait_until(Duration::from_secs(60), minds);
+        assert!(minded, "{} takes no notice of SIGTERM; it said: {}", self.shown, self.told());
+    }
+
     /// Waits until the child has used no processor time for `quiet`, as one that stands still does; tells whether it
     /// came to that before `limit` had passed or the child had ended.
     pub fn wait_until_quiet(&mut self, limit: Duration, quiet: Duration) -> bool {

@@ -36,7 +36,8 @@ fn a_first_copy_that_is_stopped_is_gone_on_with() {
         .judged_by(&[&ledger]);
     let writing = ledger.start(Duration::from_millis(20));
     for pause in [200, 600, 1_200] {
-        let running = follow.stream().start();
+        let mut running = follow.stream().start();
+        running.wait_until_it_minds_sigterm();
         std::thread::sleep(Duration::from_millis(pause));
         running.signal("TERM");
         follow.case.told_no_secret(running.wait()).expect_code(STOPPED);

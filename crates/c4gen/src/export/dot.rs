@@ -9,7 +9,7 @@ use super::{arrows, inside, is_holder};
 
 pub(super) fn write(model: &Model) -> String {
     let mut text = String::from(
-        "digraph architecture {\n  compound=true; fontname=\"Arial\";\n  node [fontname=\"Arial\", fontsize=11, style=filled, fillcolor=\"#dbeafe\"];\n  edge [fontname=\"Arial\", fontsize=9];\n",
+        "digraph architecture {\n  compound=true; newrank=true; fontname=\"Arial\";\n  node [fontname=\"Arial\", fontsize=11, style=filled, fillcolor=\"#dbeafe\"];\n  edge [fontname=\"Arial\", fontsize=9];\n",
     );
     write_inside(&mut text, model, None, 1);
     for leg in arrows(model) {

@@ -23,7 +23,7 @@ use crate::source::mongodb::session::{Source as Opened, Wanted};
 use crate::source::mongodb::types::KEY;
 
 c4model::flow! { mongodb_full_load {
-    moves: "Threads, comments",
+    moves: "Documents",
     tech: "MongoDB find",
     tech_onward: "Parquet, Iceberg",
     idempotent: "replaces the table in one snapshot",

@@ -293,23 +293,26 @@ impl Session {
 
     /// The log says what the rows that follow are of.
     fn describe(&mut self, reading: &mut Reading, body: &[u8]) -> Result<()> {
-        let mut number = [0; 8];
-        for (to, from) in number.iter_mut().zip(body.iter().take(6)) {
-            *to = *from;
-        }
-        let number = u64::from_le_bytes(number);
+        let (number, database, name) = TableMap::named(body).map_err(streaming)?;
         if reading.maps.get(&number).is_some_and(|(known, _)| known == body) {
             return Ok(());
         }
-        let map = TableMap::parse(body).map_err(streaming)?;
         let place = self.tables.iter().position(|followed| {
             followed.as_ref().is_some_and(|followed| {
                 let relation = &followed.writer.plan().relation;
-                relation.database == map.database && relation.name == map.name
+                relation.database == database && relation.name == name
             })
         });
         reading.maps.insert(number, (body.to_vec(), place));
         let Some(place) = place else { return Ok(()) };
+        let map = match TableMap::parse(body) {
+            Ok(map) => map,
+            // A type that is not known is a matter of its table.
+            Err(error) => {
+                let refused = Error::new(Definite::TypeRefused).because(error);
+                return self.leave(reading, place, Refused::Failed(refused));
+            }
+        };
         let is_known = reading.announced.get(&place).is_some_and(|known| {
             (&known.columns, known.has_names) == (&map.columns, map.has_names)
         });
@@ -370,7 +373,7 @@ impl Session {
             let reason = "an event has not all columns of its rows (binlog_row_image)";
             return self.leave(reading, place, Refused::Copy(reason));
         }
-        let images = match Image::split(columns, &rows.body) {
+        let images = match Image::split(columns, &rows.body, rows.is_partial) {
             Ok(images) => images,
             Err(error) => return self.leave(reading, place, Refused::from(error)),
         };

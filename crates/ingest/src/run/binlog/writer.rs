@@ -148,7 +148,7 @@ impl TableWriter {
     /// # Errors
     /// It cannot be taken.
     pub fn insert(&mut self, new: Image<'_>, at: At) -> Result<(), Refused> {
-        self.row(new, Op::Insert, at)
+        self.row(new, None, Op::Insert, at)
     }
 
     /// A row was updated.
@@ -162,15 +162,15 @@ impl TableWriter {
             None => false,
         };
         match (self.plan.shape, is_moved) {
-            (Shape::Log, false) => self.row(new, Op::Update, at),
+            (Shape::Log, false) => self.row(new, Some(old), Op::Update, at),
             (Shape::Log, true) => {
-                self.row(old, Op::Delete, at)?;
-                self.row(new, Op::Insert, second)
+                self.row(old, None, Op::Delete, at)?;
+                self.row(new, Some(old), Op::Insert, second)
             }
-            (Shape::Merge { .. }, false) => self.row(new, Op::Update, second),
+            (Shape::Merge { .. }, false) => self.row(new, Some(old), Op::Update, second),
             (Shape::Merge { .. }, true) => {
                 self.gone(old, at)?;
-                self.row(new, Op::Update, second)
+                self.row(new, Some(old), Op::Update, second)
             }
         }
     }
@@ -181,24 +181,31 @@ impl TableWriter {
     /// It cannot be taken.
     pub fn delete(&mut self, old: Image<'_>, at: At) -> Result<(), Refused> {
         match self.plan.shape {
-            Shape::Log => self.row(old, Op::Delete, at),
+            Shape::Log => self.row(old, None, Op::Delete, at),
             Shape::Merge { .. } => self.gone(old, at),
         }
     }
 
-    fn row(&mut self, row: Image<'_>, op: Op, at: At) -> Result<(), Refused> {
+    /// A row; `old` is the one before it, of which it may have changes only.
+    fn row(
+        &mut self,
+        row: Image<'_>,
+        old: Option<Image<'_>>,
+        op: Op,
+        at: At,
+    ) -> Result<(), Refused> {
         let hash = match (&self.form, self.plan.shape) {
             (Some(form), Shape::Merge { .. }) => form.key_hash(row)?,
             (Some(_), Shape::Log) | (None, _) => 0,
         };
-        let push = |rows: &mut BinlogRows, own: RowMeta<'_>| Ok(rows.push(row, own)?);
+        let push = |rows: &mut BinlogRows, own: RowMeta<'_>| Ok(rows.push(row, old, own)?);
         self.changes.row(op, at, || hash, push)
     }
 
     /// The row of a key went, in a merge.
     fn gone(&mut self, old: Image<'_>, at: At) -> Result<(), Refused> {
         let hash = self.form.as_ref().map(|form| form.key_hash(old)).transpose()?;
-        let push = |keys: &mut BinlogRows, own: RowMeta<'_>| Ok(keys.push(old, own)?);
+        let push = |keys: &mut BinlogRows, own: RowMeta<'_>| Ok(keys.push(old, None, own)?);
         self.changes.gone(at, hash.unwrap_or_default(), push)
     }
 

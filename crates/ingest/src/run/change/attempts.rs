@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{TableEnd, TableEnds};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Transient};
 use crate::metrics;
 use crate::policy::policy;
 use crate::report::{TableOutcome, TableReport};
@@ -88,7 +88,10 @@ pub fn reports(
     for index in tables {
         let Some(table) = job.unit.tables.get(*index) else { continue };
         let end = ends.get(index);
+        // A run that was asked to stop does not try a table again that failed for the time being.
+        let is_stopped = failure.is_some_and(|it| it.failure() == Transient::Stopped.into());
         let own = end.and_then(|end| end.failure.as_ref());
+        let own = own.filter(|own| !(is_stopped && own.is_transient()));
         let of_all = failure.map(|error| error.again().with("unit", &job.unit.id));
         let mut report = match own.or(of_all.as_ref()) {
             Some(error) => TableReport::failed(&table.raw_table, table.sync_mode, error),

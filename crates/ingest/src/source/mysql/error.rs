@@ -189,7 +189,7 @@ impl SourceError {
             Self::Unread(what) => Error::new(Definite::ReplicationUnavailable)
                 .with("reason", format!("the log has {what}, which is not read from a log"))
                 .advise(
-                    "Have the server log it in full (binlog_row_value_options = '', no tagged transaction ids), or                      exclude the column.",
+                    "Have the server log transactions without tagged ids.",
                 ),
             Self::Log { ref reason, cure } => {
                 Error::new(Definite::ReplicationUnavailable).with("reason", reason).advise(cure)
@@ -204,9 +204,8 @@ impl SourceError {
             Self::LogRefused(_) => Error::new(Definite::ReplicationUnavailable)
                 .with("reason", "the server cannot send its log from where the tables are")
                 .advise(
-                    "The log that is needed was purged, or the server is not the one that was followed, or another replica \
-                     has our number (stream.replica_id): see the server's words in the log of this run. If the log is gone, \
-                     reset the tables of the unit (ol-ingest reset) and run again.",
+                    "The log that is needed was purged, or the server is not the one that was followed: see the server's words \
+                     in the log of this run. If the log is gone, reset the tables of the unit (ol-ingest reset) and run again.",
                 )
                 .because(self),
             Self::Batch(_) => Error::new(Definite::Defect).because(self),

@@ -116,6 +116,8 @@ pub struct Rows<'a> {
     pub present: [&'a [u8]; 2],
     /// The rows.
     pub body: Cow<'a, [u8]>,
+    /// Whether rows after an update may have changes of their JSON values instead of the values.
+    pub is_partial: bool,
 }
 
 const SHORT: SourceError = SourceError::Protocol("a whole event of the log");
@@ -165,7 +167,10 @@ impl<'a> Event<'a> {
             HEARTBEAT => Body::Heartbeat { file: String::from_utf8_lossy(body).into_owned() },
             PAYLOAD => Body::Payload(payload(body)?),
             TAGGED_GTID => return Err(SourceError::Unread("a transaction id with a tag")),
-            PARTIAL_UPDATE => return Err(SourceError::Unread("a part of a JSON value")),
+            PARTIAL_UPDATE => {
+                let rows = rows(body, Change::Update, true, false)?;
+                Body::Rows(Rows { is_partial: true, ..rows })
+            }
             START_ENCRYPTION => Body::Other,
             23 | 30 => Body::Rows(rows(body, Change::Insert, kind == 30, false)?),
             24 | 31 => Body::Rows(rows(body, Change::Update, kind == 31, false)?),
@@ -302,7 +307,7 @@ fn rows(
         true => Cow::Owned(uncompressed(cursor.rest())?),
         false => Cow::Borrowed(cursor.rest()),
     };
-    Ok(Rows { change, table, columns, present: [first, second], body })
+    Ok(Rows { change, table, columns, present: [first, second], body, is_partial: false })
 }
 
 /// What MariaDB compresses (`binlog_buf_compress`): a byte with the method (0 is zlib) and the count of the bytes of the
@@ -371,3 +376,7 @@ pub fn payload_events(mut bytes: &[u8]) -> impl Iterator<Item = Result<Event<'_>
         Some(Event::parse(event, false))
     })
 }
+
+#[cfg(test)]
+#[path = "event_tests.rs"]
+mod tests;

@@ -11,6 +11,8 @@ use super::table_map::{LogColumn, Storage};
 pub struct Image<'a> {
     columns: &'a [LogColumn],
     body: &'a [u8],
+    /// A bit for each column of JSON: whether the row has changes of its value instead of the value.
+    patched: Option<&'a [u8]>,
 }
 
 /// The values of a row, one after the other.
@@ -22,14 +24,29 @@ pub struct Cells<'a> {
 }
 
 impl<'a> Image<'a> {
-    /// The rows of an event: each has all `columns`.
+    /// The rows of an event: each has all `columns`. Where it `is_partial`, every second one, which is the row after an update,
+    /// begins with its options, and with one of them says of which values it has changes (`PARTIAL_UPDATE_ROWS_EVENT`).
     ///
     /// # Errors
     /// The last one is not whole.
-    pub fn split(columns: &'a [LogColumn], mut body: &'a [u8]) -> Result<Vec<Self>, SourceError> {
+    pub fn split(
+        columns: &'a [LogColumn],
+        mut body: &'a [u8],
+        is_partial: bool,
+    ) -> Result<Vec<Self>, SourceError> {
+        const PARTIAL_JSON: u64 = 1;
+        let documents = columns.iter().filter(|it| matches!(it.storage, Storage::Json(_))).count();
         let mut images = Vec::new();
         while !body.is_empty() {
-            let whole = Self { columns, body };
+            let mut patched = None;
+            if is_partial && images.len() % 2 == 1 {
+                let mut cursor = Cursor::new(body);
+                if cursor.length()? & PARTIAL_JSON != 0 {
+                    patched = Some(cursor.bytes(documents.div_ceil(8))?);
+                }
+                body = cursor.rest();
+            }
+            let whole = Self { columns, body, patched };
             let mut cells = whole.cells()?;
             while cells.next_cell()?.is_some() {}
             let rest = cells.cursor.rest();
@@ -37,7 +54,7 @@ impl<'a> Image<'a> {
             if length == 0 {
                 return Err(SourceError::Protocol("a row of the log with columns"));
             }
-            images.push(Self { columns, body: body.get(..length).unwrap_or_default() });
+            images.push(Self { columns, body: body.get(..length).unwrap_or_default(), patched });
             body = rest;
         }
         Ok(images)
@@ -47,6 +64,19 @@ impl<'a> Image<'a> {
     #[must_use]
     pub fn columns(&self) -> &'a [LogColumn] {
         self.columns
+    }
+
+    /// Whether it has changes of the value of a column of JSON, which is the `number`th of them.
+    #[must_use]
+    pub fn is_patched(&self, number: usize) -> bool {
+        let byte = self.patched.and_then(|bits| bits.get(number / 8));
+        byte.is_some_and(|byte| byte >> (number % 8) & 1 == 1)
+    }
+
+    /// Whether it has all of its values.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.patched.is_none()
     }
 
     /// Its bytes.
@@ -262,18 +292,40 @@ mod tests {
     }
 
     #[test]
+    fn a_row_after_an_update_may_have_changes_of_its_documents() {
+        let column = |storage| LogColumn { name: String::new(), storage, labels: None };
+        let columns =
+            [column(Storage::Integer(2)), column(Storage::Json(4)), column(Storage::Json(4))];
+        let before = [0, 7, 0, 3, 0, 0, 0, 5, 1, 0, 0, 0, 0, 0];
+        // The option of parts, for the second document; then the row.
+        let after = [1, 0b10, 0, 8, 0, 0, 0, 0, 0, 4, 0, 0, 0, 2, 1, b'$', 9];
+        let body = [&before[..], &after, &before, &[0], &before].concat();
+        let images = Image::split(&columns, &body, true).unwrap();
+        assert_eq!(
+            images.iter().map(Image::is_whole).collect::<Vec<_>>(),
+            [true, false, true, true]
+        );
+        let updated = images.get(1).unwrap();
+        assert!(!updated.is_patched(0) && updated.is_patched(1));
+        let mut cells = updated.cells().unwrap();
+        assert_eq!(cells.next_cell().unwrap(), Some(Some(&[8, 0][..])));
+        assert_eq!(cells.next_cell().unwrap(), Some(Some(&[][..])));
+        assert_eq!(cells.next_cell().unwrap(), Some(Some(&[2, 1, b'$', 9][..])));
+    }
+
+    #[test]
     fn rows_are_told_apart_by_their_columns() {
         let column = |storage| LogColumn { name: String::new(), storage, labels: None };
         let columns = [
             column(Storage::Integer(2)),
             column(Storage::Counted { length: 20, is_padded: false, is_compressed: false }),
         ];
-        let images = Image::split(&columns, &[0, 7, 0, 2, b'a', b'b', 2, 8, 0]).unwrap();
+        let images = Image::split(&columns, &[0, 7, 0, 2, b'a', b'b', 2, 8, 0], false).unwrap();
         assert_eq!(images.iter().map(Image::bytes).collect::<Vec<_>>(), [6, 3]);
         let mut cells = images.last().unwrap().cells().unwrap();
         assert_eq!(cells.next_cell().unwrap(), Some(Some(&[8, 0][..])));
         assert_eq!(cells.next_cell().unwrap(), Some(None));
         assert_eq!(cells.next_cell().unwrap(), None);
-        assert!(Image::split(&columns, &[0, 7, 0, 3, b'a']).is_err());
+        assert!(Image::split(&columns, &[0, 7, 0, 3, b'a'], false).is_err());
     }
 }

@@ -10,29 +10,182 @@
 
 use std::io::Write as _;
 
+use super::super::number;
+use super::super::wire::Cursor;
 use super::image;
-use crate::source::mysql::number;
 
 /// As deep as a document may be (`JSON_DOCUMENT_MAX_DEPTH`).
 const DEEPEST: usize = 100;
 
-/// Appends the text of a document; `None` when the bytes are no document.
-pub(super) fn print(bytes: &[u8], text: &mut Vec<u8>) -> Option<()> {
-    // A document of no bytes is what a NULL of a NOT NULL column becomes.
-    let Some((kind, body)) = bytes.split_first() else {
-        text.extend_from_slice(b"null");
-        return Some(());
-    };
-    value(*kind, body, text, DEEPEST)
+/// A document, taken apart. What is neither object nor array is its text.
+enum Node {
+    /// By key, in the order of the server.
+    Object(Vec<(Vec<u8>, Node)>),
+    Array(Vec<Node>),
+    Text(Vec<u8>),
 }
 
-fn value(kind: u8, body: &[u8], text: &mut Vec<u8>, depth: usize) -> Option<()> {
+/// Appends the text of a document; `None` when the bytes are no document.
+pub(super) fn print(bytes: &[u8], text: &mut Vec<u8>) -> Option<()> {
+    document(bytes)?.write(text)
+}
+
+/// Appends the text of a document after a part of it was changed: what an update of `binlog_row_value_options=PARTIAL_JSON`
+/// has of its new value (`Json_diff_vector::write_binary`). Each change is a byte that says which, a path, and, but for a
+/// removal, a document.
+pub(super) fn patch(bytes: &[u8], changes: &[u8], text: &mut Vec<u8>) -> Option<()> {
+    const REPLACE: u8 = 0;
+    const INSERT: u8 = 1;
+    const REMOVE: u8 = 2;
+    let mut whole = document(bytes)?;
+    let mut cursor = Cursor::new(changes);
+    while !cursor.rest().is_empty() {
+        let operation = cursor.byte().ok()?;
+        let path = path(cursor.counted_bytes().ok()?)?;
+        let value = match operation {
+            REPLACE | INSERT => Some(document(cursor.counted_bytes().ok()?)?),
+            REMOVE => None,
+            _ => return None,
+        };
+        let Some((last, way)) = path.split_last() else {
+            // The whole document; it can be nothing but replaced.
+            whole = value.filter(|_| operation == REPLACE)?;
+            continue;
+        };
+        let place = way.iter().try_fold(&mut whole, |node, leg| node.at(leg))?;
+        match (value, operation) {
+            (Some(value), INSERT) => place.insert(last, value)?,
+            (Some(value), _) => *place.at(last)? = value,
+            (None, _) => place.remove(last)?,
+        }
+    }
+    whole.write(text)
+}
+
+/// A step of a path.
+enum Leg {
+    Key(Vec<u8>),
+    Place(usize),
+}
+
+/// `$.key."another key"[3]`
+fn path(text: &[u8]) -> Option<Vec<Leg>> {
+    let mut rest = text.strip_prefix(b"$")?;
+    let mut legs = Vec::new();
+    while let Some((first, behind)) = rest.split_first() {
+        match (first, behind.first()) {
+            (b'.', Some(b'"')) => {
+                let mut end = 1;
+                while *behind.get(end)? != b'"' {
+                    end += if *behind.get(end)? == b'\\' { 2 } else { 1 };
+                }
+                let key: String = serde_json::from_slice(behind.get(..=end)?).ok()?;
+                legs.push(Leg::Key(key.into_bytes()));
+                rest = behind.get(end + 1..)?;
+            }
+            (b'.', Some(_)) => {
+                let end = behind.iter().position(|byte| matches!(byte, b'.' | b'['));
+                let (key, left) = behind.split_at(end.unwrap_or(behind.len()));
+                legs.push(Leg::Key(key.to_vec()));
+                rest = left;
+            }
+            (b'[', Some(_)) => {
+                let end = behind.iter().position(|byte| *byte == b']')?;
+                let place = std::str::from_utf8(behind.get(..end)?).ok()?.trim();
+                legs.push(Leg::Place(place.parse().ok()?));
+                rest = behind.get(end + 1..)?;
+            }
+            _ => return None,
+        }
+    }
+    Some(legs)
+}
+
+impl Node {
+    /// What is at a step of a path.
+    fn at(&mut self, leg: &Leg) -> Option<&mut Self> {
+        match (self, leg) {
+            (Self::Object(members), Leg::Key(key)) => {
+                members.iter_mut().find(|(its, _)| its == key).map(|(_, node)| node)
+            }
+            (Self::Array(elements), Leg::Place(place)) => elements.get_mut(*place),
+            (Self::Object(_) | Self::Array(_) | Self::Text(_), _) => None,
+        }
+    }
+
+    fn insert(&mut self, leg: &Leg, node: Self) -> Option<()> {
+        match (self, leg) {
+            (Self::Object(members), Leg::Key(key)) => {
+                let order = |its: &[u8]| (its.len(), its.to_vec());
+                let place = members.partition_point(|(its, _)| order(its) < order(key));
+                if members.get(place).is_some_and(|(its, _)| its == key) {
+                    return None;
+                }
+                members.insert(place, (key.clone(), node));
+            }
+            (Self::Array(elements), Leg::Place(place)) => {
+                elements.insert((*place).min(elements.len()), node);
+            }
+            (Self::Object(_) | Self::Array(_) | Self::Text(_), _) => return None,
+        }
+        Some(())
+    }
+
+    fn remove(&mut self, leg: &Leg) -> Option<()> {
+        match (self, leg) {
+            (Self::Object(members), Leg::Key(key)) => {
+                let place = members.iter().position(|(its, _)| its == key)?;
+                members.remove(place);
+            }
+            (Self::Array(elements), Leg::Place(place)) if *place < elements.len() => {
+                elements.remove(*place);
+            }
+            (Self::Object(_) | Self::Array(_) | Self::Text(_), _) => return None,
+        }
+        Some(())
+    }
+
+    fn write(&self, text: &mut Vec<u8>) -> Option<()> {
+        let separator = |place: usize| if place > 0 { &b", "[..] } else { b"" };
+        match self {
+            Self::Object(members) => {
+                text.push(b'{');
+                for (place, (key, node)) in members.iter().enumerate() {
+                    text.extend_from_slice(separator(place));
+                    quoted(key, text)?;
+                    text.extend_from_slice(b": ");
+                    node.write(text)?;
+                }
+                text.push(b'}');
+            }
+            Self::Array(elements) => {
+                text.push(b'[');
+                for (place, node) in elements.iter().enumerate() {
+                    text.extend_from_slice(separator(place));
+                    node.write(text)?;
+                }
+                text.push(b']');
+            }
+            Self::Text(printed) => text.extend_from_slice(printed),
+        }
+        Some(())
+    }
+}
+
+fn document(bytes: &[u8]) -> Option<Node> {
+    // A document of no bytes is what a NULL of a NOT NULL column becomes.
+    let Some((kind, body)) = bytes.split_first() else { return Some(Node::Text(b"null".to_vec())) };
+    node(*kind, body, DEEPEST)
+}
+
+fn node(kind: u8, body: &[u8], depth: usize) -> Option<Node> {
     let depth = depth.checked_sub(1)?;
+    let mut text = Vec::new();
     match kind {
-        0 => object(body, 2, text, depth)?,
-        1 => object(body, 4, text, depth)?,
-        2 => array(body, 2, text, depth)?,
-        3 => array(body, 4, text, depth)?,
+        0 => return object(body, 2, depth),
+        1 => return object(body, 4, depth),
+        2 => return array(body, 2, depth),
+        3 => return array(body, 4, depth),
         4 => text.extend_from_slice(match body.first()? {
             0 => b"null",
             1 => b"true",
@@ -46,65 +199,49 @@ fn value(kind: u8, body: &[u8], text: &mut Vec<u8>, depth: usize) -> Option<()> 
         9 => write!(text, "{}", i64::from_le_bytes(fixed(body)?)).ok()?,
         10 => write!(text, "{}", u64::from_le_bytes(fixed(body)?)).ok()?,
         11 => {
-            let before = text.len();
-            number::print(f64::from_le_bytes(fixed(body)?), text);
+            number::print(f64::from_le_bytes(fixed(body)?), &mut text);
             // So that it is not read as a whole number (`Json_double`).
-            let printed = text.get(before..)?;
-            if !printed.iter().any(|byte| matches!(byte, b'.' | b'e')) {
+            if !text.iter().any(|byte| matches!(byte, b'.' | b'e')) {
                 text.extend_from_slice(b".0");
             }
         }
-        12 => quoted(counted(body)?, text)?,
+        12 => quoted(counted(body)?, &mut text)?,
         15 => {
             let (kind, rest) = body.split_first()?;
-            opaque(*kind, counted(rest)?, text)?;
+            opaque(*kind, counted(rest)?, &mut text)?;
         }
         _ => return None,
     }
-    Some(())
+    Some(Node::Text(text))
 }
 
 /// The elements of an object: where keys lie, how long they are, and the values.
-fn object(body: &[u8], width: usize, text: &mut Vec<u8>, depth: usize) -> Option<()> {
+fn object(body: &[u8], width: usize, depth: usize) -> Option<Node> {
     let count = number_at(body, 0, width)?;
     let keys = 2 * width;
-    let values = keys + count.checked_mul(width + 2)?;
-    text.push(b'{');
+    let values = keys.checked_add(count.checked_mul(width + 2)?)?;
+    let mut members = Vec::new();
     for element in 0..count {
-        if element > 0 {
-            text.extend_from_slice(b", ");
-        }
         let at = keys + element * (width + 2);
         let (start, length) = (number_at(body, at, width)?, number_at(body, at + width, 2)?);
-        quoted(body.get(start..start.checked_add(length)?)?, text)?;
-        text.extend_from_slice(b": ");
-        element_value(body, values + element * (width + 1), width, text, depth)?;
+        let key = body.get(start..start.checked_add(length)?)?;
+        members.push((
+            key.to_vec(),
+            element_node(body, values + element * (width + 1), width, depth)?,
+        ));
     }
-    text.push(b'}');
-    Some(())
+    Some(Node::Object(members))
 }
 
-fn array(body: &[u8], width: usize, text: &mut Vec<u8>, depth: usize) -> Option<()> {
+fn array(body: &[u8], width: usize, depth: usize) -> Option<Node> {
     let count = number_at(body, 0, width)?;
-    text.push(b'[');
-    for element in 0..count {
-        if element > 0 {
-            text.extend_from_slice(b", ");
-        }
-        element_value(body, 2 * width + element * (width + 1), width, text, depth)?;
-    }
-    text.push(b']');
-    Some(())
+    let elements =
+        (0..count).map(|place| element_node(body, 2 * width + place * (width + 1), width, depth));
+    elements.collect::<Option<_>>().map(Node::Array)
 }
 
 /// A value of an object or an array: its type, and its place or itself.
-fn element_value(
-    body: &[u8],
-    at: usize,
-    width: usize,
-    text: &mut Vec<u8>,
-    depth: usize,
-) -> Option<()> {
+fn element_node(body: &[u8], at: usize, width: usize, depth: usize) -> Option<Node> {
     let kind = *body.get(at)?;
     let is_here = match kind {
         4..=6 => true,
@@ -112,7 +249,7 @@ fn element_value(
         _ => false,
     };
     let start = if is_here { at + 1 } else { number_at(body, at + 1, width)? };
-    value(kind, body.get(start..)?, text, depth)
+    node(kind, body.get(start..)?, depth)
 }
 
 fn number_at(body: &[u8], at: usize, width: usize) -> Option<usize> {
@@ -245,6 +382,55 @@ mod tests {
         assert_eq!(printed(&bytes).unwrap(), r#"{"a": 1, "bc": [true, "x"]}"#);
         assert_eq!(printed(&[2, 0, 0, 4, 0]).unwrap(), "[]");
         assert_eq!(printed(&[]).unwrap(), "null");
+    }
+
+    /// Changes of a document, as an update of a part of it has them.
+    fn patched(bytes: &[u8], changes: &[(u8, &str, &[u8])]) -> Option<String> {
+        let mut packed = Vec::new();
+        for (operation, path, value) in changes {
+            packed.extend([*operation, u8::try_from(path.len()).unwrap()]);
+            packed.extend_from_slice(path.as_bytes());
+            if *operation != 2 {
+                packed.push(u8::try_from(value.len()).unwrap());
+                packed.extend_from_slice(value);
+            }
+        }
+        let mut text = Vec::new();
+        patch(bytes, &packed, &mut text)?;
+        Some(String::from_utf8(text).unwrap())
+    }
+
+    #[test]
+    fn parts_of_a_document_are_changed() {
+        // {"a": 1, "bc": [true, "x"]}, as below.
+        let mut bytes = vec![0, 2, 0, 33, 0, 18, 0, 1, 0, 19, 0, 2, 0, 5, 1, 0, 2, 21, 0];
+        bytes.extend_from_slice(b"abc");
+        bytes.extend_from_slice(&[2, 0, 12, 0, 4, 1, 0, 12, 10, 0, 1, b'x']);
+        let (seven, null): (&[u8], &[u8]) = (&[5, 7, 0], &[4, 0]);
+        for (changes, expected) in [
+            (&[(0, "$.a", seven)][..], r#"{"a": 7, "bc": [true, "x"]}"#),
+            (&[(2, "$.a", &[])], r#"{"bc": [true, "x"]}"#),
+            (
+                &[(1, "$.b", null), (1, "$.bc[1]", seven)],
+                r#"{"a": 1, "b": null, "bc": [true, 7, "x"]}"#,
+            ),
+            (&[(2, "$.bc[0]", &[]), (0, "$.bc[0]", seven)], r#"{"a": 1, "bc": [7]}"#),
+            (&[(1, r#"$."b \" c""#, seven)], r#"{"a": 1, "bc": [true, "x"], "b \" c": 7}"#),
+            (&[(1, "$.bc[9]", seven)], r#"{"a": 1, "bc": [true, "x", 7]}"#),
+            (&[(0, "$", seven)], "7"),
+        ] {
+            assert_eq!(patched(&bytes, changes).unwrap(), expected);
+        }
+        for changes in [
+            &[(0, "$.c", seven)][..],
+            &[(1, "$.a", seven)],
+            &[(2, "$.bc[2]", &[])],
+            &[(0, "$.a.b", seven)],
+            &[(3, "$.a", seven)],
+            &[(0, "a", seven)],
+        ] {
+            assert_eq!(patched(&bytes, changes), None);
+        }
     }
 
     #[test]

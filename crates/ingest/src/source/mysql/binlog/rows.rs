@@ -15,7 +15,7 @@ use super::super::error::SourceError;
 use super::super::types::Reading;
 use super::charset::Charsets;
 use super::image::Image;
-use super::table_map::TableMap;
+use super::table_map::{Storage, TableMap};
 use super::value::{Converter, Unfit};
 use crate::column::batch::{Assembler, BatchLimit, Odd, RowColumns, RowMeta, RunColumns, Unknown};
 use crate::column::metadata;
@@ -228,17 +228,33 @@ impl BinlogRows {
         self
     }
 
-    /// Adds a row. After an error the decoder is of no use.
+    /// Adds a row; `old` is the one before an update, of which it may have changes only. After an error the decoder is of no
+    /// use.
     ///
     /// # Errors
     /// It is not whole; a value is not of its type; a key is NULL or does not fit.
-    pub fn push(&mut self, image: Image<'_>, own: RowMeta<'_>) -> Result<(), SourceError> {
+    pub fn push(
+        &mut self,
+        image: Image<'_>,
+        old: Option<Image<'_>>,
+        own: RowMeta<'_>,
+    ) -> Result<(), SourceError> {
         let row = self.own.len();
         let mut cells = image.cells()?;
+        let mut before = old.filter(|_| !image.is_whole()).map(|old| old.cells()).transpose()?;
+        let (mut columns, mut documents) = (image.columns().iter(), 0);
         for place in &self.places {
             let Some(cell) = cells.next_cell()? else {
                 return Err(SourceError::Protocol("a row of the log as wide"));
             };
+            let old = match &mut before {
+                Some(before) => before.next_cell()?.flatten(),
+                None => None,
+            };
+            let is_document =
+                columns.next().is_some_and(|column| matches!(column.storage, Storage::Json(_)));
+            let is_patched = is_document && image.is_patched(documents);
+            documents += usize::from(is_document);
             let Some(index) = *place else { continue };
             let Some(Reader { converter: Some(converter), decoder, is_key }) =
                 self.readers.get_mut(index)
@@ -247,9 +263,13 @@ impl BinlogRows {
             };
             let value = || SourceError::Value { column: self.assembler.name(index).to_owned() };
             let is_key = *is_key;
-            let converted = match cell {
-                Some(bytes) => converter.convert(bytes).ok_or_else(value)?,
-                None => None,
+            let converted = match (cell, old) {
+                (Some(changes), Some(old)) if is_patched => {
+                    converter.convert_patched(old, changes).ok_or_else(value)?
+                }
+                (Some(_), None) if is_patched => return Err(value()),
+                (Some(bytes), _) => converter.convert(bytes).ok_or_else(value)?,
+                (None, _) => None,
             };
             match converted.map(|bytes| decoder.append(bytes)) {
                 None if is_key => return Err(value()),

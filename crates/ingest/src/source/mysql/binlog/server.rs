@@ -73,7 +73,7 @@ impl Server {
             }
         }
         check_replica(session)?;
-        let (file, offset) = end(session, databases)?;
+        let (file, offset, executed) = end(session, databases)?;
         let files = session.rows("SHOW BINARY LOGS").map_err(rights)?;
         let first = files.into_iter().next().and_then(|row| row.into_iter().next()).flatten();
         let (base, number) = split(&file)?;
@@ -92,10 +92,8 @@ impl Server {
                 let uuid = session.scalar("SELECT @@global.server_uuid")?.unwrap_or_default();
                 let mode = session.scalar("SELECT @@global.gtid_mode")?.unwrap_or_default();
                 let gtids = match mode.as_str() {
-                    "ON" => {
-                        let executed = session.scalar("SELECT @@global.gtid_executed")?;
-                        Some(executed.unwrap_or_default().parse().map_err(|_| SHAPE)?)
-                    }
+                    // Told together with the place, so that it is of the very same moment.
+                    "ON" => Some(executed.parse().map_err(|_| SHAPE)?),
                     _ => None,
                 };
                 (format!("mysql:{uuid}"), gtids)
@@ -152,15 +150,28 @@ pub fn gtid_at(
 
 /// A replica logs what it applies only when it is told to.
 fn check_replica(session: &mut Session) -> Result<(), SourceError> {
-    let query = match session.flavor {
-        Flavor::MariaDb => "SELECT @@log_slave_updates OR @@gtid_slave_pos = ''",
+    let logs = match session.scalar("SELECT @@log_slave_updates") {
+        // A later MySQL may know only the other name ("Unknown system variable").
+        Err(SourceError::Server { code: 1193, .. }) => {
+            session.scalar("SELECT @@log_replica_updates")?
+        }
+        logs => logs?,
+    };
+    if logs.as_deref() == Some("1") {
+        return Ok(());
+    }
+    let source = match session.flavor {
+        Flavor::MariaDb => "SELECT @@gtid_slave_pos = ''",
         Flavor::MySql => {
-            "SELECT @@log_slave_updates OR (SELECT COUNT(*) FROM \
-             performance_schema.replication_connection_configuration) = 0"
+            "SELECT COUNT(*) = 0 FROM performance_schema.replication_connection_configuration"
         }
     };
-    if session.scalar(query)?.as_deref() == Some("1") {
-        return Ok(());
+    match session.scalar(source) {
+        Ok(alone) if alone.as_deref() == Some("1") => return Ok(()),
+        // Whether it is a replica is not told to everybody; a server that is none is by far the likelier.
+        Err(SourceError::Server { .. }) => return Ok(()),
+        Ok(_) => {}
+        Err(error) => return Err(error),
     }
     Err(SourceError::Log {
         reason: "the server is a replica that does not log what it applies".to_owned(),
@@ -168,8 +179,8 @@ fn check_replica(session: &mut Session) -> Result<(), SourceError> {
     })
 }
 
-/// Where the log ends, and whether it has all of the databases.
-fn end(session: &mut Session, databases: &[String]) -> Result<(String, u64), SourceError> {
+/// Where the log ends, with MySQL's set of the transactions before, and whether it has all of the databases.
+fn end(session: &mut Session, databases: &[String]) -> Result<(String, u64, String), SourceError> {
     let asked = session.rows("SHOW MASTER STATUS");
     let rows = match asked {
         // MySQL 8.4 knows only the other name.
@@ -179,7 +190,7 @@ fn end(session: &mut Session, databases: &[String]) -> Result<(String, u64), Sou
     .map_err(rights)?;
     let row = rows.into_iter().next().unwrap_or_default();
     let field = |place: usize| row.get(place).cloned().flatten().filter(|text| !text.is_empty());
-    let place = field(0).zip(field(1).and_then(|text| text.parse().ok())).ok_or(SHAPE)?;
+    let (file, offset) = field(0).zip(field(1).and_then(|text| text.parse().ok())).ok_or(SHAPE)?;
     let names = |place| field(place).map(|text| text.split(',').map(str::to_owned).collect());
     let (only, without): (Option<Vec<String>>, Option<Vec<String>>) = (names(2), names(3));
     let is_left_out = |database: &&String| {
@@ -191,7 +202,7 @@ fn end(session: &mut Session, databases: &[String]) -> Result<(String, u64), Sou
             reason: format!("the server leaves the database {database} out of its log"),
             cure: "Take the database out of binlog_ignore_db, or into binlog_do_db, of the server's settings.",
         }),
-        None => Ok(place),
+        None => Ok((file, offset, field(4).unwrap_or_default())),
     }
 }
 

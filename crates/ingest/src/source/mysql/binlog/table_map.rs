@@ -98,16 +98,27 @@ pub enum Storage {
 const SHORT: SourceError = SourceError::Protocol("a description of a table in the log");
 
 impl TableMap {
+    /// The number, the database and the name of a table, whatever its columns are.
+    ///
+    /// # Errors
+    /// They are not whole.
+    pub fn named(body: &[u8]) -> Result<(u64, String, String), SourceError> {
+        Self::head(&mut Cursor::new(body))
+    }
+
+    fn head(cursor: &mut Cursor<'_>) -> Result<(u64, String, String), SourceError> {
+        let number = cursor.number(6)?;
+        cursor.number(2)?;
+        Ok((number, name(cursor)?, name(cursor)?))
+    }
+
     /// Takes the body of an event.
     ///
     /// # Errors
     /// It is not whole, or a type is not known.
     pub fn parse(body: &[u8]) -> Result<Self, SourceError> {
         let mut cursor = Cursor::new(body);
-        let number = cursor.number(6)?;
-        cursor.number(2)?;
-        let database = name(&mut cursor)?;
-        let table = name(&mut cursor)?;
+        let (number, database, table) = Self::head(&mut cursor)?;
         let count = usize::try_from(cursor.length()?).map_err(|_| SHORT)?;
         let types = cursor.bytes(count)?;
         let mut metadata = Cursor::new(cursor.counted_bytes()?);
