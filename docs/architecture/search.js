@@ -146,7 +146,6 @@ window.c4search = [
 ["Notes","edX notes → ol-ingest · SQL","flow-notes_rows.html"],
 ["Course notices","MIT Learn webhook receiver → MIT Learn workers · Celery, Redis","flow-noticed_content.html"],
 ["Published courses","OCW Studio → MIT Learn webhook receiver · HTTPS, key","flow-ocw_notices.html"],
-["Row changes","Open edX databases → ol-ingest · binlog, GTID","flow-open_edx_changes.html"],
 ["Changed rows","Open edX databases → Airbyte · SQL, cursor","flow-open_edx_rows.html"],
 ["Courses, podcasts, articles","Partner catalogs → MIT Learn workers · REST, RSS, CSV","flow-partner_catalog.html"],
 ["Course runs, prices","Partner catalogs → xPRO workers · REST","flow-partner_course_runs.html"],

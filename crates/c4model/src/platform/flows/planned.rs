@@ -3,14 +3,12 @@
 use crate::macros::listed_flows;
 use crate::platform::{
     CodeLocations, EdxNotes, EdxOrg, Forum, HubSpot, Marts, MitLearnReceiver, MitxOnlineApp,
-    OlIngest, OlTransform, OlWebhook, OpenEdxLms, OpenEdxMysql, OpenMetadata, RawLake, Superset,
-    TrackingLogs, Trino, WebhookOutbox, XproApp,
+    OlIngest, OlTransform, OlWebhook, OpenEdxLms, OpenMetadata, RawLake, Superset, TrackingLogs,
+    Trino, WebhookOutbox, XproApp,
 };
 
 listed_flows! { PLANNED:
 
-target (open_edx_changes: OpenEdxMysql => OlIngest { moves: "Row changes", tech: "binlog, GTID",
-    kind: Event, by: To, owner: "data platform", retry: "backoff from the last position" })
 target (notes_rows: EdxNotes => OlIngest { moves: "Notes", tech: "SQL", kind: Scheduled, by: To,
     owner: "data platform", cadence: "every 12 hours", retry: "next run" })
 target (forum_changes: Forum => OlIngest { moves: "Threads, comments", tech: "change streams",
