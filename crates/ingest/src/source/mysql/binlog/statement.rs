@@ -79,7 +79,10 @@ impl Statement {
             Self::DatabaseRemade(name) if name.eq_ignore_ascii_case(of) => {
                 Effect::Other("the database was dropped")
             }
-            Self::Unknown if mentions(text, table) => {
+            Self::Unknown
+                if mentions(text, table)
+                    && (database.eq_ignore_ascii_case(of) || mentions(text, of)) =>
+            {
                 Effect::Other("a statement was logged instead of the rows that it changed")
             }
             Self::Begin
@@ -104,11 +107,19 @@ impl Statement {
     }
 }
 
-/// Whether a text names something, in capital letters or small ones.
+/// Whether a text names something, in capital letters or small ones, and not as a part of another name.
 #[must_use]
 pub fn mentions(text: &[u8], name: &str) -> bool {
     let name = name.as_bytes();
-    !name.is_empty() && text.windows(name.len()).any(|part| part.eq_ignore_ascii_case(name))
+    let is_free = |place: Option<usize>| {
+        place.and_then(|place| text.get(place)).is_none_or(|byte| !is_of_word(*byte))
+    };
+    let is_there = |(start, part): (usize, &[u8])| {
+        part.eq_ignore_ascii_case(name)
+            && is_free(start.checked_sub(1))
+            && is_free(Some(start + name.len()))
+    };
+    !name.is_empty() && text.windows(name.len()).enumerate().any(is_there)
 }
 
 /// A part of a statement.

@@ -104,6 +104,8 @@ fn a_statement_is_about_the_tables_that_it_names() {
     assert_eq!(on("DROP DATABASE shop", ""), "other");
     assert_eq!(on("DELETE FROM cart", "shop"), "other");
     assert_eq!(on("DELETE FROM trolley", "shop"), "none");
+    assert_eq!(on("DELETE FROM cart", "other"), "none");
+    assert_eq!(on("DELETE FROM shop.cart", "other"), "other");
 }
 
 #[test]
@@ -113,4 +115,5 @@ fn what_is_not_understood_is_said() {
     }
     assert!(mentions(b"insert into AUTH_user values", "auth_user"));
     assert!(!mentions(b"insert into auth", "auth_user") && !mentions(b"x", ""));
+    assert!(mentions(b"update d.t set a = 1", "t") && !mentions(b"update tt set at = 1", "t"));
 }
