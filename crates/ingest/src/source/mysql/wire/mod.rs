@@ -236,8 +236,8 @@ impl Connection {
                 Err(error)
             }
             // A server that shuts down ends its streams, each with a word of its own.
-            Some((&END, _)) => Err(SourceError::Io(std::io::Error::new(
-                std::io::ErrorKind::UnexpectedEof,
+            Some((&END, _)) => Err(SourceError::Io(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
                 "the server ended the stream of its log",
             ))),
             _ => Err(SourceError::Protocol("an event of the log")),
