@@ -25,7 +25,7 @@ use crate::load::{
 };
 use crate::position::{LogPlace, Position};
 use crate::run::UnitJob;
-use crate::run::capture::adopt::live_keys;
+use crate::run::change::live::live_keys;
 use crate::run::change::state::no_gap;
 use crate::run::change::{At, Refused, Shape, Writing};
 use crate::run::mysql_databases;

@@ -27,21 +27,19 @@ pub mod writer;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use c4model::platform::{OpenEdxMysql, RawLake};
 use c4model::{Sink, Source};
 use ol_lake::{Lake, LakeTable};
 
-use self::copy::{Copied, Copying};
+use self::copy::Copying;
 pub use self::plan::CapturePlan;
 use self::prepare::{Preparation, Prepared, open_control, replica_id};
 use self::session::{Log, Session};
-use super::capture::session::{Ended, Pace};
 use super::capture::{CaptureJob, Until};
-use super::change::{TableEnds, Tally, Writing, attempts};
+use super::change::{Ended, Pace, TableEnds, Writing, attempts};
 use super::unit::UnitJob;
-use crate::column::batch::RunColumns;
 use crate::error::{Doing, Error, Result, Transient};
 use crate::position::LogPlace;
 use crate::report::TableReport;
@@ -139,7 +137,7 @@ impl Run<'_> {
                     job: &self.capture.job,
                     settings: &settings,
                     epoch: prepared.epoch,
-                    writing: self.writing(),
+                    writing: Writing::of(self.job()),
                 };
                 let (back, copied) = copying.run(control, copies).await?;
                 control = back;
@@ -147,7 +145,7 @@ impl Run<'_> {
                     if result.is_err() {
                         failed.insert(index);
                     }
-                    self.copied((index, result));
+                    attempts::copied(&self.capture.job, &mut self.ends, index, result);
                 }
                 continue;
             }
@@ -161,15 +159,6 @@ impl Run<'_> {
         }
     }
 
-    fn writing(&self) -> Writing {
-        let job = self.job();
-        Writing {
-            write: job.context.config.write_options(),
-            limit: job.batch_limit(),
-            run: RunColumns { position: String::new(), ..job.run_columns() },
-        }
-    }
-
     fn preparation<'b>(&'b self, settings: &Settings, tables: &'b [usize]) -> Preparation<'b> {
         let job = &self.capture.job;
         Preparation {
@@ -179,7 +168,7 @@ impl Run<'_> {
             tables,
             database: settings.database.clone(),
             run_id: &job.run_id,
-            writing: self.writing(),
+            writing: Writing::of(self.job()),
         }
     }
 
@@ -204,11 +193,7 @@ impl Run<'_> {
             shutdown: job.context.shutdown.clone(),
             tables: prepared.followed.into_iter().map(Some).collect(),
             charsets: prepared.charsets,
-            pace: Pace {
-                commit: Duration::from_secs_f64(stream_settings.commit_seconds),
-                commit_bytes: stream_settings.commit_bytes,
-                record: Duration::from_secs_f64(stream_settings.record_seconds),
-            },
+            pace: Pace::of(stream_settings),
             goal: (self.capture.until == Until::CaughtUp).then_some(goal),
             taken_back: std::mem::take(&mut self.taken_back),
             ends: TableEnds::new(),
@@ -239,27 +224,6 @@ impl Run<'_> {
         attempts::add(&mut self.ends, session.ends);
         self.taken_back = session.taken_back;
         ended.map(Some)
-    }
-
-    fn copied(&mut self, (index, result): Copied) {
-        match result {
-            Ok((totals, loaded)) => {
-                let end = self.ends.entry(index).or_default();
-                end.tally = end.tally
-                    + Tally {
-                        rows: totals.rows,
-                        deletes: 0,
-                        files: loaded.files,
-                        bytes: loaded.bytes,
-                        odd: totals.odd,
-                    };
-                end.snapshot_id = Some(loaded.snapshot_id);
-                end.position = loaded.position.parse().ok();
-                end.failure = None;
-                tracing::info!(table = index, rows = totals.rows, "a table was copied");
-            }
-            Err(error) => self.failed(index, error),
-        }
     }
 
     fn failed(&mut self, index: usize, error: Error) {

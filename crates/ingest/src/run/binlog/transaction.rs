@@ -16,7 +16,7 @@ use super::session::{MOST_TOUCHED_KEYS, Session, streaming};
 use crate::error::{Definite, Error, Result};
 use crate::failpoints;
 use crate::position::{LogPlace, Position};
-use crate::run::capture::adopt::live_keys;
+use crate::run::change::live::live_keys;
 use crate::run::change::{At, Refused, Shape};
 use crate::source::mysql::binlog::event::{Body, Change, Event, Rows, payload_events};
 use crate::source::mysql::binlog::gtid::Gtid;

@@ -31,7 +31,7 @@ pub mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use c4model::platform::{ApplicationPostgres, RawLake};
 use c4model::{Sink, Source};
@@ -40,17 +40,15 @@ use ol_lake::Lake;
 use self::copy::{Copied, Copying};
 use self::goal::Goal;
 use self::prepare::{Preparation, Prepared};
-use self::session::{Ended, Pace, Session};
+use self::session::Session;
 use self::watch::{Watch, Watched};
 use super::UnitJob;
-use super::change::{TableEnd, TableEnds, Tally, Writing, attempts};
-use crate::column::batch::RunColumns;
+use super::change::{Ended, Pace, TableEnd, TableEnds, Writing, attempts};
 use crate::error::{Doing, Error, Result, Transient};
 use crate::report::TableReport;
 use crate::source::postgres::error::SourceError;
 use crate::source::postgres::replication::slot::Control;
 use crate::source::postgres::replication::stream::ReplicationStream;
-use crate::source::postgres::rows::BatchLimit;
 use crate::source::postgres::settings::{Settings, SourceAddress};
 use crate::sync::Progress;
 
@@ -242,18 +240,7 @@ impl Run<'_> {
             settings,
             cap_bytes: config.stream.cap_bytes,
             run_id: &job.run_id,
-            writing: Writing {
-                write: config.write_options(),
-                limit: BatchLimit {
-                    rows: config.ingest.batch_rows,
-                    bytes: config.ingest.batch_bytes,
-                },
-                run: RunColumns {
-                    position: String::new(),
-                    extracted_at_microseconds: job.extracted_at_microseconds,
-                    run_id: job.run_id.clone(),
-                },
-            },
+            writing: Writing::of(job),
             from_slot: job.context.from_slot.as_deref(),
             shutdown: job.context.shutdown.clone(),
         }
@@ -293,11 +280,7 @@ impl Run<'_> {
             shutdown: job.context.shutdown.clone(),
             progress,
             tables: prepared.followed.into_iter().map(Some).collect(),
-            pace: Pace {
-                commit: Duration::from_secs_f64(stream_settings.commit_seconds),
-                commit_bytes: stream_settings.commit_bytes,
-                record: Duration::from_secs_f64(stream_settings.record_seconds),
-            },
+            pace: Pace::of(stream_settings),
             goal,
             regroup,
             watch,
@@ -330,25 +313,10 @@ impl Run<'_> {
 
     fn copied(&mut self, copied: Vec<Copied>) {
         for (index, result) in copied {
-            match result {
-                Ok((totals, loaded)) => {
-                    self.held.remove(&index);
-                    let end = self.ends.entry(index).or_default();
-                    end.tally = end.tally
-                        + Tally {
-                            rows: totals.rows,
-                            deletes: 0,
-                            files: loaded.files,
-                            bytes: loaded.bytes,
-                            odd: totals.odd,
-                        };
-                    end.snapshot_id = Some(loaded.snapshot_id);
-                    end.position = loaded.position.parse().ok();
-                    end.failure = None;
-                    tracing::info!(table = index, rows = totals.rows, "a table was copied");
-                }
-                Err(error) => self.failed(index, error),
+            if result.is_ok() {
+                self.held.remove(&index);
             }
+            attempts::copied(&self.capture.job, &mut self.ends, index, result);
         }
     }
 

@@ -18,7 +18,7 @@ use ol_chassis::shutdown::Shutdown;
 use ol_lake::Lake;
 use tokio::runtime::Handle;
 
-use super::adopt::{adopt, live_keys};
+use super::adopt::adopt;
 use super::followed::Followed;
 use super::goal::Goal;
 use super::state;
@@ -29,8 +29,9 @@ use crate::failpoints;
 use crate::inventory::Unit;
 use crate::metrics;
 use crate::position::Position;
+use crate::run::change::live::live_keys;
 use crate::run::change::state::gap;
-use crate::run::change::{At, Refused, Shape, TableEnds, concerns_one_table};
+use crate::run::change::{At, Ended, Pace, Refused, Shape, TableEnds, concerns_one_table};
 use crate::source::postgres::error::SourceError;
 use crate::source::postgres::replication::message::{Message, RelationMessage};
 use crate::source::postgres::replication::stream::{Event, ReplicationStream};
@@ -42,28 +43,6 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 const WAIT: Duration = Duration::from_millis(200);
 /// Keys that a merge may touch before its batch is cut within a transaction.
 const MOST_TOUCHED_KEYS: u64 = 2_000_000;
-
-/// When batches are due, and what is looked at in between.
-#[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    /// The age of the oldest change that is not committed.
-    pub commit: Duration,
-    /// Bytes of changes that are not committed.
-    pub commit_bytes: u64,
-    /// How often a place of an idle source is recorded.
-    pub record: Duration,
-}
-
-/// How it ended.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// At its goal.
-    Reached,
-    /// The set of tables has changed: one was copied, or has to be.
-    Regroup,
-    /// By request.
-    Stopped,
-}
 
 struct Transaction {
     commit_lsn: u64,

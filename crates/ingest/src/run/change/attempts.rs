@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::{TableEnd, TableEnds};
+use super::{TableEnd, TableEnds, Tally};
 use crate::error::{Error, Result, Transient};
+use crate::load::{Loaded, Totals};
 use crate::metrics;
 use crate::policy::policy;
 use crate::report::{TableOutcome, TableReport};
@@ -48,6 +49,27 @@ pub fn failed(job: &UnitJob, ends: &mut TableEnds, index: usize, error: Error) {
     let cause = ol_chassis::error::chain(&error);
     tracing::warn!(table = table.unwrap_or_default(), error = %cause, "a table failed");
     ends.entry(index).or_default().failure = Some(error);
+}
+
+/// What became of a copy, by the index of its table in the unit.
+pub fn copied(job: &UnitJob, ends: &mut TableEnds, index: usize, result: Result<(Totals, Loaded)>) {
+    let (totals, loaded) = match result {
+        Ok(done) => done,
+        Err(error) => return failed(job, ends, index, error),
+    };
+    let end = ends.entry(index).or_default();
+    end.tally = end.tally
+        + Tally {
+            rows: totals.rows,
+            deletes: 0,
+            files: loaded.files,
+            bytes: loaded.bytes,
+            odd: totals.odd,
+        };
+    end.snapshot_id = Some(loaded.snapshot_id);
+    end.position = loaded.position.parse().ok();
+    end.failure = None;
+    tracing::info!(table = index, rows = totals.rows, "a table was copied");
 }
 
 /// A table that failed for a transient reason is a reason to try again.

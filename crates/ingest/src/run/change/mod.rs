@@ -2,15 +2,19 @@
 //! like in the lake, and how gathered changes become one commit.
 
 pub mod attempts;
+pub mod live;
 pub mod state;
 pub mod writer;
 
 use std::collections::BTreeMap;
 use std::ops::Add;
+use std::time::Duration;
 
 use ol_lake::WriteOptions;
 
+use super::UnitJob;
 use crate::column::batch::{BatchLimit, RunColumns};
+use crate::config::Stream;
 use crate::error::{Definite, Error, Failure, Result};
 use crate::inventory::{SyncMode, Table};
 use crate::position::Position;
@@ -118,6 +122,52 @@ pub struct Writing {
     pub limit: BatchLimit,
     /// What is the same in every row of the run.
     pub run: RunColumns,
+}
+
+impl Writing {
+    /// Those of a run over a unit.
+    #[must_use]
+    pub fn of(job: &UnitJob) -> Self {
+        Self {
+            write: job.context.config.write_options(),
+            limit: job.batch_limit(),
+            run: job.run_columns(),
+        }
+    }
+}
+
+/// When batches are due, and what is looked at in between.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// The age of the oldest change that is not committed.
+    pub commit: Duration,
+    /// Bytes of changes that are not committed.
+    pub commit_bytes: u64,
+    /// How often a place of an idle source is recorded.
+    pub record: Duration,
+}
+
+impl Pace {
+    /// The pace that the settings ask for.
+    #[must_use]
+    pub fn of(stream: &Stream) -> Self {
+        Self {
+            commit: Duration::from_secs_f64(stream.commit_seconds),
+            commit_bytes: stream.commit_bytes,
+            record: Duration::from_secs_f64(stream.record_seconds),
+        }
+    }
+}
+
+/// How a session ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// At its goal.
+    Reached,
+    /// The set of tables has changed: one was copied, or has to be.
+    Regroup,
+    /// By request.
+    Stopped,
 }
 
 /// What became of a table in a session.
