@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ol_lake::{Commit, Lake, LakeTable, Operation, ReplaceGuard};
+use serde::{Deserialize, Serialize};
 
 use super::{Completion, Loaded, PartWriter, Target, run_blocking, state};
 use crate::failpoints;
@@ -20,6 +21,59 @@ use crate::position::Position;
 pub const BRANCH: &str = "ol-copy";
 /// In the summary of a snapshot of the branch: the chunks that it has, such as `0-3,7`.
 const CHUNKS: &str = "ol.copied-chunks";
+
+/// The bounds of a table's chunks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cut {
+    /// The column.
+    pub column: String,
+    /// The greatest value of each chunk but the last, as the source prints it.
+    pub bounds: Vec<String>,
+}
+
+impl Cut {
+    /// How many chunks there are.
+    #[must_use]
+    pub fn chunks(&self) -> usize {
+        self.bounds.len() + 1
+    }
+
+    /// The rows of each chunk, as a condition in SQL: the column and the bounds as the source writes them in a statement.
+    #[must_use]
+    pub fn conditions(&self, column: &str, literal: impl Fn(&str) -> String) -> Vec<String> {
+        let condition = |chunk: usize| {
+            let above = chunk.checked_sub(1).and_then(|before| self.bounds.get(before));
+            let above = above.map(|bound| format!("{column} > {}", literal(bound)));
+            let upto = self.bounds.get(chunk);
+            let upto = upto.map(|bound| format!("{column} <= {}", literal(bound)));
+            above.into_iter().chain(upto).collect::<Vec<_>>().join(" AND ")
+        };
+        (0..self.chunks()).map(condition).collect()
+    }
+}
+
+/// What is to be read of a table that is copied in chunks.
+pub struct Chunks {
+    /// The rows of each chunk, as a condition in SQL.
+    pub conditions: Vec<String>,
+    /// The chunks that the lake lacks.
+    pub missing: Vec<usize>,
+    /// Where the table is when all are there: the position of the first of them.
+    pub since: Position,
+}
+
+impl Chunks {
+    /// What `table` lacks of the chunks with these conditions, the first of which were read at `since`.
+    #[must_use]
+    pub fn of(table: &LakeTable, conditions: Vec<String>, since: Position) -> Self {
+        let gathered = gathered(table);
+        let missing: Vec<usize> =
+            (0..conditions.len()).filter(|chunk| !gathered.contains(chunk)).collect();
+        let (chunks, gathered) = (conditions.len(), gathered.len());
+        tracing::info!(table = %table.name(), chunks, gathered, "a table is copied in chunks");
+        Self { conditions, missing, since }
+    }
+}
 
 /// The chunks of a table that are in the lake.
 #[must_use]

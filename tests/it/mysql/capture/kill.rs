@@ -57,9 +57,14 @@ fn following_killed_at_any_point_loses_and_doubles_nothing() {
 
 #[test]
 fn a_first_copy_killed_at_any_point_is_completed() {
-    for point in failpoints::ALL.iter().filter(|point| **point != failpoints::REPORT) {
+    let whole = failpoints::ALL.iter().filter(|point| **point != failpoints::REPORT);
+    let whole = whole.map(|point| (point, "1073741824"));
+    // Every table but the smallest is some chunks then.
+    let chunked = failpoints::CHUNKS.iter().map(|point| (point, "4096"));
+    for (point, chunk_bytes) in whole.chain(chunked) {
         let mut follow = Follow::on(server(), "mysqlkillcopy", SCHEMA, MODES);
         follow.settings.push(("OL_INGEST__BATCH_ROWS".to_owned(), "2".to_owned()));
+        follow.settings.push(("OL_STREAM__CHUNK_BYTES".to_owned(), chunk_bytes.to_owned()));
         let random = Random::seeded("MySQL kills of a copy");
         let mut ledger = Ledger::new(&follow.case.database, random);
         ledger.run(10);

@@ -1,5 +1,6 @@
 //! Changes followed by the binary log, on a private MariaDB.
 
+mod chunks;
 mod kill;
 mod ledger;
 mod server;

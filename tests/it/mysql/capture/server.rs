@@ -12,7 +12,7 @@ const MODES: &[(&str, &str)] = &[("t", "incremental_update"), ("log", "increment
 
 /// Has a server forget all files of its log but the last. It keeps those that somebody still reads, and a reader that has gone
 /// is noticed with the next heartbeat.
-fn purge(follow: &Follow) {
+pub(super) fn purge(follow: &Follow) {
     let database = &follow.case.database;
     let started = std::time::Instant::now();
     loop {

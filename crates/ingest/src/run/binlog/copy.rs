@@ -1,7 +1,9 @@
-//! Copies of tables under one snapshot, whose place in the log is known.
+//! Copies of tables under one snapshot, whose place in the log is known, beside the stream of the others.
 //!
 //! A copy goes the way of a full load: parallel readers that see the same moment, one commit a table, in which the table also
-//! begins to follow the log from that moment on. MariaDB says where in the log a snapshot was taken. MySQL does not, so there
+//! begins to follow the log from that moment on; then the session is begun anew, with the table in it. A large table is copied
+//! in chunks ([`crate::load::chunks`]), so that a process that dies has not read for nothing.
+//! MariaDB says where in the log a snapshot was taken. MySQL does not, so there
 //! the place is taken while nothing is committed: under `FLUSH TABLES WITH READ LOCK`, which is held for as long as it takes to
 //! begin one transaction, where the account may lock (RELOAD) and no statement is in the way; and else by asking for the place
 //! before and after the transaction begins, until both are one. On a server that never rests the first of the two is taken:
@@ -11,40 +13,42 @@
 //! Rows that a copy cannot bring back stay: in a log, the copy is appended behind a row that says that all was emptied; rows
 //! marked as deleted keep their mark, and those that are not in the copy get one.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ol_lake::{Lake, LakeTable, TableDefinition, TableName};
 
+use super::partial::{Partial, Terms};
 use super::plan::CapturePlan;
 use super::prepare::{Copy, blocking};
 use super::state::Place;
 use super::writer::TableWriter;
 use crate::error::{Definite, Doing, Error, Result};
-use crate::load::{
-    Claim, LoadMode, Loaded, Merging, ShrinkGuard, Target, TargetSettings, Totals, contract_digest,
-};
+use crate::load::chunks::{self, Chunks};
+use crate::load::{Claim, LoadMode, Merging, ShrinkGuard, Target, TargetSettings, contract_digest};
 use crate::position::{LogPlace, Position};
 use crate::run::UnitJob;
 use crate::run::change::live::live_keys;
 use crate::run::change::state::no_gap;
-use crate::run::change::{At, Refused, Shape, Writing};
+use crate::run::change::{self, At, Refused, Shape, Writing, partial as copied};
 use crate::run::mysql_databases;
 use crate::source::mysql::binlog::server::{Server, gtid_at};
+use crate::source::mysql::chunks as source_chunks;
 use crate::source::mysql::error::SourceError;
 use crate::source::mysql::full_load::{Loading, TableLoad, load_tables};
 use crate::source::mysql::session::Session;
 use crate::source::mysql::settings::Settings;
 use crate::source::mysql::snapshot::Snapshot;
 
-/// A copy that has ended, by its index in the unit.
-pub type Copied = (usize, Result<(Totals, Loaded)>);
+/// Copies that are under way.
+pub type Copying = change::copying::Copying<()>;
 
 /// What copies are made with.
-pub struct Copying<'a> {
+pub struct Copier<'a> {
     /// The lake.
     pub lake: &'a Arc<Lake>,
     /// The run over the unit.
-    pub job: &'a UnitJob,
+    pub job: &'a Arc<UnitJob>,
     /// The source.
     pub settings: &'a Settings,
     /// The epoch of its log.
@@ -61,38 +65,52 @@ struct Moment {
     is_exact: bool,
 }
 
-impl Copying<'_> {
-    /// Copies tables. Each is in the answer.
+impl Copier<'_> {
+    /// Takes a snapshot, and begins to copy the tables under it.
     ///
     /// # Errors
-    /// There is no snapshot.
-    pub async fn run(&self, control: Session, copies: Vec<Copy>) -> Result<(Session, Vec<Copied>)> {
+    /// There is no snapshot. A lake table that cannot take the columns is in `failures`; the others are begun all the same.
+    pub async fn begin(
+        &self,
+        control: Session,
+        copies: Vec<Copy>,
+        failures: &mut Vec<(usize, Error)>,
+    ) -> Result<(Session, Copying)> {
         let job = self.job;
         let (settings, shutdown) = (self.settings.clone(), job.context.shutdown.clone());
         let (streams, now) = (job.context.config.streams(), job.extracted_at_microseconds);
         let mut databases = mysql_databases(&job.unit);
         databases.push(settings.database.clone());
         let epoch = self.epoch;
-        let (control, moment) = blocking(control, move |control| {
+        let chunk_bytes = job.context.config.stream.chunk_bytes;
+        let (control, (moment, copies)) = blocking(control, move |control| {
             let open = || Snapshot::open(&settings, streams, now, &shutdown);
-            moment(control, &databases, epoch, open)
+            let mut moment = moment(control, &databases, epoch, open)?;
+            let cut = |copy: Copy| {
+                let cut = begun(&copy, &mut moment, chunk_bytes);
+                // A table of which the bounds cannot be had is read in one piece, and then says why itself.
+                (copy, cut.unwrap_or_default())
+            };
+            let copies: Vec<(Copy, Option<Partial>)> = copies.into_iter().map(cut).collect();
+            Ok((moment, copies))
         })
         .await
         .map_err(|error| error.into_error(Doing::Reading))?;
-        let (mut copied, mut loads, mut indexes, mut labels) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for copy in copies {
+        let (mut loads, mut indexes, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+        let mut tables = BTreeMap::new();
+        for (copy, anew) in copies {
             let index = copy.index;
             let label = job.unit.tables.get(index).map(|table| table.raw_table.clone());
             let estimate = copy.plan.relation.row_estimate.map(|rows| rows as f64);
             let display = copy.plan.relation.display();
-            match self.load(copy, &moment).await {
+            match self.load(copy, anew, &moment).await {
                 Ok(load) => {
                     loads.push(load);
                     indexes.push(index);
                     labels.push((label.unwrap_or_default(), estimate));
+                    tables.insert(index, ());
                 }
-                Err(error) => copied.push((index, Err(error.with("table", display)))),
+                Err(error) => failures.push((index, error.with("table", display))),
             }
         }
         let loading = Arc::new(Loading {
@@ -103,23 +121,25 @@ impl Copying<'_> {
             progress: job.progress(labels),
         });
         let loads = Arc::new(loads);
-        load_tables(moment.snapshot, loading, Arc::clone(&loads), |result| {
-            let Some((index, load)) = indexes.get(result.index).zip(loads.get(result.index)) else {
-                return;
-            };
-            let named = |error: SourceError| {
-                error.into_error(Doing::Reading).with("table", load.relation.display())
-            };
-            copied
-                .push((*index, result.result.map_err(named).map(|loaded| (result.totals, loaded))));
-        })
-        .await;
-        Ok((control, copied))
+        let snapshot = moment.snapshot;
+        let copying = Copying::begin(tables, |mut ending| async move {
+            load_tables(snapshot, loading, Arc::clone(&loads), |result| {
+                let both = indexes.get(result.index).zip(loads.get(result.index));
+                let Some((index, load)) = both else { return };
+                let named = |error: SourceError| {
+                    error.into_error(Doing::Reading).with("table", load.relation.display())
+                };
+                let totals = result.totals;
+                ending.say(*index, result.result.map_err(named).map(|loaded| (totals, loaded)));
+            })
+            .await;
+        });
+        Ok((control, copying))
     }
 
     /// What is to be read of a table, and how its rows go in.
-    async fn load(&self, copy: Copy, moment: &Moment) -> Result<TableLoad> {
-        let Copy { index, plan, stamp, table } = copy;
+    async fn load(&self, copy: Copy, anew: Option<Partial>, moment: &Moment) -> Result<TableLoad> {
+        let Copy { index, plan, stamp, table, partial } = copy;
         if plan.shape == Shape::Log && !moment.is_exact {
             return Err(Error::new(Definite::ReplicationUnavailable)
                 .with("reason", "the server does not say at which place of its log a copy was taken, and it never rests")
@@ -147,9 +167,33 @@ impl Copying<'_> {
             }
             Shape::Log | Shape::Merge { .. } => (LoadMode::Overwrite, table, change),
         };
+        // What was gathered is gone on with if its rows are those that would be made now.
+        let fits = |(partial, since): &(Partial, Place)| partial.terms == Terms::of(&plan, since);
+        let known = partial.filter(fits);
+        let (partial, since) = match (&mode, known, anew) {
+            (LoadMode::Overwrite, Some((partial, since)), _) => (Some(partial), since),
+            (LoadMode::Overwrite, None, Some(anew)) => (Some(anew), moment.place.clone()),
+            _ => (None, moment.place.clone()),
+        };
+        let table = match &partial {
+            Some(partial) if Partial::of(&table).as_ref() == Some(partial) => table,
+            _ => chunks::forget(self.lake, &table).await?,
+        };
+        let (table, change, chunks) = match partial {
+            None => (table, change, None),
+            Some(partial) => {
+                let table = self.lake.commit_schema(&table, &change).await?;
+                let table = self.lake.set_properties(&table, &partial.remembered()).await?;
+                let change = self.lake.evolve(&table, &plan.lake_schema_of(&table)).await?;
+                let conditions = source_chunks::conditions(&partial.cut);
+                let chunks = Chunks::of(&table, conditions, partial.since);
+                (table, change, Some(chunks))
+            }
+        };
         let mut properties = plan.form().remembered();
         properties.extend(no_gap());
-        let claim = Claim { state: moment.place.claim(), properties };
+        properties.extend(copied::complete(since.position, moment.place.position));
+        let claim = Claim { state: since.claim(), properties };
         let contract =
             contract_digest(plan.readings.iter().map(|r| (r.name.as_str(), &r.contract)));
         let settings = TargetSettings {
@@ -170,6 +214,7 @@ impl Copying<'_> {
             step: None,
             order: None,
             sweep: None,
+            chunks,
         })
     }
 
@@ -236,6 +281,21 @@ impl Copying<'_> {
             Err(Refused::Copy(reason)) => Err(Error::new(Definite::Defect).with("reason", reason)),
         }
     }
+}
+
+/// The chunks of a copy that begins, where the table can be copied so.
+fn begun(
+    copy: &Copy,
+    moment: &mut Moment,
+    chunk_bytes: u64,
+) -> Result<Option<Partial>, SourceError> {
+    let Copy { plan, .. } = copy;
+    // In a merged table the chunks must be those of the key that rows are merged by: a row that moves is deleted by it.
+    let is_key = plan.shape == Shape::Log || plan.key == plan.relation.primary_key;
+    let pieces = if is_key { plan.relation.bytes / chunk_bytes.max(1) } else { 0 };
+    let cut = source_chunks::cut(moment.snapshot.first()?, &plan.relation, pieces)?;
+    let terms = Terms::of(plan, &moment.place);
+    Ok(cut.map(|cut| Partial { terms, since: moment.place.position, cut }))
 }
 
 /// How often a place is asked for before and after a transaction begins.

@@ -4,8 +4,8 @@
 //!   prepare ── what server, catalog and lake say
 //!      │ copies (new tables)              │ followed tables
 //!      ▼                                  ▼
-//!   copy ── under one snapshot         session ── log ▶ writer ▶ commit
-//!      └────────── prepare again ◀────────┘ a table was changed
+//!   copy ── under one snapshot ─ ─ ▶ session ── log ▶ writer ▶ commit
+//!                        beside it        └▶ prepare again: a table was copied, or changed
 //! ```
 //!
 //! The server keeps its log by its own rules, whoever reads it, so nothing is acknowledged and nothing is held back: a table
@@ -18,6 +18,7 @@
 
 pub mod copy;
 pub mod followed;
+pub mod partial;
 pub mod plan;
 pub mod prepare;
 pub mod session;
@@ -27,17 +28,18 @@ pub mod writer;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use c4model::platform::{OpenEdxMysql, RawLake};
 use c4model::{Sink, Source};
 use ol_lake::{Lake, LakeTable};
 
-use self::copy::Copying;
+use self::copy::{Copier, Copying};
 pub use self::plan::CapturePlan;
-use self::prepare::{Preparation, Prepared, open_control, replica_id};
+use self::prepare::{Copy, Preparation, Prepared, open_control, replica_id};
 use self::session::{Log, Session};
 use super::capture::{CaptureJob, Until};
+use super::change::copying::Copied;
 use super::change::{Ended, Pace, TableEnds, Writing, attempts};
 use super::unit::UnitJob;
 use crate::error::{Doing, Error, Result, Transient};
@@ -45,6 +47,7 @@ use crate::position::LogPlace;
 use crate::report::TableReport;
 use crate::source::address::SourceAddress;
 use crate::source::mysql::binlog::stream::BinlogStream;
+use crate::source::mysql::session::Session as Control;
 use crate::source::mysql::settings::Settings;
 
 /// Whether a table follows a log.
@@ -80,11 +83,18 @@ pub async fn mysql_change_capture(
         lake: sink.endpoint(),
         ends: TableEnds::new(),
         taken_back: BTreeSet::new(),
+        copying: None,
+        failed: BTreeSet::new(),
+        again_at: None,
     };
     let failure = attempts::attempts(&capture.job, capture.until, async || {
         run.attempt(source.endpoint()).await
     })
     .await;
+    if let Some(copying) = run.copying.take() {
+        let copied = copying.join().await;
+        run.copied(copied);
+    }
     let seconds = started.elapsed().as_secs_f64();
     let reports =
         attempts::reports(&capture.job, &capture.tables, &run.ends, failure.as_ref(), seconds);
@@ -100,7 +110,16 @@ struct Run<'a> {
     lake: &'a Arc<Lake>,
     ends: TableEnds,
     taken_back: BTreeSet<LogPlace>,
+    /// Copies under way; they outlive a session and its failure.
+    copying: Option<Copying>,
+    /// Tables that failed; they wait for the next attempt.
+    failed: BTreeSet<usize>,
+    /// When those of them that failed for the time being are tried again, in a stream that has no end.
+    again_at: Option<Instant>,
 }
+
+/// After so long a stream tries tables again that failed for the time being.
+const AGAIN: Duration = Duration::from_secs(60);
 
 impl Run<'_> {
     fn job(&self) -> &UnitJob {
@@ -115,48 +134,81 @@ impl Run<'_> {
         let mut control = open_control(&settings, unit, shutdown)
             .await
             .map_err(|error| error.with("source", &url).with("variable", address.variable()))?;
-        // A table whose copy failed waits for the next attempt.
-        let mut failed = BTreeSet::new();
+        self.failed.clear();
+        self.again_at = None;
         loop {
             if self.job().context.shutdown.is_requested() {
                 return Err(Error::new(Transient::Stopped));
             }
-            let wanted = self.capture.tables.iter().copied();
-            let tables: Vec<usize> = wanted.filter(|index| !failed.contains(index)).collect();
+            if self.again_at.take_if(|at| *at <= Instant::now()).is_some() {
+                self.failed.retain(|index| !fails_for_now(&self.ends, *index));
+            }
+            if let Some(running) = self.copying.take() {
+                let (copied, rest) = running.harvest();
+                self.copying = rest;
+                self.copied(copied);
+            }
+            let copying = self.copying.as_ref();
+            let is_free = |index: &usize| {
+                !self.failed.contains(index)
+                    && !copying.is_some_and(|running| running.tables.contains_key(index))
+            };
+            let tables: Vec<usize> = self.capture.tables.iter().copied().filter(is_free).collect();
             let (back, mut prepared) =
                 self.preparation(&settings, &tables).prepare(control).await?;
             control = back;
             for (index, error) in std::mem::take(&mut prepared.failures) {
                 self.failed(index, error);
-                failed.insert(index);
             }
             let copies = std::mem::take(&mut prepared.copies);
-            if !copies.is_empty() {
-                let copying = Copying {
-                    lake: self.lake,
-                    job: &self.capture.job,
-                    settings: &settings,
-                    epoch: prepared.epoch,
-                    writing: Writing::of(self.job()),
-                };
-                let (back, copied) = copying.run(control, copies).await?;
-                control = back;
-                for (index, result) in copied {
-                    if result.is_err() {
-                        failed.insert(index);
-                    }
-                    attempts::copied(&self.capture.job, &mut self.ends, index, result);
+            let mut must_wait = !copies.is_empty();
+            if must_wait && self.copying.is_none() {
+                control = self.copy(&settings, prepared.epoch, control, copies).await?;
+                must_wait = false;
+            }
+            if prepared.followed.is_empty() {
+                if !self.wait_for_copies().await && !must_wait {
+                    return attempts::first_transient(&mut self.ends);
                 }
                 continue;
             }
             match self.session(&settings, prepared).await? {
                 Some(Ended::Stopped) => return Err(Error::new(Transient::Stopped)),
-                Some(Ended::Regroup) => {}
-                Some(Ended::Reached) | None => {
+                Some(Ended::Reached) | None if self.copying.is_none() => {
                     return attempts::first_transient(&mut self.ends);
                 }
+                Some(Ended::Regroup | Ended::Reached) | None => {}
             }
         }
+    }
+
+    /// Begins to copy tables.
+    async fn copy(
+        &mut self,
+        settings: &Settings,
+        epoch: u16,
+        control: Control,
+        copies: Vec<Copy>,
+    ) -> Result<Control> {
+        let writing = Writing::of(self.job());
+        let copier = Copier { lake: self.lake, job: &self.capture.job, settings, epoch, writing };
+        let mut failures = Vec::new();
+        let (control, copying) = copier.begin(control, copies, &mut failures).await?;
+        self.copying = Some(copying);
+        for (index, error) in failures {
+            self.failed(index, error);
+        }
+        Ok(control)
+    }
+
+    /// Waits until a table can be followed; whether one can.
+    async fn wait_for_copies(&mut self) -> bool {
+        let Some(running) = self.copying.take() else { return false };
+        let (copied, rest) = running.wait().await;
+        self.copying = rest;
+        let is_any = copied.iter().any(|(_, result)| result.is_ok());
+        self.copied(copied);
+        is_any
     }
 
     fn preparation<'b>(&'b self, settings: &Settings, tables: &'b [usize]) -> Preparation<'b> {
@@ -176,6 +228,7 @@ impl Run<'_> {
     async fn session(&mut self, settings: &Settings, prepared: Prepared) -> Result<Option<Ended>> {
         let Some((from, begins)) = prepared.from() else { return Ok(None) };
         let job = &self.capture.job;
+        let copying = self.copying.as_ref();
         let stream_settings = &job.context.config.stream;
         let place = begins.log();
         let is_of_server = place.epoch == prepared.epoch;
@@ -194,7 +247,9 @@ impl Run<'_> {
             tables: prepared.followed.into_iter().map(Some).collect(),
             charsets: prepared.charsets,
             pace: Pace::of(stream_settings),
-            goal: (self.capture.until == Until::CaughtUp).then_some(goal),
+            goal: (self.capture.until == Until::CaughtUp && copying.is_none()).then_some(goal),
+            regroup: copying.map(|running| Arc::clone(&running.regroup)).unwrap_or_default(),
+            again_at: self.again_at,
             taken_back: std::mem::take(&mut self.taken_back),
             ends: TableEnds::new(),
             log: Log {
@@ -226,7 +281,26 @@ impl Run<'_> {
         ended.map(Some)
     }
 
+    fn copied(&mut self, copied: Vec<Copied>) {
+        for (index, result) in copied {
+            match result {
+                Err(error) => self.failed(index, error),
+                Ok(_) => attempts::copied(&self.capture.job, &mut self.ends, index, result),
+            }
+        }
+    }
+
     fn failed(&mut self, index: usize, error: Error) {
+        if error.is_transient() && self.capture.until == Until::Stopped {
+            self.again_at.get_or_insert_with(|| Instant::now() + AGAIN);
+        }
+        self.failed.insert(index);
         attempts::failed(&self.capture.job, &mut self.ends, index, error);
     }
+}
+
+/// Whether a table failed for a reason that passes.
+fn fails_for_now(ends: &TableEnds, index: usize) -> bool {
+    let failure = ends.get(&index).and_then(|end| end.failure.as_ref());
+    failure.is_some_and(Error::is_transient)
 }

@@ -12,6 +12,7 @@ use ol_chassis::shutdown::Shutdown;
 use ol_lake::{Lake, LakeTable, TableName};
 
 use super::followed::{Followed, Skip};
+use super::partial::{self, Partial};
 use super::plan::{CapturePlan, Form};
 use super::state::{self, Place, Record, Stamp};
 use super::writer::TableWriter;
@@ -55,6 +56,8 @@ pub struct Copy {
     pub stamp: Stamp,
     /// Its table, if there is one.
     pub table: Option<LakeTable>,
+    /// A copy of it that is not complete, if the log has all that happened since.
+    pub partial: Option<(Partial, Place)>,
 }
 
 /// What is prepared, of which unit, for whom.
@@ -81,6 +84,7 @@ struct Candidate {
     raw_table: String,
     plan: CapturePlan,
     table: Option<LakeTable>,
+    partial: Option<(Partial, Place)>,
 }
 
 fn reading(error: SourceError) -> Error {
@@ -147,7 +151,7 @@ impl Preparation<'_> {
             .filter_map(|it| Some((it, it.table.as_ref().and_then(state::own)?)))
             .map(|(it, own)| state::begins(&it.raw_table, &own, &records))
             .max_by_key(|place| place.position);
-        let (control, (server, charsets, epoch)) = blocking(control, move |control| {
+        let (control, (server, charsets, epoch, candidates)) = blocking(control, move |control| {
             let mut charsets = Charsets::default();
             charsets.learn(control, sets.iter().map(String::as_str))?;
             let is_same = match &latest {
@@ -155,7 +159,16 @@ impl Preparation<'_> {
                 None => true,
             };
             let epoch = latest.map_or(Ok(0), |latest| epoch(&server, &latest, is_same));
-            Ok((server, charsets, epoch))
+            let mut candidates = candidates;
+            for candidate in &mut candidates {
+                // Chunks of a log that is not this one, or has gone on without them, are of no use.
+                let Some((_, since)) = &candidate.partial else { continue };
+                let is_here = epoch.as_ref().is_ok_and(|epoch| since.log().epoch == *epoch)
+                    && since.log().file >= server.first_file
+                    && is_at(control, &server, since)?;
+                candidate.partial.take_if(|_| !is_here);
+            }
+            Ok((server, charsets, epoch, candidates))
         })
         .await
         .map_err(reading)?;
@@ -197,7 +210,10 @@ impl Preparation<'_> {
             }
             (found, _) => found,
         };
-        Ok(Candidate { index, raw_table: table.raw_table.clone(), plan, table: found })
+        let partial = found.as_ref().filter(|found| state::own(found).is_none());
+        let partial = partial.and_then(Partial::of);
+        let partial = partial.and_then(|it| partial::since(&it).map(|since| (it, since)));
+        Ok(Candidate { index, raw_table: table.raw_table.clone(), plan, table: found, partial })
     }
 
     /// Why a table cannot be followed: one that the catalog does not show is missing, or hidden from the account.
@@ -241,7 +257,8 @@ impl Preparation<'_> {
         let stamp = Stamp { run_id: self.run_id.to_owned(), mode };
         let own = it.table.as_ref().and_then(state::own);
         let (Some(own), Some(table)) = (own, &it.table) else {
-            prepared.copies.push(Copy { index: it.index, plan: it.plan, stamp, table: it.table });
+            let Candidate { index, plan, table, partial, .. } = it;
+            prepared.copies.push(Copy { index, plan, stamp, table, partial });
             return Ok(());
         };
         let begins = state::begins(&it.raw_table, &own, records);

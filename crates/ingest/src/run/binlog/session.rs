@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ol_chassis::shutdown::Shutdown;
@@ -22,7 +23,7 @@ use crate::failpoints;
 use crate::inventory::Unit;
 use crate::metrics;
 use crate::position::{LogPlace, Position};
-use crate::run::change::{Ended, Pace, Refused, TableEnds, concerns_one_table};
+use crate::run::change::{Ended, Pace, Refused, TableEnds, concerns_one_table, partial};
 use crate::source::mysql::binlog::charset::Charsets;
 use crate::source::mysql::binlog::gtid::GtidSet;
 use crate::source::mysql::binlog::stream::BinlogStream;
@@ -53,6 +54,10 @@ pub struct Session {
     pub pace: Pace,
     /// Where it ends by itself; `None` for never.
     pub goal: Option<LogPlace>,
+    /// Set when tables that were copied meanwhile should be followed.
+    pub regroup: Arc<AtomicBool>,
+    /// When tables that failed for the time being are tried again.
+    pub again_at: Option<Instant>,
     /// Transactions that were taken back, by where they begin.
     pub taken_back: BTreeSet<LogPlace>,
     /// What became of each table, by index in the unit.
@@ -102,7 +107,10 @@ impl Session {
             }
             let is_stopping = self.shutdown.is_requested();
             let is_reached = self.goal.is_some_and(|goal| self.log.received >= goal);
-            let is_ending = is_stopping || is_reached || reading.must_regroup;
+            let must_regroup = reading.must_regroup
+                || self.regroup.load(Ordering::Acquire)
+                || self.again_at.is_some_and(|at| at <= Instant::now());
+            let is_ending = is_stopping || is_reached || must_regroup;
             let is_due = reading.bytes >= self.pace.commit_bytes
                 || reading.first.is_some_and(|first| first.elapsed() >= self.pace.commit);
             let is_filling = self.tables.iter().flatten().any(|it| it.writer.is_dirty());
@@ -118,7 +126,7 @@ impl Session {
                 }
             }
             if is_ending {
-                return Ok(match (is_stopping, reading.must_regroup) {
+                return Ok(match (is_stopping, must_regroup) {
                     (true, _) => Ended::Stopped,
                     (false, true) => Ended::Regroup,
                     (false, false) => Ended::Reached,
@@ -154,6 +162,13 @@ impl Session {
         self.log.recorded = self.log.received;
         for followed in self.tables.iter_mut().flatten() {
             followed.begins = place.clone();
+            let until = partial::replayed_until(followed.writer.table());
+            if until.is_some_and(|until| until <= place.position) {
+                let properties = partial::replayed();
+                let replayed = self.lake.set_properties(followed.writer.table(), &properties);
+                let table = self.runtime.block_on(replayed)?;
+                followed.writer.changes().set_table(table);
+            }
         }
         Ok(())
     }

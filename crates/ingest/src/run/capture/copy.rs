@@ -9,142 +9,74 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use ol_lake::Lake;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::task::JoinHandle;
 
-use super::partial::{self, Form, Partial};
+use super::partial::{Partial, Terms};
 use super::plan::CapturePlan;
 use super::prepare::Copy;
 use super::shape;
-use super::state::{self, Stamp};
+use super::state;
 use crate::error::{Doing, Error, Result};
-use crate::load::{
-    Claim, LoadMode, Loaded, Merging, ShrinkGuard, Target, TargetSettings, Totals, chunks,
-    contract_digest,
-};
-use crate::position::Position;
+use crate::load::chunks::{self, Chunks};
+use crate::load::{Claim, LoadMode, Merging, ShrinkGuard, Target, TargetSettings, contract_digest};
 use crate::run::UnitJob;
-use crate::run::change::Shape;
 use crate::run::change::state::{SOURCE, no_gap};
-use crate::source::postgres::chunks::{self as source_chunks, Cut};
-use crate::source::postgres::full_load::{Chunks, TableLoad, load_tables};
+use crate::run::change::{self, Shape, partial as copied};
+use crate::source::postgres::chunks as source_chunks;
+use crate::source::postgres::full_load::{TableLoad, load_tables};
 use crate::source::postgres::incremental::sweep::{self, Sweep};
 use crate::source::postgres::settings::Settings;
 use crate::source::postgres::snapshot::Keeper;
 
-/// A copy that has ended, by its index in the unit.
-pub type Copied = (usize, Result<(Totals, Loaded)>);
+/// Copies that are under way, and the place each holds the slot at.
+pub type Copying = change::copying::Copying<u64>;
 
-/// Copies that are under way.
-pub struct Copying {
-    /// The tables that are not done, and the place each holds the slot at.
-    pub tables: BTreeMap<usize, u64>,
-    /// Set when the tables that have been copied should be followed: all of them, or some for a while.
-    pub regroup: Arc<AtomicBool>,
-    ended: UnboundedReceiver<Copied>,
-    task: JoinHandle<()>,
-}
-
-/// How long copied tables wait for the others. Each regrouping has the log sent again from the snapshot on.
-pub const PATIENCE: Duration = Duration::from_secs(60);
-
-impl Copying {
-    /// Begins.
-    ///
-    /// # Errors
-    /// A lake table cannot take the columns; the others are begun all the same, and it is in `failures`.
-    pub async fn begin(
-        lake: &Arc<Lake>,
-        job: &Arc<UnitJob>,
-        settings: Settings,
-        mut keeper: Keeper,
-        copies: Vec<Copy>,
-        failures: &mut Vec<(usize, Error)>,
-    ) -> Self {
-        let mut loads = Vec::new();
-        let mut indexes = Vec::new();
-        let mut tables = BTreeMap::new();
-        let mut labels = Vec::new();
-        for copy in copies {
-            let index = copy.index;
-            let label = job.unit.tables.get(index).map(|table| table.raw_table.clone());
-            let estimate = copy.plan.relation.row_estimate;
-            match load(lake, job, copy, &mut keeper).await {
-                Ok(load) => {
-                    let since = load.chunks.as_ref().map_or(keeper.position, |chunks| chunks.since);
-                    loads.push(load);
-                    indexes.push(index);
-                    tables.insert(index, since.lsn());
-                    labels.push((label.unwrap_or_default(), estimate));
-                }
-                Err(error) => failures.push((index, error)),
+/// Begins copies.
+///
+/// # Errors
+/// A lake table cannot take the columns; the others are begun all the same, and it is in `failures`.
+pub async fn begin(
+    lake: &Arc<Lake>,
+    job: &Arc<UnitJob>,
+    settings: Settings,
+    mut keeper: Keeper,
+    copies: Vec<Copy>,
+    failures: &mut Vec<(usize, Error)>,
+) -> Copying {
+    let mut loads = Vec::new();
+    let mut indexes = Vec::new();
+    let mut tables = BTreeMap::new();
+    let mut labels = Vec::new();
+    for copy in copies {
+        let index = copy.index;
+        let label = job.unit.tables.get(index).map(|table| table.raw_table.clone());
+        let estimate = copy.plan.relation.row_estimate;
+        match load(lake, job, copy, &mut keeper).await {
+            Ok(load) => {
+                let since = load.chunks.as_ref().map_or(keeper.position, |chunks| chunks.since);
+                loads.push(load);
+                indexes.push(index);
+                tables.insert(index, since.lsn());
+                labels.push((label.unwrap_or_default(), estimate));
             }
+            Err(error) => failures.push((index, error)),
         }
-        let (sender, ended) = unbounded_channel();
-        let loading = Arc::new(job.loading(settings, labels));
-        let loads = Arc::new(loads);
-        let regroup = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&regroup);
-        let mut regrouped = Instant::now();
-        let task = tokio::spawn(async move {
-            load_tables(&keeper, loading, loads, |result| {
-                let Some(index) = indexes.get(result.index) else { return };
-                let totals = result.totals;
-                let result = result.result.map_err(|error| error.into_error(Doing::Reading));
-                // Nobody listens any more when the run has ended.
-                let _ignored = sender.send((*index, result.map(|loaded| (totals, loaded))));
-                if regrouped.elapsed() >= PATIENCE {
-                    regrouped = Instant::now();
-                    flag.store(true, Ordering::Release);
-                }
-            })
-            .await;
-            if let Err(error) = keeper.close().await {
-                tracing::debug!(%error, "the snapshot's connection was lost after the last read");
-            }
-            flag.store(true, Ordering::Release);
-        });
-        Self { tables, regroup, ended, task }
     }
-
-    /// The copies that have ended by now.
-    pub fn harvest(&mut self) -> Vec<Copied> {
-        self.regroup.store(false, Ordering::Release);
-        let mut copied = Vec::new();
-        while let Ok(one) = self.ended.try_recv() {
-            self.tables.remove(&one.0);
-            copied.push(one);
+    let loading = Arc::new(job.loading(settings, labels));
+    let loads = Arc::new(loads);
+    Copying::begin(tables, |mut ending| async move {
+        load_tables(&keeper, loading, loads, |result| {
+            let Some(index) = indexes.get(result.index) else { return };
+            let totals = result.totals;
+            let result = result.result.map_err(|error| error.into_error(Doing::Reading));
+            ending.say(*index, result.map(|loaded| (totals, loaded)));
+        })
+        .await;
+        if let Err(error) = keeper.close().await {
+            tracing::debug!(%error, "the snapshot's connection was lost after the last read");
         }
-        copied
-    }
-
-    /// Waits for the next copy to end; `None` when all have.
-    pub async fn next(&mut self) -> Option<Copied> {
-        let one = self.ended.recv().await?;
-        self.tables.remove(&one.0);
-        Some(one)
-    }
-
-    /// Whether all have ended.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
-        self.task.is_finished() && self.ended.is_empty()
-    }
-
-    /// Waits until nothing runs any more; the copies that nobody has seen.
-    pub async fn join(mut self) -> Vec<Copied> {
-        let mut copied = Vec::new();
-        while let Some(one) = self.next().await {
-            copied.push(one);
-        }
-        // A panic of a reader has been reported as the failure of its table.
-        let _ignored = self.task.await;
-        copied
-    }
+    })
 }
 
 /// What is to be read of a table, and how its rows go in.
@@ -162,7 +94,7 @@ async fn load(
     let change = lake.evolve(&table, &plan.lake_schema_of(&table)).await?;
     let declared = job.unit.tables.get(index);
     let excluded = declared.map(|it| it.excluded_columns.clone()).unwrap_or_default();
-    let form = Form::of(&plan, &excluded);
+    let terms = Terms::of(&stamp, &plan, &excluded);
     let has_rows = table.current_snapshot().is_some_and(|snapshot| snapshot.records > 0);
     let (mode, kind) = match plan.shape {
         Shape::Log if has_rows => (LoadMode::Append, Some(sweep::Kind::Log)),
@@ -181,10 +113,10 @@ async fn load(
     let chunk_bytes = job.context.config.stream.chunk_bytes;
     let partial = match mode {
         LoadMode::Overwrite => {
-            let known = Partial::of(&table).filter(|known| resumes && known.fits(&stamp, &form));
+            let known = Partial::of(&table).filter(|known| resumes && known.terms == terms);
             match known {
                 Some(known) => Some(known),
-                None => begun(&plan, &stamp, form, keeper, chunk_bytes).await?,
+                None => begun(&plan, terms, keeper, chunk_bytes).await?,
             }
         }
         LoadMode::Append | LoadMode::Merge(_) => None,
@@ -200,25 +132,16 @@ async fn load(
             let table = lake.commit_schema(&table, &change).await?;
             let table = lake.set_properties(&table, &partial.remembered()).await?;
             let change = lake.evolve(&table, &plan.lake_schema_of(&table)).await?;
-            let gathered = chunks::gathered(&table);
-            let missing = (0..partial.cut.chunks()).filter(|chunk| !gathered.contains(chunk));
-            let missing: Vec<usize> = missing.collect();
-            let (of, done) = (partial.cut.chunks(), gathered.len());
-            let name = plan.relation.display();
-            tracing::info!(
-                table = name,
-                chunks = of,
-                gathered = done,
-                "a table is copied in chunks"
-            );
-            let since = Position::Lsn(partial.since);
-            (table, change, Some(Chunks { cut: partial.cut, missing, since }))
+            let conditions = source_chunks::conditions(&partial.cut);
+            let chunks = Chunks::of(&table, conditions, partial.since);
+            (table, change, Some(chunks))
         }
     };
     let contract = contract_digest(plan.readings.iter().map(|r| (r.name.as_str(), &r.contract)));
     let mut properties = shape::remembered(&shape::columns_of(&plan.relation, &excluded));
     properties.extend(no_gap());
-    properties.extend(partial::complete(keeper.position.lsn()));
+    let since = chunks.as_ref().map_or(keeper.position, |chunks| chunks.since);
+    properties.extend(copied::complete(since, keeper.position));
     let claim = Claim {
         state: BTreeMap::from([
             (state::SLOT.to_owned(), stamp.incarnation.to_string()),
@@ -255,8 +178,7 @@ async fn load(
 /// In a merged table the chunks must be those of the key that rows are merged by: see [`crate::sync`].
 async fn begun(
     plan: &CapturePlan,
-    stamp: &Stamp,
-    form: Form,
+    terms: Terms,
     keeper: &mut Keeper,
     chunk_bytes: u64,
 ) -> Result<Option<Partial>> {
@@ -266,7 +188,8 @@ async fn begun(
     };
     let known = keeper.statistics(&plan.relation, column).await;
     let known = known.map_err(|error| error.into_error(Doing::Reading))?;
-    let cut = known.and_then(|known| Cut::new(&plan.relation, column, &known, chunk_bytes));
+    let cut =
+        known.and_then(|known| source_chunks::cut(&plan.relation, column, &known, chunk_bytes));
     if cut.is_none() {
         let table = plan.relation.display();
         tracing::info!(
@@ -275,5 +198,5 @@ async fn begun(
             "a large table is copied in one piece, for want of statistics or of order"
         );
     }
-    Ok(cut.map(|cut| Partial::new(stamp, keeper.position.lsn(), form, cut)))
+    Ok(cut.map(|cut| Partial { terms, since: keeper.position, cut }))
 }

@@ -12,12 +12,9 @@
 //!
 //! It may be done again after a crash: what is followed already stays as it is, and our slot must be where theirs is.
 
-use std::collections::BTreeMap;
-
 use ol_lake::{Commit, Lake, LakeTable, Operation};
 
 use super::candidate::{Candidate, entry_of};
-use super::partial;
 use super::plan::CapturePlan;
 use super::prepare::{Preparation, read};
 use super::shape;
@@ -151,7 +148,7 @@ async fn claim(
     commit.schema_change = Some(change);
     commit.table_properties = shape::remembered(&shape::columns_of(&plan.relation, excluded));
     commit.table_properties.extend(crate::run::change::state::no_gap());
-    commit.table_properties.extend(BTreeMap::from([(partial::COPY.to_owned(), String::new())]));
+    commit.table_properties.extend(crate::run::change::partial::forgotten());
     let committed = lake.commit(table, commit).await?;
     tracing::info!(table = %table.name(), "the table goes on where another loader stopped");
     Ok(committed.table)

@@ -37,12 +37,13 @@ use c4model::platform::{ApplicationPostgres, RawLake};
 use c4model::{Sink, Source};
 use ol_lake::Lake;
 
-use self::copy::{Copied, Copying};
+use self::copy::Copying;
 use self::goal::Goal;
 use self::prepare::{Preparation, Prepared};
 use self::session::Session;
 use self::watch::{Watch, Watched};
 use super::UnitJob;
+use super::change::copying::Copied;
 use super::change::{Ended, Pace, TableEnd, TableEnds, Writing, attempts};
 use crate::error::{Doing, Error, Result, Transient};
 use crate::report::TableReport;
@@ -169,8 +170,7 @@ impl Run<'_> {
                 let mut failures = Vec::new();
                 let job = &self.capture.job;
                 let (lake, settings) = (self.lake, settings.clone());
-                let copying =
-                    Copying::begin(lake, job, settings, keeper, copies, &mut failures).await;
+                let copying = copy::begin(lake, job, settings, keeper, copies, &mut failures).await;
                 self.copying = Some(copying);
                 for (index, error) in failures {
                     self.failed(index, error);
@@ -198,33 +198,19 @@ impl Run<'_> {
 
     /// Takes note of the copies that have ended.
     fn harvest(&mut self) {
-        let Some(mut running) = self.copying.take() else { return };
-        let copied = running.harvest();
+        let Some(running) = self.copying.take() else { return };
+        let (copied, rest) = running.harvest();
+        self.copying = rest;
         self.copied(copied);
-        if !running.is_done() {
-            self.copying = Some(running);
-        }
     }
 
-    /// Waits until a table can be followed, and a little longer for more; whether one can.
+    /// Waits until a table can be followed; whether one can.
     async fn wait_for_copies(&mut self) -> bool {
-        let Some(mut running) = self.copying.take() else { return false };
-        let started = Instant::now();
-        let mut copied = Vec::new();
-        let is_done = loop {
-            match running.next().await {
-                Some(one) => copied.push(one),
-                None => break true,
-            }
-            if started.elapsed() >= copy::PATIENCE && copied.iter().any(|(_, it)| it.is_ok()) {
-                break false;
-            }
-        };
+        let Some(running) = self.copying.take() else { return false };
+        let (copied, rest) = running.wait().await;
+        self.copying = rest;
         let is_any = copied.iter().any(|(_, result)| result.is_ok());
         self.copied(copied);
-        if !is_done {
-            self.copying = Some(running);
-        }
         is_any
     }
 

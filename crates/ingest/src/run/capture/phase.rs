@@ -4,11 +4,10 @@ use std::fmt;
 
 use ol_lake::LakeTable;
 
-use super::partial::{self, Partial};
 use super::state;
 use crate::load::chunks;
 use crate::position::Position;
-use crate::run::change::state as change;
+use crate::run::change::{partial, state as change};
 
 /// The phases of a followed table, in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,22 +47,23 @@ impl Phase {
         let known = table.state();
         let position = known.get(ol_lake::POSITION_KEY);
         let position = position.and_then(|text| text.parse::<Position>().ok());
-        match (position, Partial::of(table)) {
-            (None, Some(copy)) => {
-                Self::Copying { gathered: chunks::gathered(table).len(), chunks: copy.cut.chunks() }
+        let until = partial::replayed_until(table);
+        match (position, partial::chunks(table)) {
+            (None, Some(chunks)) => {
+                Self::Copying { gathered: chunks::gathered(table).len(), chunks }
             }
             (None, None) => Self::Planned,
-            (Some(position), _) if position.log_place().is_some() => {
-                match super::super::binlog::follows(table) {
-                    true => Self::Streaming,
-                    false => Self::Planned,
+            (Some(position), _) => {
+                let follows = match position.log_place() {
+                    Some(_) => super::super::binlog::follows(table),
+                    None => known.contains_key(state::SLOT),
+                };
+                match (follows, until) {
+                    (false, _) => Self::Planned,
+                    (true, Some(until)) if position < until => Self::CatchingUp,
+                    (true, _) => Self::Streaming,
                 }
             }
-            (Some(_), _) if !known.contains_key(state::SLOT) => Self::Planned,
-            (Some(position), _) if position.lsn() < partial::replayed_until(table) => {
-                Self::CatchingUp
-            }
-            (Some(_), _) => Self::Streaming,
         }
     }
 }

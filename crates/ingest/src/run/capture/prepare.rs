@@ -146,7 +146,7 @@ impl Preparation<'_> {
         for (memory, it) in memories.iter_mut().zip(&candidates) {
             let copy = it.table.as_ref().and_then(Partial::of);
             // Chunks of another server are of no use; whether the server is the right one is asked of what is followed.
-            memory.state.copy.take_if(|_| copy.is_none_or(|copy| copy.source != source));
+            memory.state.copy.take_if(|_| copy.is_none_or(|copy| copy.terms.source != source));
         }
         let followed = memories.iter().filter(|memory| memory.state.incarnation.is_some());
         for recorded in followed.filter_map(|memory| memory.source.as_ref()) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use ol_lake::{Commit, Lake, LakeTable, Operation};
 
-use super::partial::{self, Partial};
+use super::partial::Partial;
 use crate::position::Position;
 use crate::run::change::state::{GAP, SOURCE, SPAN_AFTER, no_gap};
 use crate::source::postgres::replication::publication::PublicationFacts;
@@ -47,7 +47,7 @@ pub fn memory(
     let copy = table.filter(|_| position.is_none()).and_then(Partial::of);
     let whole = publication.is_some_and(PublicationFacts::is_whole);
     let published_as = match &copy {
-        Some(copy) => whole.then_some(copy.published.as_str()),
+        Some(copy) => whole.then_some(copy.terms.published.as_str()),
         None => state.get(PUBLISHED).map(String::as_str),
     };
     Memory {
@@ -59,7 +59,7 @@ pub fn memory(
                 .zip(property(RECORDED).and_then(|text| lsn(text))),
             gap: property(GAP).and_then(|text| lsn(text)),
             is_published: entry.is_some() && entry.as_deref() == published_as,
-            copy: copy.as_ref().map(|copy| (copy.slot.clone(), copy.since)),
+            copy: copy.as_ref().map(|copy| (copy.terms.slot.clone(), copy.since.lsn())),
         },
         source: state.get(SOURCE).cloned(),
     }
@@ -124,7 +124,7 @@ pub fn recorded(slot: &Incarnation, lsn: u64) -> BTreeMap<String, String> {
 /// The lake's.
 pub async fn forget(lake: &Lake, table: &LakeTable) -> Result<LakeTable, ol_lake::Error> {
     let mut properties = no_gap();
-    properties.insert(partial::COPY.to_owned(), String::new());
+    properties.extend(crate::run::change::partial::forgotten());
     let known = memory(Some(table), None, "", "").state;
     let own = known.incarnation.zip(known.position.map(Position::lsn));
     if let Some((slot, lsn)) = own.max(known.recorded) {

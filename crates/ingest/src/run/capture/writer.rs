@@ -8,13 +8,13 @@
 use arrow_array::RecordBatch;
 use ol_lake::{Commit, LakeTable};
 
-use super::partial;
 use super::plan::CapturePlan;
 use super::state::Stamp;
 use crate::column::batch::{Assembler, RowMeta, Unknown};
 use crate::column::metadata::Op;
 use crate::error::{Definite, Doing, Error};
 use crate::position::Position;
+use crate::run::change::partial;
 use crate::run::change::writer::{Batches, ChangeWriter};
 use crate::run::change::{At, Refused, Shape, Tally, Writing};
 use crate::source::postgres::error::SourceError;
@@ -60,8 +60,9 @@ impl TableWriter {
     /// A writer of a table as it is.
     #[must_use]
     pub fn new(plan: CapturePlan, table: LakeTable, writing: Writing) -> Self {
-        let replayed_until = Some(partial::replayed_until(&table));
-        let changes = ChangeWriter::new(plan.shape, plan.key.clone(), table, writing, true);
+        let replayed_until = partial::replayed_until(&table).map(Position::lsn);
+        let is_replaying = replayed_until.is_some();
+        let changes = ChangeWriter::new(plan.shape, plan.key.clone(), table, writing, is_replaying);
         Self { plan, changes, key: None, replayed_until }
     }
 

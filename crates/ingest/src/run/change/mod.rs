@@ -2,7 +2,9 @@
 //! like in the lake, and how gathered changes become one commit.
 
 pub mod attempts;
+pub mod copying;
 pub mod live;
+pub mod partial;
 pub mod state;
 pub mod writer;
 

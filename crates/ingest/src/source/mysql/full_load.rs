@@ -10,10 +10,8 @@
 //!   committer ── when all parts of a table are there: one snapshot in the lake, one result
 //! ```
 //!
-//! **Ranges.** A large table whose primary key begins with a whole number is read by several connections, each a range of
-//! that number between the least and the greatest, which the index knows. The first and the last range are open, so that
-//! the ranges cover the table whatever the two were; a number that is unevenly spread makes ranges of uneven size, and
-//! nothing else.
+//! **Ranges.** A large table is read by several connections, each a range of its key ([`super::chunks`]). Chunks are such
+//! ranges, too; each is committed by itself ([`crate::load::chunks`]).
 //!
 //! **Locks.** A transaction that has read a table holds its definition until it ends, as it does in Postgres: who alters
 //! the table in the meantime waits. (Going back to a savepoint gives the definition free, but not where there is a binary
@@ -31,6 +29,7 @@ use arrow_schema::SchemaRef;
 use ol_chassis::shutdown::Shutdown;
 
 use super::catalog::{Catalog, Relation};
+use super::chunks as source_chunks;
 use super::error::SourceError;
 use super::incremental::Step;
 use super::incremental::seen::Found;
@@ -41,6 +40,7 @@ use super::snapshot::Snapshot;
 use super::types::{Reading, quote};
 use crate::column::batch::{Assembler, BatchLimit, RunColumns};
 use crate::failpoints;
+use crate::load::chunks::{Chunks, Gatherer};
 use crate::load::{Completion, Loaded, PartWriter, ShrinkGuard, Target, Totals};
 use crate::position::Position;
 use crate::source::incremental::sweep::{self, Sweep};
@@ -64,6 +64,8 @@ pub struct TableLoad {
     pub order: Option<String>,
     /// How rows that are gone are found, when it is time to.
     pub sweep: Option<Sweep>,
+    /// The chunks that are committed one by one, when the table is copied so.
+    pub chunks: Option<Chunks>,
 }
 
 /// What the loads of a unit share.
@@ -97,10 +99,13 @@ struct Piece {
     table: usize,
     /// The condition of its rows, as SQL; `None` for all.
     condition: Option<String>,
+    /// The chunk that they are, when it is committed by itself.
+    chunk: Option<usize>,
 }
 
 struct Finished {
     table: usize,
+    chunk: Option<usize>,
     begun: Instant,
     result: Result<Part, SourceError>,
 }
@@ -120,21 +125,44 @@ struct Gathering {
     totals: Totals,
     found: Found,
     failure: Option<SourceError>,
+    gatherer: Option<Gatherer>,
 }
 
 impl Gathering {
-    fn take(&mut self, finished: Finished) {
+    fn new(load: &TableLoad, missing: usize) -> Self {
+        let gatherer = load.chunks.as_ref().map(|_| Gatherer::new(Arc::clone(&load.target)));
+        Self {
+            missing,
+            begun: None,
+            parts: Vec::new(),
+            totals: Totals::default(),
+            found: Found::default(),
+            failure: None,
+            gatherer,
+        }
+    }
+
+    /// Takes in what was read of a piece; a chunk is committed right away, whatever became of the others.
+    async fn take(&mut self, finished: Finished, position: Position) {
         self.missing -= 1;
         self.begun = Some(self.begun.map_or(finished.begun, |begun| begun.min(finished.begun)));
-        match finished.result {
-            Ok(part) => {
+        let taken = match (finished.result, &mut self.gatherer, finished.chunk) {
+            (Ok(part), Some(gatherer), Some(chunk)) => {
+                let added = gatherer.add(chunk, part.writer, position).await;
+                added
+                    .map(|()| self.totals = self.totals.merge(part.totals))
+                    .map_err(SourceError::Lake)
+            }
+            (Ok(part), _, _) => {
                 self.parts.push(part.writer);
                 self.totals = self.totals.merge(part.totals);
                 self.found.merge(part.found);
+                Ok(())
             }
-            Err(error) => {
-                self.failure.get_or_insert(error);
-            }
+            (Err(error), _, _) => Err(error),
+        };
+        if let Err(error) = taken {
+            self.failure.get_or_insert(error);
         }
     }
 }
@@ -160,18 +188,12 @@ pub async fn load_tables(
     };
     let mut queue = Vec::new();
     let mut gathering = Vec::with_capacity(tables.len());
-    for (table, conditions) in cut.into_iter().enumerate() {
+    for (table, (conditions, load)) in cut.into_iter().zip(tables.iter()).enumerate() {
         // A table of which the bounds cannot be had is read in one piece, and then says why itself.
-        let conditions = conditions.unwrap_or_else(|_| vec![None]);
-        gathering.push(Gathering {
-            missing: conditions.len(),
-            begun: None,
-            parts: Vec::new(),
-            totals: Totals::default(),
-            found: Found::default(),
-            failure: None,
-        });
-        queue.extend(conditions.into_iter().map(|condition| Piece { table, condition }));
+        let conditions = conditions.unwrap_or_else(|_| vec![(None, None)]);
+        gathering.push(Gathering::new(load, conditions.len()));
+        let piece = |(chunk, condition)| Piece { table, condition, chunk };
+        queue.extend(conditions.into_iter().map(piece));
     }
     // The largest first, so that the last reader to end does not end long after the others. The sort is stable:
     // ranges of one table stay in order.
@@ -196,7 +218,7 @@ pub async fn load_tables(
                 let begun = Instant::now();
                 let result = worker.read(&piece, load);
                 let goes_on = result.as_ref().map_or_else(SourceError::spares_connection, |_| true);
-                let finished = Finished { table: piece.table, begun, result };
+                let finished = Finished { table: piece.table, chunk: piece.chunk, begun, result };
                 if sender.blocking_send(finished).is_err() || !goes_on {
                     return;
                 }
@@ -204,12 +226,18 @@ pub async fn load_tables(
         });
     }
     drop(sender);
+    // Of a table whose last commit alone is missing there is nothing to read.
+    for (index, (load, state)) in tables.iter().zip(&mut gathering).enumerate() {
+        if state.missing == 0 {
+            done(commit.end(index, load, state).await);
+        }
+    }
     while let Some(finished) = receiver.recv().await {
         let index = finished.table;
         let (Some(load), Some(state)) = (tables.get(index), gathering.get_mut(index)) else {
             continue;
         };
-        state.take(finished);
+        state.take(finished, position).await;
         if state.missing == 0 {
             done(commit.end(index, load, state).await);
         }
@@ -222,7 +250,9 @@ pub async fn load_tables(
         };
         let stopped = loading.shutdown.is_requested();
         let error = if stopped { SourceError::Stopped } else { SourceError::Changed };
-        state.take(Finished { table: piece.table, begun: Instant::now(), result: Err(error) });
+        let Piece { table, chunk, .. } = piece;
+        let finished = Finished { table, chunk, begun: Instant::now(), result: Err(error) };
+        state.take(finished, position).await;
         if state.missing == 0 {
             done(commit.end(piece.table, load, state).await);
         }
@@ -242,14 +272,18 @@ impl Committing {
     async fn end(&self, index: usize, load: &TableLoad, state: &mut Gathering) -> TableResult {
         let parts = std::mem::take(&mut state.parts);
         let (totals, found) = (state.totals, std::mem::take(&mut state.found));
-        let result = match state.failure.take() {
-            Some(error) => {
+        let result = match (state.failure.take(), state.gatherer.take(), &load.chunks) {
+            (Some(error), _, _) => {
                 // Dropping a part deletes its files, which waits for its encoder.
                 let target = Arc::clone(&load.target);
                 tokio::task::spawn_blocking(move || target.abandon(parts));
                 Err(error)
             }
-            None => {
+            (None, Some(gatherer), Some(chunks)) => {
+                let completion = Completion { totals, ..Completion::default() };
+                gatherer.publish(&completion, chunks.since).await.map_err(SourceError::Lake)
+            }
+            (None, _, _) => {
                 failpoints::hit(failpoints::TABLE_READ);
                 self.complete(load, parts, totals, &found).await
             }
@@ -292,48 +326,34 @@ fn next(queue: &Mutex<VecDeque<Piece>>) -> Option<Piece> {
     queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
 }
 
-/// The conditions of the ranges in which a table is read: one without a condition for most.
+/// The chunk, if it is one, and the condition of its rows; `None` for all.
+type Range = (Option<usize>, Option<String>);
+
+/// The ranges in which a table is read: one without a condition for most.
 fn cut(
     snapshot: &mut Snapshot,
     load: &TableLoad,
     range_bytes: u64,
-) -> Result<Vec<Option<String>>, SourceError> {
-    let relation = &load.relation;
-    let ranges = (relation.bytes / range_bytes.max(1)).min(snapshot.readers() as u64);
+) -> Result<Vec<Range>, SourceError> {
+    if let Some(chunks) = &load.chunks {
+        let range = |chunk: &usize| (Some(*chunk), chunks.conditions.get(*chunk).cloned());
+        return Ok(chunks.missing.iter().map(range).collect());
+    }
     if let Some(condition) = load.step.as_ref().and_then(|step| step.condition.clone()) {
         // What is known of rows is asked by one reader.
-        return Ok(vec![Some(condition)]);
+        return Ok(vec![(None, Some(condition))]);
     }
-    let key = relation.primary_key.first().filter(|_| load.order.is_none() && ranges > 1);
-    let whole = |name: &&String| {
-        let column = relation.columns.iter().find(|column| column.name == **name);
-        column.is_some_and(|it| {
-            matches!(it.type_name.as_str(), "tinyint" | "smallint" | "mediumint" | "int" | "bigint")
-        })
-    };
-    let Some(key) = key.filter(whole) else { return Ok(vec![None]) };
-    let key = quote(key);
-    let session = snapshot.first()?;
-    let bounds = format!("SELECT MIN({key}), MAX({key}) FROM {}", relation.quoted());
-    let row = session.rows(&bounds)?.into_iter().next().unwrap_or_default();
-    let number = |place: usize| row.get(place)?.as_deref()?.parse::<i128>().ok();
-    let Some((least, greatest)) = number(0).zip(number(1)) else { return Ok(vec![None]) };
-    Ok(conditions(&key, least, greatest, ranges))
-}
-
-/// Ranges of a number that cover all there is and do not overlap.
-fn conditions(key: &str, least: i128, greatest: i128, ranges: u64) -> Vec<Option<String>> {
-    let width = greatest - least + 1;
-    let ranges = i128::from(ranges).min(width).max(1);
-    let bound = |range: i128| least + width * range / ranges;
-    (0..ranges)
-        .map(|range| {
-            let from = (range > 0).then(|| format!("{key} >= {}", bound(range)));
-            let below = (range + 1 < ranges).then(|| format!("{key} < {}", bound(range + 1)));
-            let both: Vec<String> = from.into_iter().chain(below).collect();
-            (!both.is_empty()).then(|| both.join(" AND "))
-        })
-        .collect()
+    let relation = &load.relation;
+    let ranges = (relation.bytes / range_bytes.max(1)).min(snapshot.readers() as u64);
+    if load.order.is_some() {
+        return Ok(vec![(None, None)]);
+    }
+    Ok(match source_chunks::cut(snapshot.first()?, relation, ranges)? {
+        Some(cut) => {
+            source_chunks::conditions(&cut).into_iter().map(|it| (None, Some(it))).collect()
+        }
+        None => vec![(None, None)],
+    })
 }
 
 /// Which rows of a relation are read, and how.
@@ -454,45 +474,5 @@ impl Worker {
             write(batch, read)?;
         }
         Ok(Part { writer: part, totals, found })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn ranges_are_open_at_both_ends() {
-        let shown = conditions("`id`", 1, 100, 3);
-        let shown: Vec<&str> = shown.iter().flatten().map(String::as_str).collect();
-        assert_eq!(shown, ["`id` < 34", "`id` >= 34 AND `id` < 67", "`id` >= 67"]);
-        assert_eq!(conditions("`id`", 5, 5, 8), [None]);
-    }
-
-    proptest! {
-        #[test]
-        fn every_number_is_in_one_range(
-            least in -(1i128 << 63)..(1i128 << 63),
-            width in 0i128..(1i128 << 64),
-            ranges in 1u64..20,
-            place in 0u64..1_000,
-        ) {
-            let greatest = least + width;
-            let number = least + width * i128::from(place) / 1_000;
-            let holds = |condition: &Option<String>| {
-                condition.as_deref().unwrap_or_default().split(" AND ").all(|part| {
-                    match part.split_once(" >= ") {
-                        Some((_, bound)) => bound.parse::<i128>().is_ok_and(|bound| number >= bound),
-                        None => part.split_once(" < ").is_none_or(|(_, bound)| {
-                            bound.parse::<i128>().is_ok_and(|bound| number < bound)
-                        }),
-                    }
-                })
-            };
-            let found = conditions("k", least, greatest, ranges);
-            prop_assert_eq!(found.iter().filter(|condition| holds(condition)).count(), 1);
-        }
     }
 }

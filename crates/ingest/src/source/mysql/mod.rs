@@ -8,6 +8,7 @@
 
 pub mod binlog;
 pub mod catalog;
+pub mod chunks;
 pub mod contract_document;
 mod decode;
 pub mod discover;

@@ -13,6 +13,7 @@
 
 use super::catalog::{Relation, RelationKind};
 use super::types::{literal, quote};
+use crate::load::chunks::Cut;
 
 /// The least correlation of the key's order with that of the rows on disk (`pg_stats.correlation`, -1 to 1).
 const LEAST_CORRELATION: f32 = 0.8;
@@ -26,15 +27,6 @@ pub struct ColumnStatistics {
     pub histogram: Vec<String>,
 }
 
-/// The bounds of a table's chunks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cut {
-    /// The column.
-    pub column: String,
-    /// The greatest value of each chunk but the last, as the server prints it.
-    pub bounds: Vec<String>,
-}
-
 /// The column that a relation would be cut by, if it is large enough for two chunks of `chunk_bytes`.
 #[must_use]
 pub fn column(relation: &Relation, chunk_bytes: u64) -> Option<&String> {
@@ -43,49 +35,37 @@ pub fn column(relation: &Relation, chunk_bytes: u64) -> Option<&String> {
     relation.primary_key.first().filter(|_| divisible && is_large)
 }
 
-impl Cut {
-    /// The bounds by which `column` cuts a relation into chunks of about `chunk_bytes`.
-    #[must_use]
-    pub fn new(
-        relation: &Relation,
-        column: &str,
-        statistics: &ColumnStatistics,
-        chunk_bytes: u64,
-    ) -> Option<Self> {
-        if statistics.correlation.is_none_or(|known| known.abs() < LEAST_CORRELATION) {
-            return None;
-        }
-        let wanted = usize::try_from(relation.bytes / chunk_bytes.max(1)).unwrap_or(usize::MAX);
-        let parts = statistics.histogram.len().saturating_sub(1);
-        let chunks = wanted.min(parts);
-        let mut bounds: Vec<String> = (1..chunks)
-            .filter_map(|chunk| statistics.histogram.get(parts * chunk / chunks))
-            .cloned()
-            .collect();
-        bounds.dedup();
-        (!bounds.is_empty()).then(|| Self { column: column.to_owned(), bounds })
+/// The bounds by which `column` cuts a relation into chunks of about `chunk_bytes`.
+#[must_use]
+pub fn cut(
+    relation: &Relation,
+    column: &str,
+    statistics: &ColumnStatistics,
+    chunk_bytes: u64,
+) -> Option<Cut> {
+    if statistics.correlation.is_none_or(|known| known.abs() < LEAST_CORRELATION) {
+        return None;
     }
+    let wanted = usize::try_from(relation.bytes / chunk_bytes.max(1)).unwrap_or(usize::MAX);
+    let parts = statistics.histogram.len().saturating_sub(1);
+    let chunks = wanted.min(parts);
+    let mut bounds: Vec<String> = (1..chunks)
+        .filter_map(|chunk| statistics.histogram.get(parts * chunk / chunks))
+        .cloned()
+        .collect();
+    bounds.dedup();
+    (!bounds.is_empty()).then(|| Cut { column: column.to_owned(), bounds })
+}
 
-    /// How many chunks there are.
-    #[must_use]
-    pub fn chunks(&self) -> usize {
-        self.bounds.len() + 1
-    }
-
-    /// The rows of a chunk, as a condition in SQL.
-    #[must_use]
-    pub fn condition(&self, chunk: usize) -> String {
-        let column = quote(&self.column);
-        let above = chunk.checked_sub(1).and_then(|before| self.bounds.get(before));
-        let above = above.map(|bound| format!("{column} > {}", literal(bound)));
-        let upto = self.bounds.get(chunk).map(|bound| format!("{column} <= {}", literal(bound)));
-        above.into_iter().chain(upto).collect::<Vec<_>>().join(" AND ")
-    }
+/// The rows of each chunk, as a condition in SQL.
+#[must_use]
+pub fn conditions(cut: &Cut) -> Vec<String> {
+    cut.conditions(&quote(&cut.column), literal)
 }
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
     use super::*;
 
     fn relation(bytes: u64) -> Relation {
@@ -115,13 +95,14 @@ mod tests {
     fn a_large_table_in_the_order_of_its_key_is_cut() {
         let relation = relation(4_000);
         assert_eq!(column(&relation, 1_000).unwrap(), "id");
-        let cut = Cut::new(&relation, "id", &statistics(1.0, 101), 1_000).unwrap();
-        assert_eq!((cut.chunks(), cut.bounds.join(" ")), (4, "250 500 750".into()));
-        assert_eq!(cut.condition(0), "\"id\" <= '250'");
-        assert_eq!(cut.condition(1), "\"id\" > '250' AND \"id\" <= '500'");
-        assert_eq!(cut.condition(3), "\"id\" > '750'");
+        let four = cut(&relation, "id", &statistics(1.0, 101), 1_000).unwrap();
+        assert_eq!((four.chunks(), four.bounds.join(" ")), (4, "250 500 750".into()));
+        let conditions = conditions(&four);
+        assert_eq!(conditions[0], "\"id\" <= '250'");
+        assert_eq!(conditions[1], "\"id\" > '250' AND \"id\" <= '500'");
+        assert_eq!(conditions[3], "\"id\" > '750'");
         // No more chunks than the statistics tell apart.
-        assert_eq!(Cut::new(&relation, "id", &statistics(-1.0, 3), 10).unwrap().chunks(), 2);
+        assert_eq!(cut(&relation, "id", &statistics(-1.0, 3), 10).unwrap().chunks(), 2);
     }
 
     #[test]
@@ -132,9 +113,9 @@ mod tests {
         assert_eq!(column(&parent, 10), None);
         let keyless = Relation { primary_key: Vec::new(), ..relation(4_000) };
         assert_eq!(column(&keyless, 10), None);
-        assert_eq!(Cut::new(&large, "id", &statistics(0.3, 101), 10), None);
-        assert_eq!(Cut::new(&large, "id", &statistics(1.0, 2), 10), None);
+        assert_eq!(cut(&large, "id", &statistics(0.3, 101), 10), None);
+        assert_eq!(cut(&large, "id", &statistics(1.0, 2), 10), None);
         let unknown = ColumnStatistics { correlation: None, histogram: Vec::new() };
-        assert_eq!(Cut::new(&large, "id", &unknown, 10), None);
+        assert_eq!(cut(&large, "id", &unknown, 10), None);
     }
 }

@@ -23,7 +23,6 @@ use arrow_schema::{ArrowError, SchemaRef};
 use ol_chassis::shutdown::Shutdown;
 
 use super::catalog::Relation;
-use super::chunks::Cut;
 use super::error::SourceError;
 use super::incremental::visibility::Recent;
 use super::incremental::{Step, sweep};
@@ -34,7 +33,7 @@ use super::types::Reading;
 use super::wire::WireError;
 use crate::column::batch::{Assembler, RunColumns};
 use crate::failpoints;
-use crate::load::chunks::Gatherer;
+use crate::load::chunks::{Chunks, Gatherer};
 use crate::load::{Completion, Loaded, PartWriter, ShrinkGuard, Target, Totals};
 use crate::position::Position;
 
@@ -61,16 +60,6 @@ pub struct TableLoad {
     pub begins_anew: bool,
     /// The chunks that are committed one by one, when the table is copied so.
     pub chunks: Option<Chunks>,
-}
-
-/// A copy in chunks: see [`crate::load::chunks`].
-pub struct Chunks {
-    /// Where the table is cut.
-    pub cut: Cut,
-    /// The chunks that the lake lacks.
-    pub missing: Vec<usize>,
-    /// Where the table is when all are there: the position of the first of them.
-    pub since: Position,
 }
 
 /// What the loads of a unit share.
@@ -447,11 +436,11 @@ impl Worker {
         let mut part = load.target.part();
         let progress = &self.loading.progress;
         let chunk = load.chunks.as_ref().zip(chunk);
-        let chunk = chunk.map(|(chunks, chunk)| chunks.cut.condition(chunk));
+        let chunk = chunk.and_then(|(chunks, chunk)| chunks.conditions.get(chunk));
         let step = load.step.as_ref().and_then(|step| step.condition.as_deref());
         let selection = Selection {
             range,
-            condition: chunk.as_deref().or(step),
+            condition: chunk.map(String::as_str).or(step),
             mark: load.step.as_ref().map(|step| step.mark.as_str()),
             order: load.order.as_deref(),
         };
