@@ -103,3 +103,37 @@ fn an_emptied_table_is_emptied() {
     assert_eq!(lines("logged", log), ["t\t", "i\t1"]);
     assert_eq!(lines("keyless", "SELECT _ol_op, a FROM lake WHERE _ol_op <> 'r'"), ["t\t"]);
 }
+
+/// Of many writings; each set has some of these characters, and the server writes `?` for the others.
+const WRITINGS: &str = "aé€ß ŁőșЖєґ Ωλ שלום مرحبا ไทย あア漢丂侒鷗畩 ～①−ー ｱｲ 가힣 你好龘 ÿ±™";
+
+#[test]
+fn text_of_every_character_set_is_what_a_copy_shows() {
+    let follow = Follow::new("mysqlsets", "SELECT 1", &[]);
+    let sets = follow.case.database.sql(
+        "SELECT CHARACTER_SET_NAME FROM information_schema.CHARACTER_SETS \
+         WHERE CHARACTER_SET_NAME NOT IN ('binary', 'filename') ORDER BY 1",
+    );
+    let columns: String =
+        sets.lines().map(|set| format!(", c_{set} varchar(200) CHARACTER SET {set}")).collect();
+    let count = sets.lines().count();
+    assert!(count > 30 && sets.contains("ujis") && sets.contains("eucjpms"), "{sets}");
+    let create = format!("CREATE TABLE t (id int PRIMARY KEY{columns})");
+    let follow = Follow::new("mysqlcharsets", &create, &[("t", "incremental_update")]);
+    follow.tick(0);
+    let values = format!(", '{WRITINGS}'").repeat(count);
+    let insert = format!("SET NAMES utf8mb4; INSERT IGNORE INTO t VALUES (1{values})");
+    follow.case.database.sql(&insert);
+    follow.expect_equal();
+    let list: Vec<String> = sets.lines().map(|set| format!("c_{set}")).collect();
+    let shown = follow.case.lines("t", &format!("SELECT {} FROM lake", list.join(", "))).join("");
+    let of_the_log: Vec<&str> = shown.split('\t').collect();
+    let whole = of_the_log.iter().filter(|text| **text == WRITINGS).count();
+    assert_eq!(of_the_log.len(), count);
+    assert!(whole >= 4, "{whole} sets of Unicode have all of the text");
+    // A character of three bytes, and one of two.
+    for set in ["ujis", "eucjpms"] {
+        let place = sets.lines().position(|it| it == set).unwrap();
+        assert!(of_the_log[place].contains("あア漢丂侒鷗"), "{set}: {}", of_the_log[place]);
+    }
+}

@@ -3,9 +3,9 @@
 //! The log has text as the table stores it, each column in its own character set. What a character is in Unicode differs
 //! from library to library (MySQL's `latin1` is Windows-1252 with its five gaps filled, `gbk` has a Euro sign or not), so the
 //! server is asked, once a set: what it answers is what a copy of the table shows. A set of one byte a character is a table of
-//! 256 answers; one of two bytes a table of all pairs. Sets of Unicode are their own table. Of the sets of three and four
-//! bytes that are none of Unicode (`ujis`, `eucjpms`, `gb18030`) the tables would be too large: such a column cannot be
-//! followed.
+//! 256 answers; one of two bytes a table of all pairs. The two of three bytes (`ujis`, `eucjpms`) have those behind one lead byte,
+//! 0x8F, which the standard calls SS3 (EUC-JP, code set 3). Sets of Unicode are their own table. Of `gb18030`, with four bytes,
+//! the table would be too large: such a column cannot be followed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,12 +29,16 @@ pub enum Charset {
     Table(Arc<Table>),
 }
 
-/// What the server answers for one byte, and for two.
+/// What the server answers for one byte, for two, and for two behind [`THREE`].
 #[derive(Debug, Default)]
 pub struct Table {
     single: HashMap<u8, String>,
     pairs: HashMap<[u8; 2], String>,
+    triples: HashMap<[u8; 2], String>,
 }
+
+/// What a character of three bytes begins with.
+const THREE: u8 = 0x8F;
 
 /// The character sets that the tables of a unit need.
 #[derive(Debug, Clone, Default)]
@@ -98,8 +102,16 @@ impl Charset {
                         rest = behind;
                         continue;
                     }
-                    let (second, behind) = behind.split_first()?;
-                    out.extend_from_slice(table.pairs.get(&[*first, *second])?.as_bytes());
+                    let (text, behind) = match behind {
+                        [second, third, behind @ ..]
+                            if *first == THREE && !table.triples.is_empty() =>
+                        {
+                            (table.triples.get(&[*second, *third])?, behind)
+                        }
+                        [second, behind @ ..] => (table.pairs.get(&[*first, *second])?, behind),
+                        [] => return None,
+                    };
+                    out.extend_from_slice(text.as_bytes());
                     rest = behind;
                 }
             }
@@ -117,16 +129,14 @@ fn utf16(bytes: &[u8], unit: impl Fn([u8; 2]) -> u16, out: &mut Vec<u8>) -> Opti
     Some(())
 }
 
-/// Asks for a set's characters; `None` for one whose characters have more than two bytes.
+/// Asks for a set's characters; `None` for one whose characters have more than three bytes.
 fn table(session: &mut Session, name: &str) -> Result<Option<Table>, SourceError> {
     let longest = format!(
         "SELECT MAXLEN FROM information_schema.CHARACTER_SETS WHERE CHARACTER_SET_NAME = {}",
         super::super::catalog::literal(name)
     );
     let longest = session.scalar(&longest)?.and_then(|text| text.parse::<u8>().ok());
-    if !matches!(longest, Some(1 | 2)) {
-        return Ok(None);
-    }
+    let Some(longest @ 1..=3) = longest else { return Ok(None) };
     let mut table = Table::default();
     let singles: Vec<Vec<u8>> = (0..=u8::MAX).map(|byte| vec![byte]).collect();
     for (bytes, text) in ask(session, name, &singles)? {
@@ -134,12 +144,23 @@ fn table(session: &mut Session, name: &str) -> Result<Option<Table>, SourceError
             table.single.insert(byte, text);
         }
     }
-    if longest == Some(2) {
+    if longest > 1 {
         for first in (0x80..=u8::MAX).filter(|byte| !table.single.contains_key(byte)) {
             let pairs: Vec<Vec<u8>> = (0..=u8::MAX).map(|second| vec![first, second]).collect();
             for (bytes, text) in ask(session, name, &pairs)? {
                 if let (&[first, second], Some(text)) = (bytes.as_slice(), text) {
                     table.pairs.insert([first, second], text);
+                }
+            }
+        }
+    }
+    if longest > 2 {
+        for second in 0xA1..=0xFE {
+            let triples: Vec<Vec<u8>> =
+                (0xA1..=0xFE).map(|third| vec![THREE, second, third]).collect();
+            for (bytes, text) in ask(session, name, &triples)? {
+                if let (&[_, second, third], Some(text)) = (bytes.as_slice(), text) {
+                    table.triples.insert([second, third], text);
                 }
             }
         }
@@ -209,5 +230,17 @@ mod tests {
         assert_eq!(decoded(&charset, b"a\x83aa").unwrap(), "aアa");
         assert_eq!(decoded(&charset, b"\x83"), None);
         assert_eq!(decoded(&charset, b"b"), None);
+    }
+
+    #[test]
+    fn one_lead_byte_has_two_behind_it() {
+        let mut table = Table::default();
+        table.single.insert(b'a', "a".to_owned());
+        table.pairs.insert([0xA4, 0xA2], "あ".to_owned());
+        table.triples.insert([0xB0, 0xA1], "丂".to_owned());
+        let charset = Charset::Table(Arc::new(table));
+        assert_eq!(decoded(&charset, b"\x8f\xb0\xa1a\xa4\xa2").unwrap(), "丂aあ");
+        assert_eq!(decoded(&charset, b"\x8f\xb0"), None);
+        assert_eq!(decoded(&charset, b"\x8f\xb0\xfe"), None);
     }
 }
