@@ -93,6 +93,19 @@ impl Position {
         }
     }
 
+    /// The place right before one that is between two transactions: no transaction is there.
+    #[must_use]
+    pub fn before(self) -> Self {
+        match self {
+            Self::Lsn(lsn) => Self::Lsn(lsn.saturating_sub(1)),
+            Self::Binlog(place) => {
+                Self::Binlog(LogPlace { offset: place.offset.saturating_sub(1), ..place })
+            }
+            Self::Moment(microseconds) => Self::Moment(microseconds.saturating_sub(1)),
+            Self::Change { .. } | Self::BinlogChange { .. } => self,
+        }
+    }
+
     /// The byte of a Postgres server's log, without the change in it. Of a place that is in no such log nothing is known,
     /// which is its beginning.
     #[must_use]

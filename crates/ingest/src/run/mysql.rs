@@ -195,6 +195,7 @@ async fn target(
         step,
         order,
         sweep,
+        begins_anew: false,
         chunks: None,
     })
 }

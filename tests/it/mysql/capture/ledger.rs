@@ -246,42 +246,59 @@ impl<'a> Ledger<'a> {
             (op, next().unsigned_abs(), next(), next().unsigned_abs())
         };
         let lines: Vec<Line> = lines.iter().map(line).collect();
-        let (read, followed): (Vec<Line>, Vec<Line>) =
-            lines.into_iter().partition(|line| line.0 == 'r');
-        // What was copied is what was there after some of the lines; what was followed is the lines behind them.
-        let mut copied: Vec<(u64, i64, u64)> =
-            read.iter().map(|line| (line.1, line.2, line.3)).collect();
-        copied.sort_unstable();
-        let mut held: BTreeMap<u64, (i64, u64)> = BTreeMap::new();
-        let mut is_right = false;
-        for start in 0..=self.lines.len() {
-            let state: Vec<(u64, i64, u64)> =
-                held.iter().map(|(id, (n, tx))| (*id, *n, *tx)).collect();
-            let rest = &self.lines[start..];
-            let is_end = if is_complete {
-                rest.len() == followed.len()
-            } else {
-                rest.len() >= followed.len()
-            };
-            if state == copied && is_end && rest.starts_with(&followed) {
-                is_right = true;
-                break;
-            }
-            let Some((op, id, n, tx)) = self.lines.get(start) else { break };
-            match op {
-                'd' => drop(held.remove(id)),
-                't' => held.clear(),
-                _ => drop(held.insert(*id, (*n, *tx))),
-            }
-        }
+        let followed = lines.iter().filter(|line| line.0 != 'r').count();
+        let states = states_of(&self.lines);
+        let is_right = (0..=self.lines.len())
+            .filter(|start| !is_complete || self.lines.len() - start == followed)
+            .any(|start| is_history(&lines, &self.lines, &states, start));
         assert!(
             is_right,
-            "{when}: the log lacks or doubles a change: {} copied, {} followed of {}",
-            copied.len(),
-            followed.len(),
+            "{when}: the log lacks or doubles a change: {} copied, {followed} followed of {}",
+            lines.len() - followed,
             self.lines.len()
         );
     }
+}
+
+/// What a log comes to: by key, the rest of the row.
+type Held = BTreeMap<u64, (i64, u64)>;
+
+fn take(held: &mut Held, (op, id, n, tx): Line) {
+    match op {
+        'd' => drop(held.remove(&id)),
+        't' => held.clear(),
+        _ => drop(held.insert(id, (n, tx))),
+    }
+}
+
+/// What there was before each of the lines, and behind the last.
+fn states_of(lines: &[Line]) -> Vec<Held> {
+    let mut held = Held::new();
+    let mut states = vec![held.clone()];
+    for line in lines {
+        take(&mut held, *line);
+        states.push(held.clone());
+    }
+    states
+}
+
+/// Whether `found` is the lines from `start` on, each once and in order, with rows in between that were read where they stand:
+/// each is what there was at that place, and all together come to what there was behind the last line.
+fn is_history(found: &[Line], lines: &[Line], states: &[Held], start: usize) -> bool {
+    let (mut at, mut held) = (start, Held::new());
+    for line in found {
+        let (op, id, n, tx) = *line;
+        let is_true = match op {
+            'r' => states[at].get(&id) == Some(&(n, tx)),
+            _ => lines.get(at) == Some(line),
+        };
+        if !is_true {
+            return false;
+        }
+        at += usize::from(op != 'r');
+        take(&mut held, *line);
+    }
+    held == states[at]
 }
 
 fn state(rows: &Rows) -> State {

@@ -10,8 +10,9 @@
 //! what happened in between is in the rows already and comes again, which changes nothing in a table that is merged by its
 //! key, as each change has the whole row. A change log would tell it twice: there the copy is refused.
 //!
-//! Rows that a copy cannot bring back stay: in a log, the copy is appended behind a row that says that all was emptied; rows
-//! marked as deleted keep their mark, and those that are not in the copy get one.
+//! Rows that a copy cannot bring back stay: in a log, the copy is appended behind them, with a deletion for each key that is
+//! gone, or, without a key, with a row that says that all was emptied; rows marked as deleted keep their mark, and those that
+//! are not in the copy get one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,16 +23,15 @@ use super::partial::{Partial, Terms};
 use super::plan::CapturePlan;
 use super::prepare::{Copy, blocking};
 use super::state::Place;
-use super::writer::TableWriter;
 use crate::error::{Definite, Doing, Error, Result};
 use crate::load::chunks::{self, Chunks};
 use crate::load::{Claim, LoadMode, Merging, ShrinkGuard, Target, TargetSettings, contract_digest};
 use crate::position::{LogPlace, Position};
 use crate::run::UnitJob;
-use crate::run::change::live::live_keys;
 use crate::run::change::state::no_gap;
-use crate::run::change::{self, At, Refused, Shape, Writing, partial as copied};
+use crate::run::change::{self, Shape, partial as copied};
 use crate::run::mysql_databases;
+use crate::source::incremental::sweep::{self, Sweep};
 use crate::source::mysql::binlog::server::{Server, gtid_at};
 use crate::source::mysql::chunks as source_chunks;
 use crate::source::mysql::error::SourceError;
@@ -53,8 +53,6 @@ pub struct Copier<'a> {
     pub settings: &'a Settings,
     /// The epoch of its log.
     pub epoch: u16,
-    /// For the rows of our own that a copy needs.
-    pub writing: Writing,
 }
 
 /// A snapshot, and where it is in the log.
@@ -153,20 +151,20 @@ impl Copier<'_> {
         };
         let change = self.lake.evolve(&table, &plan.lake_schema_of(&table)).await?;
         let has_rows = table.current_snapshot().is_some_and(|snapshot| snapshot.records > 0);
-        let (mode, table, change) = match plan.shape {
-            shape @ (Shape::Log | Shape::Merge { soft: true }) if has_rows => {
-                let table = self.lake.commit_schema(&table, &change).await?;
-                let table = self.emptied(table, &plan, &moment.place).await?;
-                let change = self.lake.evolve(&table, &plan.lake_schema_of(&table)).await?;
+        let (mode, kind) = match plan.shape {
+            Shape::Log if has_rows => (LoadMode::Append, Some(sweep::Kind::Log)),
+            Shape::Merge { soft: true } if has_rows => {
                 let merging = Merging { key: plan.key.clone(), soft: true, replaces: false };
-                let mode = match shape {
-                    Shape::Log => LoadMode::Append,
-                    Shape::Merge { .. } => LoadMode::Merge(merging),
-                };
-                (mode, table, change)
+                (LoadMode::Merge(merging), Some(sweep::Kind::Marked))
             }
-            Shape::Log | Shape::Merge { .. } => (LoadMode::Overwrite, table, change),
+            Shape::Log | Shape::Merge { .. } => (LoadMode::Overwrite, None),
         };
+        let sweep = kind.filter(|_| !plan.key.is_empty()).map(|kind| Sweep {
+            key: plan.key.clone(),
+            kind,
+            most_keys: self.job.context.config.incremental.sweep_keys,
+        });
+        let begins_anew = kind == Some(sweep::Kind::Log) && plan.key.is_empty();
         // What was gathered is gone on with if its rows are those that would be made now.
         let fits = |(partial, since): &(Partial, Place)| partial.terms == Terms::of(&plan, since);
         let known = partial.filter(fits);
@@ -213,7 +211,8 @@ impl Copier<'_> {
             guard: ShrinkGuard { keep_ratio: 0.0, allow: true },
             step: None,
             order: None,
-            sweep: None,
+            sweep,
+            begins_anew,
             chunks,
         })
     }
@@ -236,50 +235,6 @@ impl Copier<'_> {
             sort_by: crate::run::unit::sort_by(declared),
         };
         Ok(self.lake.create(&definition).await?)
-    }
-
-    /// Says that all rows of a table went, before the copy says which there are: a row of a log, or a mark on each row. The
-    /// table goes on having no position, so that a crash between the two has it copied again.
-    async fn emptied(
-        &self,
-        table: LakeTable,
-        plan: &CapturePlan,
-        place: &Place,
-    ) -> Result<LakeTable> {
-        let at = At {
-            position: place.position,
-            committed_at_microseconds: self.job.extracted_at_microseconds,
-        };
-        let live = match plan.shape {
-            Shape::Merge { soft: true } => live_keys(self.lake, &table, &plan.key).await?,
-            Shape::Log | Shape::Merge { soft: false } => Vec::new(),
-        };
-        let state = table.state();
-        let mut writer = TableWriter::new(plan.clone(), table.clone(), self.writing.clone());
-        // The encoders are waited for, which no asynchronous thread may.
-        let sealed = tokio::task::spawn_blocking(move || {
-            match writer.plan().shape {
-                Shape::Merge { soft: true } => {
-                    live.iter().try_for_each(|keys| writer.changes().mark(keys, at))?;
-                }
-                Shape::Log | Shape::Merge { soft: false } => writer.truncate(at)?,
-            }
-            writer.changes().seal(|| state, at.position)
-        });
-        let sealed = match sealed.await {
-            Ok(sealed) => sealed,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        };
-        match sealed {
-            Ok(Some((mut commit, _))) => {
-                let known = commit.state.get(ol_lake::POSITION_KEY).cloned();
-                commit.expected = Some((ol_lake::POSITION_KEY.to_owned(), known));
-                Ok(self.lake.commit(&table, commit).await?.table)
-            }
-            Ok(None) => Ok(table),
-            Err(Refused::Failed(error)) => Err(error),
-            Err(Refused::Copy(reason)) => Err(Error::new(Definite::Defect).with("reason", reason)),
-        }
     }
 }
 

@@ -190,8 +190,7 @@ impl Run<'_> {
         control: Control,
         copies: Vec<Copy>,
     ) -> Result<Control> {
-        let writing = Writing::of(self.job());
-        let copier = Copier { lake: self.lake, job: &self.capture.job, settings, epoch, writing };
+        let copier = Copier { lake: self.lake, job: &self.capture.job, settings, epoch };
         let mut failures = Vec::new();
         let (control, copying) = copier.begin(control, copies, &mut failures).await?;
         self.copying = Some(copying);

@@ -64,6 +64,8 @@ pub struct TableLoad {
     pub order: Option<String>,
     /// How rows that are gone are found, when it is time to.
     pub sweep: Option<Sweep>,
+    /// Whether rows of a change log from before count no longer: a row that says so goes before those that are read.
+    pub begins_anew: bool,
     /// The chunks that are committed one by one, when the table is copied so.
     pub chunks: Option<Chunks>,
 }
@@ -309,6 +311,13 @@ impl Committing {
             let gone = sweep::find(&side, sweep, read).await?;
             completion.deletes = gone.deletes;
             parts.extend(gone.part);
+        }
+        if load.begins_anew {
+            // No transaction begins right before a place, so the row stands before those of the copy and behind everything
+            // else.
+            let position = self.position.before();
+            let run = RunColumns { position: position.to_string(), ..self.loading.run.clone() };
+            parts.push(sweep::truncation::<SourceError>(&side(load, run)).await?);
         }
         if let Some(step) = &load.step {
             let last = step.begun().swept_at.filter(|_| load.sweep.is_none());

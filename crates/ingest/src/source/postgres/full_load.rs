@@ -291,7 +291,7 @@ async fn complete(
     if load.begins_anew {
         // No record of the server's log begins at an odd place, so the row stands before those of the copy and behind
         // everything else.
-        let position = Position::Lsn(keeper.position.lsn().saturating_sub(1));
+        let position = keeper.position.before();
         let run = RunColumns { position: position.to_string(), ..loading.run.clone() };
         parts.push(sweep::truncation::<SourceError>(&side(load, run)).await?);
     }
