@@ -125,7 +125,7 @@ fn scene_ancestors<'scene>(
 }
 
 /// How hard a placed scene is to read: what hinders reading weighs most, then crossings, then bends
-/// and length. The smaller, the better.
+/// and length and the room it takes. The smaller, the better.
 #[must_use]
 pub fn cost(scene: &Scene, placement: &Placement) -> f64 {
     let hindered = faults(scene, placement).len();
@@ -142,7 +142,7 @@ pub fn cost(scene: &Scene, placement: &Placement) -> f64 {
         + whole(crossings(placement)) * 30.0
         + whole(bends) * 3.0
         + length / 60.0
-        + area / 20_000.0
+        + area / 10_000.0
 }
 
 /// How often two arrows cross.
