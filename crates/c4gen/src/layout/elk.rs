@@ -20,12 +20,12 @@ const SEEDS: [u32; 10] = [1, 2, 3, 5, 8, 13, 21, 34, 55, 89];
 /// Options of the engine over those of [`graph`].
 type Strategy = &'static [(&'static str, &'static str)];
 
-/// Ways in which the engine cuts what goes round and orders what stands in a row. None is the best for every picture:
+/// Ways in which the engine orders what goes round and what stands in which row. None is the best for every picture:
 /// the first is for all, the others are tried for pictures that stay tangled by it.
 const STRATEGIES: [Strategy; 3] = [
     &[],
     &[("elk.layered.cycleBreaking.strategy", "DEPTH_FIRST")],
-    &[("elk.layered.considerModelOrder.strategy", "NODES_AND_EDGES")],
+    &[("elk.layered.layering.strategy", "MIN_WIDTH")],
 ];
 
 /// A picture is tangled when more than one in so many of its arrows crosses another.
