@@ -62,7 +62,8 @@ impl FlowRunner {
         To: Endpoints,
     {
         let span = tracing::info_span!("flow", c4.flow = flow.id());
-        self.runner.run(flow, from, to, extra).instrument(span).await
+        // A flow is large; whoever runs one does not carry it in a future of its own.
+        Box::pin(self.runner.run(flow, from, to, extra).instrument(span)).await
     }
 }
 
