@@ -153,8 +153,8 @@ fn graph(scene: &Scene, seed: u32, strategy: Strategy) -> Value {
             "elk.layered.feedbackEdges": "true",
             "elk.randomSeed": seed.to_string(),
     });
-    for (option, value) in strategy {
-        options[*option] = json!(value);
+    if let Some(options) = options.as_object_mut() {
+        options.extend(strategy.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
     }
     json!({
         "id": "root",
