@@ -6,7 +6,7 @@ SOURCE ?= postgres
 N ?= 20
 SECONDS_EACH ?= 20
 
-.PHONY: help demo clean-demo test check bench kill fuzz site install
+.PHONY: help demo clean-demo test check bench pictures kill fuzz site install
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ check: ## formats, lints and licences only
 
 bench: ## measure against the COPY floor and dlt; writes tests/bench/runs/latest.json
 	@tests/bench/run.sh
+
+pictures: ## measure the architecture's pictures beside Graphviz, LikeC4 and Mermaid; writes the tables of docs/c4gen.md
+	@tests/bench/pictures/run.sh
 
 kill: ## kill a program again and again: make kill SOURCE=postgres|mysql|postgres-full|webhook N=20
 	@deploy/scripts/kill.sh "$(SOURCE)" "$(N)"

@@ -39,6 +39,14 @@
       scale = 0.95;
       view = { x: Number(box.dataset.home) - box.clientWidth / scale / 2, y: 0 };
       if (view.x < 0 && width > box.clientWidth / scale) view.x = 0;
+      // A narrow window would open between the boxes; it opens on the one that is nearest.
+      var wide = box.clientWidth / scale, high = box.clientHeight / scale, nearest = null;
+      svg.querySelectorAll(".node .body").forEach(function (body) {
+        var at = body.getBBox(), x = at.x + at.width / 2 - view.x - wide / 2, y = at.y + at.height / 2 - view.y - high / 2;
+        var outside = Math.max(0, Math.abs(x) + at.width / 2 - wide / 2) + Math.max(0, Math.abs(y) + at.height / 2 - high / 2);
+        if (!nearest || outside < nearest.outside) nearest = { x: x, y: y, outside: outside };
+      });
+      if (nearest && nearest.outside > 0) { view.x += nearest.x; view.y = Math.max(0, view.y + nearest.y); }
       show();
     }
     // A picture that does not fit gets a small one of itself, which says where one is and leads elsewhere.

@@ -3,12 +3,16 @@
 The source is a private Postgres server; the test binary that starts pytest names it in the environment.
 """
 
+import http.server
+import json
 import os
 import pathlib
 import subprocess
+import threading
 
 import dagster
 import pytest
+from dagster import PipesFileMessageReader
 
 BINARY = os.environ["OL_INGEST_BINARY"]
 SOURCE = os.environ["OL_TEST_SOURCE_URL"]
@@ -48,7 +52,7 @@ def raw_table(table: str) -> str:
     return f"raw__school__app__postgres__{table}"
 
 
-def executed(environment: dict, **changed):
+def executed(environment: dict, reader=None, **changed):
     """One materialization of both tables by Dagster; the result and every event."""
 
     @dagster.multi_asset(
@@ -69,7 +73,7 @@ def executed(environment: dict, **changed):
     reported = []
     with dagster.DagsterInstance.ephemeral() as instance:
         result = dagster.materialize(
-            [school], resources={"client": dagster.PipesSubprocessClient()}, instance=instance, raise_on_error=False
+            [school], resources={"client": dagster.PipesSubprocessClient(message_reader=reader)}, instance=instance, raise_on_error=False
         )
         logs = [record for record in instance.all_logs(result.run_id)]
     return result, reported, logs
@@ -100,6 +104,45 @@ def test_every_table_arrives_as_a_materialization_with_its_figures(environment):
         assert all(check.passed for check in of_table)
     messages = "\n".join(record.user_message for record in logs)
     assert any(raw_table(table) in messages for table in TABLES), messages
+
+
+class Collector(http.server.BaseHTTPRequestHandler):
+    """Keeps the traces it is sent, a line a request, as the file exporter of an OpenTelemetry collector does."""
+
+    spans: list[str] = []
+
+    def do_POST(self):  # noqa: N802 (the name is the library's)
+        body = self.rfile.read(int(self.headers["content-length"]))
+        assert self.path == "/v1/traces" and self.headers["content-type"] == "application/json"
+        self.spans.append(json.dumps(json.loads(body)))
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_):
+        """Says nothing: what is kept is looked at."""
+
+
+def test_that_a_flow_ran_is_told_in_pipes_in_spans_and_in_a_file(environment):
+    """What `c4gen observe` reads; the test that starts pytest has it read."""
+    kept = FOLDER / "messages.jsonl"
+    collector = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+    threading.Thread(target=collector.serve_forever, daemon=True).start()
+    try:
+        result, _, _ = executed(
+            environment,
+            reader=PipesFileMessageReader(str(kept), cleanup_file=False),
+            OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{collector.server_port}",
+            OTEL_EXPORTER_OTLP_PROTOCOL="http/json",
+            OL_FLOW_RECORDS=str(FOLDER / "flows.jsonl"),
+        )
+    finally:
+        collector.shutdown()
+    assert result.success
+    (FOLDER / "spans.jsonl").write_text("".join(f"{line}\n" for line in Collector.spans))
+    events = result.get_asset_materialization_events()
+    assert {event.materialization.metadata["c4.flow"].value for event in events} == {"postgres_full_load"}
 
 
 def checks_of(report) -> list:

@@ -10,6 +10,7 @@ mod likec4;
 mod mermaid;
 mod open_lineage;
 mod plantuml;
+mod scenes;
 mod structurizr;
 
 use c4model::{ElementRecord, Model, ScenarioRecord, StepRecord};
@@ -41,6 +42,8 @@ pub enum Format {
     OpenLineage,
     /// C4-PlantUML: context, containers, stories as dynamic and sequence diagrams.
     Plantuml,
+    /// Every picture as JSON: boxes, arrows and texts, and where they stand; one a line.
+    Scenes,
     /// Structurizr's DSL.
     Structurizr,
     /// A workspace of Structurizr as JSON.
@@ -63,6 +66,7 @@ pub fn export(input: &mut Input, format: Format, layout: &dyn Layout) -> Result<
         Format::Mermaid => mermaid::write(model),
         Format::OpenLineage => open_lineage::write(model, input.commit_date.as_deref()),
         Format::Plantuml => plantuml::write(model),
+        Format::Scenes => scenes::write(input, layout)?,
         Format::Structurizr => structurizr::dsl(model),
         Format::StructurizrJson => structurizr::workspace(model),
     })

@@ -125,7 +125,7 @@ fn scene_ancestors<'scene>(
 }
 
 /// How hard a placed scene is to read: what hinders reading weighs most, then crossings, then bends
-/// and length. The smaller, the better.
+/// and length and the room it takes. The smaller, the better.
 #[must_use]
 pub fn cost(scene: &Scene, placement: &Placement) -> f64 {
     let hindered = faults(scene, placement).len();
@@ -142,7 +142,7 @@ pub fn cost(scene: &Scene, placement: &Placement) -> f64 {
         + whole(crossings(placement)) * 30.0
         + whole(bends) * 3.0
         + length / 60.0
-        + area / 20_000.0
+        + area / 10_000.0
 }
 
 /// How often two arrows cross.
@@ -159,20 +159,19 @@ pub fn crossings(placement: &Placement) -> usize {
             count += first
                 .iter()
                 .flat_map(|one| second.iter().map(move |other| (one, other)))
-                .filter(|(one, other)| cross(one, other) || cross(other, one))
+                .filter(|(one, other)| cross(one, other))
                 .count();
         }
     }
     count
 }
 
-/// Whether the first, lying, crosses the second, standing.
-fn cross(lying: &(Point, Point), standing: &(Point, Point)) -> bool {
-    let (y, x) = (lying.0.y, standing.0.x);
-    let between =
-        |value: f64, one: f64, other: f64| value > one.min(other) && value < one.max(other);
-    (lying.0.y - lying.1.y).abs() < 0.01
-        && (standing.0.x - standing.1.x).abs() < 0.01
-        && between(x, lying.0.x, lying.1.x)
-        && between(y, standing.0.y, standing.1.y)
+/// Whether two straight pieces cross: each has its ends on both sides of the other. The engine's lines may lean by a
+/// few pixels where they end at a port.
+fn cross(one: &(Point, Point), other: &(Point, Point)) -> bool {
+    let turn = |from: &Point, to: &Point, at: &Point| {
+        (to.x - from.x) * (at.y - from.y) - (to.y - from.y) * (at.x - from.x)
+    };
+    turn(&other.0, &other.1, &one.0) * turn(&other.0, &other.1, &one.1) < 0.0
+        && turn(&one.0, &one.1, &other.0) * turn(&one.0, &one.1, &other.1) < 0.0
 }

@@ -1,13 +1,20 @@
 //! What really ran. Every run of a flow says so in the log; here the lines are folded into one record
 //! a flow, so that the drawn arrows can be compared with it. Files in, file out: no server is asked.
 //!
-//! A line is one JSON document, in one of three forms: a log line of ours (`c4.flow` among its fields),
-//! a record of a run as `c4model` serializes it, or an OpenLineage run event whose job is the flow and
-//! whose datasets are the elements. Other lines are passed over and counted.
+//! A line is one JSON document, in one of four forms: a log line of ours (`c4.flow` among its fields),
+//! an OpenLineage run event whose job is the flow and whose datasets are the elements, the same in a
+//! custom message of Dagster Pipes, or spans as OTLP writes them in JSON, whose attributes name the flow
+//! (`c4.flow`), its ends and counts. Other lines are passed over and counted.
+//!
+//! The forms tell of the same runs: give the files of one form, or each run counts once a form.
+
+mod undeclared;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
 
 use c4model::{EvidenceRecord, FlowRecord, Model, Status};
+use ol_chassis::clock::rfc3339;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -46,14 +53,29 @@ pub struct Seen {
 }
 
 /// How a flow stands between declaration and observation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     /// Declared, and seen.
     Seen,
     /// Carried by our code, and not seen.
     Silent,
+    /// Seen, and not declared.
+    Undeclared,
     /// Nothing of ours runs it, so it cannot be seen from here.
     Elsewhere,
+}
+
+impl Standing {
+    /// The class by which a label is framed, after a space.
+    #[must_use]
+    pub const fn class(&self) -> &'static str {
+        match self {
+            Self::Seen => " seen",
+            Self::Silent => " silent",
+            Self::Undeclared => " undeclared",
+            Self::Elsewhere => "",
+        }
+    }
 }
 
 struct Run {
@@ -76,9 +98,13 @@ impl Observed {
                 self.other_lines += 1;
                 continue;
             };
-            if let Some(run) = log_line(&line).or_else(|| flow_run(&line)) {
+            let line = unwrapped(&line);
+            if let Some(run) = log_line(line) {
                 self.add(run);
-            } else if let Some((id, event)) = open_lineage(&line) {
+            } else if let Some(runs) = spans(line) {
+                self.other_lines += u64::from(runs.is_empty());
+                runs.into_iter().for_each(|run| self.add(run));
+            } else if let Some((id, event)) = open_lineage(line) {
                 lineage.entry(id).or_default().add(event);
             } else {
                 self.other_lines += 1;
@@ -114,7 +140,9 @@ impl Observed {
     pub fn standing(&self, flow: &FlowRecord) -> Standing {
         let is_ours =
             flow.evidence.iter().any(|evidence| matches!(evidence, EvidenceRecord::Code { .. }));
-        if self.flows.contains_key(&flow.id) {
+        if undeclared::is_undeclared(flow) {
+            Standing::Undeclared
+        } else if self.flows.contains_key(&flow.id) {
             Standing::Seen
         } else if is_ours && flow.status != Status::Target {
             Standing::Silent
@@ -166,10 +194,7 @@ fn count(value: &Value, key: &str) -> u64 {
 
 fn log_line(line: &Value) -> Option<Run> {
     let fields = line.get("fields").unwrap_or(line);
-    let ends = |key: &str| -> Vec<String> {
-        let names = text(fields, key).unwrap_or_default();
-        names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
-    };
+    let ends = |key: &str| names(&text(fields, key).unwrap_or_default());
     Some(Run {
         flow: text(fields, "c4.flow")?,
         at: text(line, "timestamp")?,
@@ -181,39 +206,51 @@ fn log_line(line: &Value) -> Option<Run> {
     })
 }
 
-fn flow_run(line: &Value) -> Option<Run> {
-    let ends = |key: &str| -> Option<Vec<String>> {
-        line.get(key)?.as_array()?.iter().map(|end| text(end, "element")).collect()
+/// The spans of flows in one line of OTLP as JSON, as a collector's file exporter and `http/json` write it.
+/// None when the line is something else.
+fn spans(line: &Value) -> Option<Vec<Run>> {
+    let each = |value: &Value, key: &str| -> Vec<Value> {
+        value.get(key).and_then(Value::as_array).cloned().unwrap_or_default()
     };
-    let ended = line.get("ended_at")?.as_f64()?;
+    line.get("resourceSpans")?;
+    let scopes = each(line, "resourceSpans").into_iter().flat_map(|one| each(&one, "scopeSpans"));
+    Some(scopes.flat_map(|one| each(&one, "spans")).filter_map(|one| span(&one)).collect())
+}
+
+fn span(span: &Value) -> Option<Run> {
+    let attributes = span.get("attributes")?.as_array()?;
+    let value = |key: &str| -> Option<&Value> {
+        let found = attributes.iter().find(|one| one.get("key").is_some_and(|name| name == key));
+        found?.get("value")
+    };
+    let words = |key: &str| text(value(key)?, "stringValue");
+    // JSON of protocol buffers writes whole numbers of 64 bits as text; some writers do not.
+    let number = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
+    let count = |key: &str| value(key).and_then(|one| number(one.get("intValue")?)).unwrap_or(0);
     Some(Run {
-        flow: text(line, "flow")?,
-        at: utc(ended),
-        is_done: text(line, "outcome")? == "done",
-        rows: count(line, "rows"),
-        bytes: count(line, "bytes"),
-        from: ends("from")?,
-        to: ends("to")?,
+        flow: words("c4.flow")?,
+        at: {
+            let nanoseconds = number(span.get("endTimeUnixNano")?)?;
+            rfc3339(SystemTime::UNIX_EPOCH + Duration::from_nanos(nanoseconds))
+        },
+        is_done: words("outcome")? == "done",
+        rows: count("rows"),
+        bytes: count("bytes"),
+        from: names(&words("c4.from").unwrap_or_default()),
+        to: names(&words("c4.to").unwrap_or_default()),
     })
 }
 
-/// Seconds since 1970 as `2026-11-29T08:00:00Z`, by Howard Hinnant's days-to-civil algorithm.
-fn utc(seconds: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, reason = "whole seconds of this era fit")]
-    let whole = seconds.max(0.0) as i64;
-    let (days, rest) = (whole / 86_400, whole % 86_400);
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    // Years begin in March here, so that the leap day is the last.
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = year_of_era + era * 400 + next;
-    let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+/// What a message of Dagster Pipes carries that is a document of the program's own, else the line itself.
+fn unwrapped(line: &Value) -> &Value {
+    match line.get("__dagster_pipes_version") {
+        Some(_) => line.pointer("/params/payload").unwrap_or(line),
+        None => line,
+    }
+}
+
+fn names(joined: &str) -> Vec<String> {
+    joined.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 /// What the events of one run say together.
@@ -297,7 +334,11 @@ mod tests {
         "\n",
         r#"{"eventType":"COMPLETE","eventTime":"2026-11-29T09:00:00Z","job":{"namespace":"c4","name":"nobody_declared_this"},"inputs":[{"name":"raw_lake"}],"outputs":[{"name":"marts","outputFacets":{"outputStatistics":{"rowCount":3,"size":30}}}]}"#,
         "\n",
-        r#"{"flow":"signed_notices","from":[{"element":"webhook_outbox","deployment":null,"declared":true}],"to":[{"element":"hubspot","deployment":null,"declared":true}],"started_at":60.0,"ended_at":61.5,"outcome":"done","rows":1,"bytes":2}"#,
+        r#"{"__dagster_pipes_version":"0.1","method":"report_custom_message","params":{"payload":{"eventType":"COMPLETE","eventTime":"2026-11-29T09:30:00Z","job":{"namespace":"ol-flows","name":"signed_notices"},"inputs":[{"name":"webhook_outbox"}],"outputs":[{"name":"hubspot"}]}}}"#,
+        "\n",
+        r#"{"__dagster_pipes_version":"0.1","method":"log","params":{"message":"c4.flow=signed_notices","level":"INFO"}}"#,
+        "\n",
+        r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"another","endTimeUnixNano":"1","attributes":[]},{"name":"flow","endTimeUnixNano":"1795939200000000000","attributes":[{"key":"c4.flow","value":{"stringValue":"mysql_full_load"}},{"key":"c4.from","value":{"stringValue":"mitxonline_open_edx"}},{"key":"c4.to","value":{"stringValue":"raw_lake"}},{"key":"outcome","value":{"stringValue":"failed"}},{"key":"rows","value":{"intValue":"4"}},{"key":"bytes","value":{"intValue":40}}]}]}]}]}"#,
     );
 
     fn observed() -> Observed {
@@ -307,9 +348,9 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_three_forms_are_folded() {
+    fn lines_of_four_forms_are_folded() {
         let observed = observed();
-        assert_eq!(observed.other_lines, 2);
+        assert_eq!(observed.other_lines, 3, "no JSON, another line, a log message of Pipes");
         let load = observed.flows.get("postgres_full_load").cloned().unwrap_or_default();
         assert_eq!((load.runs, load.failed, load.rows, load.bytes), (2, 1, 10, 640));
         assert_eq!(
@@ -318,6 +359,11 @@ mod tests {
         );
         let other = observed.flows.get("nobody_declared_this").cloned().unwrap_or_default();
         assert_eq!((other.rows, other.bytes), (3, 30));
+        let notices = observed.flows.get("signed_notices").cloned().unwrap_or_default();
+        assert_eq!((notices.runs, notices.failed), (1, 0));
+        let copy = observed.flows.get("mysql_full_load").cloned().unwrap_or_default();
+        assert_eq!((copy.runs, copy.failed, copy.rows, copy.bytes), (1, 1, 4, 40));
+        assert_eq!(copy.last, "2026-11-29T08:00:00.000000Z");
         let text = serde_json::to_string(&observed).unwrap_or_default();
         assert_eq!(serde_json::from_str::<Observed>(&text).ok(), Some(observed));
     }
@@ -350,18 +396,6 @@ mod tests {
         assert_eq!(load.to, BTreeSet::from(["raw_lake".to_owned()]));
         assert_eq!(load.last, "2026-11-29T10:00:00Z");
         assert_eq!(observed.other_lines, 1, "the run that has not ended");
-    }
-
-    #[test]
-    fn seconds_become_dates() {
-        for (seconds, date) in [
-            (0.0, "1970-01-01T00:00:00Z"),
-            (951_782_400.0, "2000-02-29T00:00:00Z"),
-            (1_767_225_599.9, "2025-12-31T23:59:59Z"),
-            (1_795_939_200.0, "2026-11-29T08:00:00Z"),
-        ] {
-            assert_eq!(utc(seconds), date);
-        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ pub mod legend;
 pub mod neighbours;
 pub mod view;
 
+use std::collections::BTreeSet;
+
 use c4model::{Model, Shape, Status};
 
 use crate::observed::{Observed, Standing};
@@ -58,21 +60,15 @@ impl Scene {
     /// Says of each arrow whether what is behind it was seen running. Nothing is moved by it.
     pub fn mark(&mut self, model: &Model, observed: &Observed) {
         for edge in &mut self.edges {
-            let standings: Vec<Standing> = edge
-                .flows
-                .iter()
-                .filter_map(|id| model.flow(id))
-                .map(|flow| observed.standing(flow))
-                .collect();
-            edge.was_seen = if standings.contains(&Standing::Silent) {
-                Some(false)
-            } else {
-                standings.contains(&Standing::Seen).then_some(true)
-            };
-            match edge.was_seen {
-                Some(true) => edge.description.push_str(" (seen running)"),
-                Some(false) => edge.description.push_str(" (declared, not seen running)"),
-                None => {}
+            let flows = edge.flows.iter().filter_map(|id| model.flow(id));
+            edge.standings = flows.map(|flow| observed.standing(flow)).collect();
+            for standing in &edge.standings {
+                edge.description.push_str(match standing {
+                    Standing::Seen => " (seen running)",
+                    Standing::Silent => " (declared, not seen running)",
+                    Standing::Undeclared => " (seen running, not declared)",
+                    Standing::Elsewhere => "",
+                });
             }
         }
     }
@@ -206,9 +202,8 @@ pub struct Edge {
     pub status: Status,
     /// Whether a test can look at the evidence of each flow behind it.
     pub is_verified: bool,
-    /// Whether the flows behind it were seen running; unstated when nobody looked, or nothing of
-    /// ours runs them.
-    pub was_seen: Option<bool>,
+    /// How the flows behind it stand between declaration and observation; empty when nobody looked.
+    pub standings: BTreeSet<Standing>,
     /// How it differs from an earlier model, where two are compared.
     pub change: Option<Change>,
     /// Where it stands for several boxes of a border.
@@ -370,7 +365,7 @@ impl Edge {
             is_async: false,
             status,
             is_verified: true,
-            was_seen: None,
+            standings: BTreeSet::new(),
             change: None,
             foot: Foot::None,
             flows: Vec::new(),

@@ -3,12 +3,15 @@
 
 use std::fmt::Write as _;
 
-use c4model::{ElementRecord, FlowRecord, Model, ScenarioRecord, Status};
+use c4model::{ElementRecord, FlowRecord, Model, ScenarioRecord, Shape, Status};
 
 use crate::layout::Rect;
 use crate::scene::leg::legs_of;
 use crate::scene::view::{element_page, flow_page};
-use crate::scene::{LABEL_SIZE, LABEL_TECH_SIZE, LINE_HEIGHT, NAME_SIZE, TECH_SIZE};
+use crate::scene::{
+    LABEL_SIZE, LABEL_TECH_SIZE, LINE_HEIGHT, NAME_SIZE, TECH_SIZE, cap_of, sides_of,
+};
+use crate::svg::{body, class_of_shape};
 use crate::text::{FONT_FAMILY, Weight, escape, width_pixels, wrap};
 
 /// Distance in pixels between two columns.
@@ -197,7 +200,8 @@ struct Head {
 
 impl Head {
     fn new(element: &ElementRecord) -> Self {
-        let room = HEAD_WIDTH - 14.0;
+        let (left, right) = sides_of(element.shape);
+        let room = HEAD_WIDTH - 14.0 - 2.0 * left.max(right);
         let name = wrap(&element.name, NAME_SIZE, Weight::Bold, room);
         let kind = match element.level {
             c4model::Level::Person => "Person",
@@ -208,33 +212,35 @@ impl Head {
         };
         let tech = wrap(&format!("[{kind}]"), TECH_SIZE, Weight::Regular, room);
         let text: f64 = name.iter().map(|_| NAME_SIZE).chain(tech.iter().map(|_| TECH_SIZE)).sum();
-        let height = text * LINE_HEIGHT + 2.0 * 8.0;
+        let (above, below) = cap_of(element.shape);
+        let height = text * LINE_HEIGHT + 2.0 * 8.0 + above + below;
         Self { name, tech, height: height.ceil() }
     }
 
     fn write(&self, svg: &mut String, element: &ElementRecord, centre: f64, height: f64) {
-        let class = match element.level {
-            c4model::Level::Person => "person",
-            c4model::Level::External => "service external",
-            c4model::Level::Group | c4model::Level::System | c4model::Level::Container => {
-                match element.shape {
-                    c4model::Shape::Person => "person",
-                    c4model::Shape::Service => "service",
-                    c4model::Shape::Database => "database",
-                    c4model::Shape::Bucket => "bucket",
-                    c4model::Shape::Queue => "queue",
-                }
-            }
+        let shape = match element.level {
+            c4model::Level::Person => Shape::Person,
+            c4model::Level::External
+            | c4model::Level::Group
+            | c4model::Level::System
+            | c4model::Level::Container => element.shape,
         };
-        let planned = if element.status == Status::Target { " planned" } else { "" };
-        let radius = if class == "person" { 20 } else { 4 };
+        let state = match (element.status, element.level) {
+            (Status::Target, _) => " planned",
+            (_, c4model::Level::External) => " external",
+            _ => "",
+        };
+        let rect = Rect { x: centre - HEAD_WIDTH / 2.0, y: MARGIN, width: HEAD_WIDTH, height };
         let _ = write!(
             svg,
-            r#"<a href="{}"><g class="node {class}{planned}"><rect class="body" x="{}" y="{MARGIN}" width="{HEAD_WIDTH}" height="{height}" rx="{radius}"/>"#,
+            r#"<a href="{}"><g class="node {}{state}">{}"#,
             element_page(&element.id),
-            centre - HEAD_WIDTH / 2.0,
+            class_of_shape(shape),
+            body(shape, &rect),
         );
-        let mut y = MARGIN + 8.0 + (height - self.height) / 2.0;
+        // The text of a cylinder begins below its cap.
+        let (above, below) = cap_of(shape);
+        let mut y = MARGIN + 8.0 + (height - self.height + above - below) / 2.0;
         let names = self.name.iter().map(|text| (text, NAME_SIZE, "name"));
         for (text, size, class) in
             names.chain(self.tech.iter().map(|text| (text, TECH_SIZE, "tech")))

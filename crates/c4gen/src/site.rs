@@ -152,6 +152,9 @@ pub fn pages(input: &mut Input, layout: &dyn Layout) -> Result<BTreeMap<String, 
         input.model = merged;
         body
     });
+    if let Some(observed) = &input.observed {
+        input.model = observed.merged(&input.model);
+    }
     let mut placed: Vec<(Scene, Placement)> = Vec::new();
     for mut scene in scenes(&input.model) {
         let placement = input.cache.place(layout, &scene)?;

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use c4model::{Shape, Status};
 
 use crate::layout::{Placement, Point, Rect};
+use crate::observed::Standing;
 use crate::scene::{
     Boundary, CAP_PIXELS, Change, Edge, Foot, LABEL_SIZE, LABEL_TECH_SIZE, LINE_HEIGHT, Line,
     NAME_SIZE, Node, SUMMARY_SIZE, Scene, TECH_SIZE, TITLE_SIZE, cap_of, chip_text_size,
@@ -232,11 +233,7 @@ fn draw_label(svg: &mut String, edge: &Edge, placement: &Placement) {
     let mut group = format!(
         r#"<g class="label {}{}" data-from="{}" data-to="{}"><rect {} rx="3"/>"#,
         class_of(edge),
-        match edge.was_seen {
-            Some(true) => " seen",
-            Some(false) => " silent",
-            None => "",
-        },
+        edge.standings.iter().map(Standing::class).collect::<String>(),
         escape(&edge.from),
         escape(&edge.to),
         position(&rect)
@@ -273,13 +270,7 @@ fn head_of(edge: &Edge) -> &'static str {
 }
 
 fn draw_node(svg: &mut String, node: &Node, rect: &Rect, is_anchor: bool) {
-    let shape = match node.shape {
-        Shape::Person => "person",
-        Shape::Service => "service",
-        Shape::Database => "database",
-        Shape::Bucket => "bucket",
-        Shape::Queue => "queue",
-    };
+    let shape = class_of_shape(node.shape);
     let state = match (node.status, node.is_external) {
         (Status::Target, _) => " planned",
         (Status::Live | Status::Retiring, true) => " external",
@@ -291,32 +282,9 @@ fn draw_node(svg: &mut String, node: &Node, rect: &Rect, is_anchor: bool) {
         r#"<g class="node {shape}{state}"{anchor} data-id="{id}"{}>"#,
         owned_by(&node.owner)
     );
+    group.push_str(&body(node.shape, rect));
     let Rect { width, height, .. } = *rect;
     let (x, y) = (round(rect.x), round(rect.y));
-    match node.shape {
-        Shape::Person => {
-            let _ = write!(group, r#"<rect class="body" {} rx="22"/>"#, position(rect));
-        }
-        Shape::Service => {
-            let _ = write!(group, r#"<rect class="body" {} rx="4"/>"#, position(rect));
-        }
-        Shape::Queue => {
-            let (cap, radius) = (CAP_PIXELS / 2.0 + 2.0, round(height / 2.0));
-            let (left, right, bottom) = (round(x + cap), round(x + width - cap), round(y + height));
-            let _ = write!(
-                group,
-                r#"<path class="body" d="M{left} {y}H{right}A{cap} {radius} 0 0 1 {right} {bottom}H{left}A{cap} {radius} 0 0 1 {left} {y}Z"/><path class="rim" d="M{right} {y}A{cap} {radius} 0 0 0 {right} {bottom}"/>"#
-            );
-        }
-        Shape::Database | Shape::Bucket => {
-            let (cap, radius) = (CAP_PIXELS / 2.0 + 2.0, round(width / 2.0));
-            let (top, bottom, right) = (round(y + cap), round(y + height - cap), round(x + width));
-            let _ = write!(
-                group,
-                r#"<path class="body" d="M{x} {top}A{radius} {cap} 0 0 1 {right} {top}V{bottom}A{radius} {cap} 0 0 1 {x} {bottom}Z"/><path class="rim" d="M{x} {top}A{radius} {cap} 0 0 0 {right} {top}"/>"#
-            );
-        }
-    }
     // A box that was stretched has its text in the middle.
     let spare = (height - node.height) / 2.0;
     let (y, sides) = (y + spare, sides_of(node.shape));
@@ -338,6 +306,45 @@ fn draw_node(svg: &mut String, node: &Node, rect: &Rect, is_anchor: bool) {
     }
     group.push_str("</g>");
     linked(svg, node.link.as_deref(), &group);
+}
+
+/// The outline of a box: people are rounded, services rectangles, databases, files and queues have shapes of their own.
+pub(crate) fn body(shape: Shape, rect: &Rect) -> String {
+    let Rect { width, height, .. } = *rect;
+    let (x, y) = (round(rect.x), round(rect.y));
+    match shape {
+        Shape::Person => {
+            format!(r#"<rect class="body" {} rx="22"/>"#, position(rect))
+        }
+        Shape::Service => {
+            format!(r#"<rect class="body" {} rx="4"/>"#, position(rect))
+        }
+        Shape::Queue => {
+            let (cap, radius) = (CAP_PIXELS / 2.0 + 2.0, round(height / 2.0));
+            let (left, right, bottom) = (round(x + cap), round(x + width - cap), round(y + height));
+            format!(
+                r#"<path class="body" d="M{left} {y}H{right}A{cap} {radius} 0 0 1 {right} {bottom}H{left}A{cap} {radius} 0 0 1 {left} {y}Z"/><path class="rim" d="M{right} {y}A{cap} {radius} 0 0 0 {right} {bottom}"/>"#
+            )
+        }
+        Shape::Database | Shape::Bucket => {
+            let (cap, radius) = (CAP_PIXELS / 2.0 + 2.0, round(width / 2.0));
+            let (top, bottom, right) = (round(y + cap), round(y + height - cap), round(x + width));
+            format!(
+                r#"<path class="body" d="M{x} {top}A{radius} {cap} 0 0 1 {right} {top}V{bottom}A{radius} {cap} 0 0 1 {x} {bottom}Z"/><path class="rim" d="M{x} {top}A{radius} {cap} 0 0 0 {right} {top}"/>"#
+            )
+        }
+    }
+}
+
+/// The class by which a shape is coloured.
+pub(crate) const fn class_of_shape(shape: Shape) -> &'static str {
+    match shape {
+        Shape::Person => "person",
+        Shape::Service => "service",
+        Shape::Database => "database",
+        Shape::Bucket => "bucket",
+        Shape::Queue => "queue",
+    }
 }
 
 fn draw_title(svg: &mut String, boundary: &Boundary, rect: &Rect) {

@@ -102,16 +102,15 @@ pub fn read(path: &Path) -> Result<String, Error> {
     })
 }
 
-/// Writes a text file.
+/// Writes a text file, and makes the folder it lies in.
 ///
 /// # Errors
 /// [`Error::File`] with the path.
 pub fn write(path: &Path, text: &str) -> Result<(), Error> {
-    std::fs::write(path, text).map_err(|source| Error::File {
-        action: "write",
-        path: path.to_path_buf(),
-        source,
-    })
+    let folder = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(path, text))
+        .map_err(|source| Error::File { action: "write", path: path.to_path_buf(), source })
 }
 
 /// Every Rust file below a folder, in the order of their paths.

@@ -13,7 +13,7 @@ use c4gen::import::{Origin, import_texts};
 use c4gen::layout::elk::Elk;
 use c4gen::scene::leg::{ancestors, legs, legs_of};
 use c4gen::site::{Input, scenes};
-use c4gen::{check, collect};
+use c4gen::{check, collect, geometry};
 use c4model::{Level, Model, Status};
 
 fn root() -> PathBuf {
@@ -285,4 +285,67 @@ fn open_lineage_reads_every_flow_that_exists_and_so_does_our_own_importer() {
     let imported = import_texts(Origin::OpenLineage, &[("x".to_owned(), text)]).unwrap();
     assert_eq!(imported.elements.len(), 1, "one namespace");
     assert_eq!(imported.left_out, []);
+}
+
+#[test]
+fn the_measurement_beside_other_tools_counts_what_the_geometry_counts() {
+    #[derive(serde::Deserialize)]
+    struct Measured {
+        scene: String,
+        by: std::collections::BTreeMap<String, serde_json::Value>,
+    }
+    let script = root().join("tests/bench/pictures/main.mjs");
+    let text = told("node", &[script.to_str().unwrap(), "c4gen"], &exported(Format::Scenes));
+    let measured: Vec<Measured> = serde_json::from_str(&text).unwrap();
+    let mut cache = check::read_cache(&root()).unwrap();
+    let drawn: Vec<_> =
+        scenes(&collect::model()).into_iter().filter(|scene| !scene.edges.is_empty()).collect();
+    assert_eq!(measured.len(), drawn.len());
+    for (one, scene) in measured.iter().zip(&drawn) {
+        let placement = cache.place(&Elk, scene).unwrap();
+        let figures = one.by.get("c4gen").unwrap();
+        let figure = |key: &str| figures.get(key).and_then(serde_json::Value::as_u64).unwrap();
+        assert_eq!(one.scene, scene.id);
+        assert_eq!(figure("arrows"), scene.edges.len() as u64);
+        assert_eq!(figure("crossings"), geometry::crossings(&placement) as u64, "{}", scene.id);
+        for fault in
+            ["text_on_text", "text_on_boxes", "arrows_through_boxes", "arrows_under_labels"]
+        {
+            assert_eq!(figure(fault), 0, "{fault} of {}", scene.id);
+        }
+    }
+}
+
+/// The counting of the measurement finds what is put there to be found.
+#[test]
+fn the_measurement_sees_every_kind_of_fault() {
+    let scene = serde_json::json!({
+        "id": "made_up", "title": "Made up", "width": 200, "height": 200, "boundaries": [],
+        "boxes": [
+            { "id": "a", "at": { "x": 0, "y": 0, "width": 20, "height": 20 } },
+            { "id": "b", "at": { "x": 100, "y": 100, "width": 20, "height": 20 } },
+            { "id": "c", "at": { "x": 50, "y": 50, "width": 10, "height": 10 } },
+        ],
+        "arrows": [
+            // Through the box in the middle, under the other's label, across the other.
+            { "id": "one", "from": "a", "to": "b", "points": [[20, 20], [100, 100]],
+              "label": { "x": 60, "y": 20, "width": 20, "height": 10 } },
+            // Its label lies on the first one's, and on a box.
+            { "id": "two", "from": "c", "to": "b", "points": [[60, 55], [90, 55], [90, 120], [100, 120]],
+              "label": { "x": 55, "y": 25, "width": 40, "height": 70 } },
+        ],
+    });
+    let script = root().join("tests/bench/pictures/main.mjs");
+    let text = told("node", &[script.to_str().unwrap(), "c4gen"], &scene.to_string());
+    let measured: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let figures = measured.pointer("/0/by/c4gen").unwrap();
+    for (fault, times) in [
+        ("crossings", 1),
+        ("text_on_text", 1),
+        ("text_on_boxes", 1),
+        ("arrows_through_boxes", 1),
+        ("arrows_under_labels", 1),
+    ] {
+        assert_eq!(figures.get(fault).unwrap(), times, "{fault}");
+    }
 }

@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use c4gen::layout::elk::Elk;
 use c4gen::layout::{Cache, Point, Rect};
+use c4gen::observed::Observed;
 use c4gen::released::Released;
 use c4gen::scene::neighbours::neighbours;
 use c4gen::site::{Input, pages, scenes};
@@ -146,6 +148,95 @@ fn every_link_and_fragment_leads_somewhere() {
     }
 }
 
+/// People are rounded, systems rectangles, databases and queues have shapes of their own; every arrow says what moves;
+/// what nobody waits for is amber and dashed; what is planned says so. The legend is drawn by the same code.
+#[test]
+fn pictures_and_legend_keep_to_the_reading_rules() {
+    let files = built();
+    let (start, pictures) = (&files["index.html"], scenes(&collect::model()));
+    let kinds = ["person", "service", "database", "bucket", "queue"];
+    for (name, text) in files.iter().filter(|(_, text)| text.contains("class=\"c4\"")) {
+        for node in text.split("<g class=\"node ").skip(1) {
+            let shape = node.split(['"', ' ']).next().unwrap();
+            let body = node.split("class=\"body\"").nth(1).unwrap().split('>').next().unwrap();
+            let form = match shape {
+                "person" => body.contains("rx=\"22\""),
+                "service" => body.contains("rx=\"4\""),
+                _ => kinds.contains(&shape) && body.trim_start().starts_with("d=\"M"),
+            };
+            assert!(form, "{name}: a {shape} is drawn as {body}");
+        }
+    }
+    for shown in kinds.iter().chain(&["external", "planned", "sync", "async", "target", "retiring"])
+    {
+        let is_drawn = ["node", "edge"].iter().any(|part| {
+            start.split(&format!("<g class=\"{part} ")).skip(1).any(|rest| {
+                rest.split('"').next().is_some_and(|all| all.split(' ').any(|one| one == *shown))
+            })
+        });
+        assert!(is_drawn, "the legend does not show {shown}");
+    }
+    for edge in pictures.iter().flat_map(|scene| &scene.edges) {
+        let said: Vec<&str> = edge.label.iter().map(|line| line.text.as_str()).collect();
+        assert!(edge.label.iter().any(|line| line.class == "moves"), "{} says nothing", edge.id);
+        let is_tagged = said.join(" ").contains("target");
+        assert_eq!(is_tagged, edge.status == Status::Target, "{}: {said:?}", edge.id);
+    }
+    let rule = |class: &str| {
+        let of = format!(".c4 .edge.{class} path:not(.hit) {{");
+        svg::STYLE.split(&of).nth(1).unwrap().split('}').next().unwrap()
+    };
+    assert!(rule("async").contains("dasharray") && rule("async").contains("--async"));
+    assert!(rule("target").contains("dasharray") && !rule("sync").contains("dasharray"));
+    for (name, text) in files.iter().filter(|(name, _)| name.ends_with(".html")) {
+        let stamp = concat!("2026-11-23</time> · c4gen ", env!("CARGO_PKG_VERSION"));
+        assert!(text.contains("<h1>") && text.contains(stamp), "{name} lacks title or stamp");
+    }
+}
+
+#[test]
+fn a_diff_of_two_commits_is_markdown_a_picture_and_an_exit_code() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("diff-repository");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+    std::fs::create_dir_all(&folder).unwrap();
+    let git = |arguments: &[&str]| {
+        let done = Command::new("git")
+            .args(["-c", "user.name=a", "-c", "user.email=a@example.org"])
+            .args(arguments)
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    git(&["init", "-q"]);
+    let mut model = collect::model();
+    for commit in ["before", "after"] {
+        std::fs::write(folder.join("architecture.json"), model.to_json()).unwrap();
+        git(&["add", "."]);
+        git(&["commit", "-q", "-m", commit]);
+        git(&["tag", commit]);
+        model.flows.retain(|flow| flow.id != "dashboards");
+    }
+    let diff = |range: &str| {
+        let done = Command::new(env!("CARGO_BIN_EXE_c4gen"))
+            .args(["diff", range, "--exit-code", "--out", "out", "--root", "."])
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        (done.status.code(), String::from_utf8(done.stdout).unwrap())
+    };
+    let (code, said) = diff("before..after");
+    assert_eq!(code, Some(2));
+    assert!(said.contains("Dashboards") && said.contains("### Flows"), "{said}");
+    let picture = std::fs::read_to_string(folder.join("out/architecture-diff.svg")).unwrap();
+    assert!(picture.contains("× Dashboards") && picture.contains(" removed\""));
+    let written = std::fs::read_to_string(folder.join("out/architecture-diff.md")).unwrap();
+    assert_eq!(written.trim_end(), said.trim_end());
+    assert_eq!(diff("before..before").0, Some(0));
+}
+
 #[test]
 fn every_flow_is_in_the_table_in_a_diagram_and_in_the_search() {
     let files = built();
@@ -204,6 +295,48 @@ fn changes_since_a_release_are_drawn_and_told() {
     assert_eq!(geometry::faults(&scene, &placement), Vec::<String>::new());
     let read: Released = serde_json::from_str(&released.to_json()).unwrap();
     assert!(read.to_json() == released.to_json() && read.differences(&released.model).is_empty());
+}
+
+#[test]
+fn what_was_seen_what_was_silent_and_what_nobody_declared_are_drawn() {
+    let event = |flow: &str, from: &str, to: &str| {
+        format!(
+            r#"{{"eventType":"COMPLETE","eventTime":"2026-11-29T09:00:00Z","job":{{"name":"{flow}"}},"inputs":[{{"name":"{from}"}}],"outputs":[{{"name":"{to}"}}]}}"#
+        )
+    };
+    let mut observed = Observed::default();
+    let lines = [
+        event("postgres_full_load", "mitxonline_database", "raw_lake"),
+        event("nightly <copy>", "raw_lake", "marts"),
+        event("signed_notices", "webhook_outbox", "hubspot"),
+    ];
+    observed.fold(&lines.join("\n"));
+    let mut input = Input::new(collect::model(), check::read_cache(&root()).unwrap(), None);
+    input.observed = Some(observed);
+    let files = pages(&mut input, &Elk).unwrap();
+    let of = |id: &str| input.model.flows.iter().find(|flow| flow.id.contains(id)).unwrap();
+    for (id, page, standing) in [
+        ("postgres_full_load", "group-ingestion.html", "seen"),
+        ("content_notices", "group-serving.html", "silent"),
+        ("undeclared_nightly", "group-lakehouse.html", "undeclared"),
+        ("undeclared_signed_notices", "system-data_platform.html", "undeclared"),
+    ] {
+        let (text, file) = (&files[page], format!("flow-{}.html", of(id).id));
+        let is_framed = text.split("<g class=\"label ").skip(1).any(|label| {
+            label.split('"').next().is_some_and(|all| all.split(' ').any(|one| one == standing))
+        });
+        assert!(is_framed, "{page} draws no {standing}");
+        assert!(
+            text.contains(&file) && files.contains_key(&file),
+            "{page} does not lead to {file}"
+        );
+        assert!(files["index.html"].contains(&file), "{file} is not on the first page");
+    }
+    assert!(!files["index.html"].contains("<copy>"), "a name of others is not escaped");
+    for scene in scenes(&input.model) {
+        let placement = input.cache.place(&Elk, &scene).unwrap();
+        assert_eq!(geometry::faults(&scene, &placement), Vec::<String>::new(), "{}", scene.id);
+    }
 }
 
 #[test]

@@ -140,4 +140,10 @@ impl<F> Declared<F> {
     pub const fn new<Flow: DeclaredFlow>(function: F, _flow: PhantomData<Flow>) -> Self {
         Self { function, flow: Flow::DECLARATION }
     }
+
+    /// Id of the flow.
+    #[must_use]
+    pub const fn id(&self) -> &'static str {
+        self.flow.id
+    }
 }

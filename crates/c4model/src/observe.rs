@@ -4,12 +4,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use serde::Serialize;
-
 use crate::FlowDeclaration;
 
 /// Which element one end of a run was, and which deployment of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointName {
     /// Id of the element: the deployment's own element when it is declared, else the family's.
     pub element: String,
@@ -20,8 +18,7 @@ pub struct EndpointName {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// The function returned `Ok`.
     Done,
@@ -31,9 +28,9 @@ pub enum Outcome {
     Abandoned,
 }
 
-/// One run of a flow; serializes as one line of observation. It holds ids, times and counts, and
+/// One run of a flow. It holds ids, times and counts, and
 /// never a connection or a value.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct FlowRun {
     /// Id of the flow.
     pub flow: &'static str,
@@ -42,10 +39,8 @@ pub struct FlowRun {
     /// The ends it was opened to.
     pub to: Vec<EndpointName>,
     /// When it started, by the runner's clock.
-    #[serde(serialize_with = "as_unix_seconds")]
     pub started_at: SystemTime,
     /// When it ended; absent while it runs.
-    #[serde(serialize_with = "as_optional_unix_seconds")]
     pub ended_at: Option<SystemTime>,
     /// How it ended; absent while it runs.
     pub outcome: Option<Outcome>,
@@ -54,7 +49,6 @@ pub struct FlowRun {
     /// Bytes its function said it moved.
     pub bytes: u64,
     /// The declaration, for an observer that wants the label or the owner.
-    #[serde(skip)]
     pub declaration: &'static FlowDeclaration,
 }
 
@@ -82,23 +76,4 @@ impl Meter {
     pub(crate) fn read(&self) -> (u64, u64) {
         (self.rows.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
     }
-}
-
-fn unix_seconds(time: SystemTime) -> f64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |elapsed| elapsed.as_secs_f64())
-}
-
-fn as_unix_seconds<S: serde::Serializer>(
-    time: &SystemTime,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(unix_seconds(*time))
-}
-
-#[expect(clippy::ref_option, reason = "serde passes the field by reference")]
-fn as_optional_unix_seconds<S: serde::Serializer>(
-    time: &Option<SystemTime>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    time.map(unix_seconds).serialize(serializer)
 }

@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use c4model::platform::{ApplicationPostgres, MitxOnlineDatabase, RawLake};
 use c4model::{
-    DeclaredFlow, Endpoint, Evidence, FlowRun, Model, Observer, Outcome, Runner, Sink, Source,
-    declared, flow, scenario, target,
+    DeclaredFlow, Endpoint, EndpointName, Evidence, FlowRun, Model, Observer, Outcome, Runner,
+    Sink, Source, declared, flow, scenario, target,
 };
 
 mod inner {
@@ -95,16 +95,18 @@ fn a_run_hands_the_connection_through_and_is_observed() {
     assert_eq!(url, "postgres://x");
     let ended = record.ended.lock().unwrap();
     assert_eq!((ended.len(), *record.started.lock().unwrap()), (1, 1));
-    let run = serde_json::to_value(&ended[0]).unwrap();
-    assert_eq!(
-        run,
-        serde_json::json!({
-            "flow": "full_load",
-            "from": [{"element": "mitxonline_database", "deployment": "mitxonline", "declared": true}],
-            "to": [{"element": "raw_lake", "deployment": null, "declared": true}],
-            "started_at": 60.0, "ended_at": 60.0, "outcome": "done", "rows": 6, "bytes": 111,
-        })
-    );
+    let run = &ended[0];
+    let end = |element: &str, deployment: Option<&str>| EndpointName {
+        element: element.to_owned(),
+        deployment: deployment.map(str::to_owned),
+        declared: true,
+    };
+    assert_eq!(run.from, [end("mitxonline_database", Some("mitxonline"))]);
+    assert_eq!(run.to, [end("raw_lake", None)]);
+    assert_eq!((run.flow, run.outcome), ("full_load", Some(Outcome::Done)));
+    assert_eq!((run.rows, run.bytes), (6, 111));
+    let minute = SystemTime::UNIX_EPOCH + Duration::from_secs(60);
+    assert_eq!((run.started_at, run.ended_at), (minute, Some(minute)));
 }
 
 #[test]

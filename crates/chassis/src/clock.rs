@@ -44,6 +44,29 @@ impl Clock for SystemClock {
     }
 }
 
+/// A moment in UTC to the microsecond, as RFC 3339 writes it; what was before 1970 is its first moment.
+#[must_use]
+pub fn rfc3339(at: SystemTime) -> String {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    // Days are counted from 0000-03-01, so that a leap day ends its year, in eras of 400 years.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
+    format!(
+        "{:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:06}Z",
+        era * 400 + year,
+        second / 3_600,
+        second / 60 % 60,
+        second % 60,
+        since.subsec_micros()
+    )
+}
+
 /// A clock that moves only when told to.
 ///
 /// It starts at the instant given, and [`TestClock::advance`] wakes every sleeper whose time has
@@ -149,5 +172,20 @@ mod tests {
         clock.sleep(Duration::from_millis(20)).await;
         assert!(clock.monotonic() - before >= Duration::from_millis(20));
         assert!(clock.now() > SystemTime::UNIX_EPOCH);
+    }
+
+    #[test]
+    fn moments_are_those_of_the_calendar() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00.000007Z"),
+            (951_782_399, "2000-02-28T23:59:59.000007Z"),
+            (951_782_400, "2000-02-29T00:00:00.000007Z"),
+            (951_868_800, "2000-03-01T00:00:00.000007Z"),
+            (1_798_761_599, "2026-12-31T23:59:59.000007Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000007Z"),
+        ] {
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            assert_eq!(rfc3339(at + Duration::from_micros(7)), text);
+        }
     }
 }

@@ -218,18 +218,22 @@ fn exporter(
     let Some(endpoint) = endpoint.filter(|_| !is_off) else { return Ok(None) };
     let protocol =
         get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL").or_else(|| get("OTEL_EXPORTER_OTLP_PROTOCOL"));
-    if let Some(other) = protocol.filter(|protocol| *protocol != "http/protobuf") {
-        return Err(format!(
-            "traces are not exported: the protocol {other} is not spoken; set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf and the endpoint's HTTP port (4318)"
-        ));
-    }
+    let protocol = match protocol {
+        None | Some("http/protobuf") => opentelemetry_otlp::Protocol::HttpBinary,
+        Some("http/json") => opentelemetry_otlp::Protocol::HttpJson,
+        Some(other) => {
+            return Err(format!(
+                "traces are not exported: the protocol {other} is not spoken; set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf or http/json and the endpoint's HTTP port (4318)"
+            ));
+        }
+    };
     let client = collector_client()
         .map_err(|error| format!("traces are not exported: cannot prepare HTTP: {error}"))?;
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
         .with_http_client(client)
         .with_endpoint(endpoint)
-        .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
+        .with_protocol(protocol)
         .build()
         .map_err(|error| {
             format!("traces are not exported: {error}; check OTEL_EXPORTER_OTLP_ENDPOINT")

@@ -35,6 +35,65 @@ fn traces_reach_the_collector_when_the_guard_is_dropped() {
     }
 }
 
+/// By its attribute the check of the architecture knows that nothing here is drawn.
+#[cfg(test)]
+mod moved {
+    use c4model::platform::{MitxOnlineDatabase, RawLake};
+    use c4model::{Sink, Source, flow};
+
+    flow! { moved_rows { moves: "Rows", tech: "SQL", kind: Sync, by: From, owner: "nobody" } }
+    pub(super) async fn moved_rows(
+        _from: Source<MitxOnlineDatabase>,
+        to: Sink<RawLake>,
+    ) -> Result<(), ()> {
+        to.moved(3, 30);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_run_of_a_flow_is_a_span_with_its_ends_and_counts_in_json_where_asked_for() {
+    use c4model::platform::{MitxOnlineDatabase, RawLake};
+    use c4model::{Endpoint, declared};
+
+    let collector = HttpServer::start(|_| (200, "{}".to_owned()));
+    let options = options(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.address),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+    ]);
+    let Prepared { layers, provider, .. } = prepare(options).unwrap();
+    let guard = TelemetryGuard { provider };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layers), || {
+        let runner = crate::flow::FlowRunner::told_to(|_event| {});
+        let (from, to) = (Endpoint::<MitxOnlineDatabase>::new(()), Endpoint::<RawLake>::new(()));
+        runtime.block_on(runner.run(declared!(moved::moved_rows), from, to, ())).unwrap();
+    });
+    drop(guard);
+    let asked = collector.asked();
+    let sent: serde_json::Value = serde_json::from_slice(&asked.first().unwrap().body).unwrap();
+    let span = sent.pointer("/resourceSpans/0/scopeSpans/0/spans/0").unwrap();
+    let attributes = span.get("attributes").and_then(serde_json::Value::as_array).unwrap();
+    let value = |key: &str| {
+        let found = attributes.iter().find(|one| one.get("key").is_some_and(|name| name == key));
+        found.and_then(|one| one.get("value")?.as_object()?.values().next()).cloned().unwrap()
+    };
+    for (key, text) in [
+        ("c4.flow", "moved_rows"),
+        ("c4.from", "mitxonline_database"),
+        ("c4.to", "raw_lake"),
+        ("outcome", "done"),
+    ] {
+        assert_eq!(value(key), text);
+    }
+    assert_eq!(
+        value("rows").as_str().map(str::to_owned),
+        Some("3".to_owned()),
+        "{}",
+        value("rows")
+    );
+}
+
 #[test]
 fn nothing_is_exported_unless_asked_for() {
     for variables in [

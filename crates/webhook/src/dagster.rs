@@ -12,13 +12,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use c4model::declared;
 use ol_chassis::Exit;
+use ol_chassis::flow::FlowRunner;
 use ol_pipes::{AssetKey, Level, Materialization, Metadata, Pipes, TableColumn, TableSchema};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::delivery::{Dead, Delivered, Observer};
 use crate::error::Error;
+use crate::flows::signed_notices;
 use crate::intake::IntakeReport;
 use crate::outbox::{Attempt, Message, State as MessageState};
 use crate::policy::{Class, policy, sentence};
@@ -246,6 +249,7 @@ impl State {
             column("attempts", "int"),
         ];
         let mut metadata = BTreeMap::from([
+            flow_metadata(),
             ("delivered".to_owned(), Metadata::from(self.delivered)),
             ("unchanged".to_owned(), Metadata::from(self.unchanged)),
             ("attempts".to_owned(), Metadata::Int(i128::from(self.attempts))),
@@ -261,10 +265,16 @@ impl State {
     }
 }
 
+/// The flow that delivered, under the name that its span gives it, too.
+fn flow_metadata() -> (String, Metadata) {
+    ("c4.flow".to_owned(), Metadata::from(declared!(signed_notices).id()))
+}
+
 fn of_one(asset_key: AssetKey, delivered: &Delivered) -> Materialization {
     let response = serde_json::from_str(&delivered.response)
         .map_or_else(|_| Metadata::Text(delivered.response.clone()), Metadata::Json);
     let metadata = BTreeMap::from([
+        flow_metadata(),
         ("entity".to_owned(), Metadata::Text(delivered.entity.clone())),
         ("kind".to_owned(), Metadata::Text(delivered.kind.clone())),
         ("message_id".to_owned(), Metadata::Text(delivered.id.clone())),
@@ -280,6 +290,12 @@ fn of_one(asset_key: AssetKey, delivered: &Delivered) -> Materialization {
     ]);
     let data_version = Some(delivered.content_hash.clone());
     Materialization { asset_key, metadata, data_version }
+}
+
+/// A runner whose flows tell Dagster, too: an OpenLineage event a run, as a custom message.
+pub fn flow_runner(pipes: &Pipes) -> FlowRunner {
+    let reporter = Reporter::new(pipes.clone());
+    FlowRunner::told_to(move |event| reporter.sent(reporter.pipes.report_custom(event)))
 }
 
 /// What ended the command before there was a report.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use c4model::platform::{MitLearnReceiver, RawLake, WebhookOutbox};
-use c4model::{Endpoint, Runner, Sink, Source, declared};
+use c4model::{Endpoint, Sink, Source, declared};
 use ol_chassis::config::Platform;
-use ol_chassis::flow::LogObserver;
+use ol_chassis::flow::FlowRunner;
 
 use crate::delivery::{Courier, Summary, Until};
 use crate::error::Result;
@@ -80,28 +80,27 @@ pub async fn signed_notices(
     Ok(summary)
 }
 
-/// Runs [`content_notices()`], told to the log.
+/// Runs [`content_notices()`].
 ///
 /// # Errors
 /// As there.
 pub async fn notices_of_lake(
+    runner: &FlowRunner,
     platform: Platform,
     outbox: Outbox,
     notices: LakeNotices,
 ) -> Result<Intake> {
     let lake = Endpoint::<RawLake, _>::new(platform);
     let outbox = Endpoint::<WebhookOutbox, _>::new(outbox);
-    let runner = Runner::new(Arc::new(LogObserver));
     runner.run(declared!(content_notices), lake, outbox, notices).await
 }
 
-/// Runs [`signed_notices()`], told to the log.
+/// Runs [`signed_notices()`].
 ///
 /// # Errors
 /// As there.
-pub async fn deliver(courier: Courier, until: Until) -> Result<Summary> {
+pub async fn deliver(runner: &FlowRunner, courier: Courier, until: Until) -> Result<Summary> {
     let outbox = Endpoint::<WebhookOutbox, _>::new(courier.outbox.clone());
     let learn = Endpoint::<MitLearnReceiver, _>::new(Arc::clone(&courier.target));
-    let runner = Runner::new(Arc::new(LogObserver));
     runner.run(declared!(signed_notices), outbox, learn, (courier, until)).await
 }

@@ -371,7 +371,7 @@ fn origin_of(id: &str) -> &str {
 }
 
 /// An id that can be a file's name. Two that differ only in signs are told apart by a digest.
-fn slug(id: &str) -> String {
+pub(crate) fn slug(id: &str) -> String {
     let plain: String =
         id.chars()
             .map(|character| {

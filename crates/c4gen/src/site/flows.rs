@@ -158,6 +158,7 @@ fn seen(input: &Input, flow: &FlowRecord) -> String {
             escape(&seen.last)
         ),
         (None, Standing::Silent) => "declared, and not seen".to_owned(),
+        (None, Standing::Undeclared) => "seen, and not declared".to_owned(),
         (None, Standing::Seen | Standing::Elsewhere) => String::new(),
     }
 }

@@ -170,18 +170,21 @@ fn observed(input: &Input) -> String {
     let list = |items: &[String]| -> String {
         items.iter().map(|item| format!("<li>{item}</li>\n")).collect()
     };
+    let drawn = all(Standing::Undeclared);
     let undeclared: Vec<String> = undeclared
         .iter()
         .map(|found| escape(&format!("{}: {}", found.subject, found.message)))
         .collect();
     format!(
-        "<h3 id=\"observed\">What was seen running</h3>\n<p>Labels with a green frame: declared and seen. With a dashed frame: our code, and not seen.</p>\n\
-         <ul>\n{}</ul>\n<p>Declared and silent: {}.</p>\n<ul>\n{}</ul>\n<p>Seen and not declared: {}.</p>\n<ul>\n{}</ul>\n",
+        "<h3 id=\"observed\">What was seen running</h3>\n<p>Labels with a green frame: declared and seen. With a dashed frame: our code, and not seen (green and dashed: some of the flows behind an arrow were). \
+         With a thick frame and “seen, not declared”: what no declaration names.</p>\n\
+         <ul>\n{}</ul>\n<p>Declared and silent: {}.</p>\n<ul>\n{}</ul>\n<p>Seen and not declared: {}.</p>\n<ul>\n{}{}</ul>\n",
         list(&seen),
         silent.len(),
         list(&silent),
         undeclared.len(),
         list(&undeclared),
+        list(&drawn),
     )
 }
 

@@ -54,6 +54,17 @@ for (const width of [390, 820, 1440]) {
       await page.goto(url(file));
       const wide = await page.evaluate(() => document.documentElement.scrollWidth);
       demand(wide <= width, `${file} is ${wide} pixels wide on a screen of ${width}`);
+      // A picture opens on something: a whole box is in sight, at a size that can be read.
+      const opens = await page.evaluate(() => {
+        const frame = document.querySelector('[data-viewer]')?.getBoundingClientRect();
+        if (!frame) return { whole: true, letters: 11 };
+        const whole = [...document.querySelectorAll('[data-viewer] .node .body')].map((one) => one.getBoundingClientRect())
+          .some((at) => at.left >= frame.left - 1 && at.right <= frame.right + 1 && at.top >= frame.top - 1 && at.bottom <= frame.bottom + 1);
+        const by = document.querySelector('[data-viewer] .label .moves');
+        return { whole, letters: by ? parseFloat(getComputedStyle(by).fontSize) * by.getScreenCTM().a : 11 };
+      });
+      demand(opens.whole, `${file} opens on no box on a screen of ${width}`);
+      demand(opens.letters > 10, `${file} opens with letters of ${opens.letters.toFixed(1)} pixels on a screen of ${width}`);
     }
   });
 }

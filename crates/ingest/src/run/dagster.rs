@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use ol_chassis::flow::FlowRunner;
 use ol_pipes::{
     AssetKey, Check, Level, Materialization, Metadata, Pipes, Severity, TableColumn, TableSchema,
 };
@@ -13,6 +14,12 @@ use super::unit::TableDone;
 use crate::error::{Definite, Error, Failure};
 use crate::maintain::MaintainReport;
 use crate::report::TableReport;
+
+/// A runner whose flows tell Dagster, too: an OpenLineage event a run, as a custom message.
+pub(super) fn flow_runner(pipes: &Pipes) -> FlowRunner {
+    let reporter = Reporter::new(pipes.clone());
+    FlowRunner::told_to(move |event| reporter.sent(reporter.pipes.report_custom(event)))
+}
 
 /// The check that a replace did not shrink the table.
 const REPLACE_GUARD: &str = "replace_guard";
@@ -27,13 +34,20 @@ const COLUMN_BYTES: usize = 30;
 #[derive(Clone)]
 pub struct Reporter {
     pipes: Pipes,
+    flow: Option<&'static str>,
 }
 
 impl Reporter {
     /// A reporter to this session.
     #[must_use]
     pub fn new(pipes: Pipes) -> Self {
-        Self { pipes }
+        Self { pipes, flow: None }
+    }
+
+    /// The same, which says of every table that this flow has loaded it.
+    #[must_use]
+    pub fn of_flow(self, flow: &'static str) -> Self {
+        Self { flow: Some(flow), ..self }
     }
 
     /// A table is in the lake.
@@ -62,7 +76,8 @@ impl Reporter {
                 ..TableColumn::default()
             })
             .collect();
-        let metadata = BTreeMap::from([
+        let mut metadata = self.metadata_of_flow();
+        metadata.extend([
             ("rows".to_owned(), Metadata::from(done.totals.rows)),
             ("odd_values".to_owned(), Metadata::from(done.totals.odd)),
             ("bytes".to_owned(), Metadata::from(report.bytes)),
@@ -99,7 +114,8 @@ impl Reporter {
         );
         self.say(Level::Info, &line);
         let Some(asset_key) = self.asset_key(&report.raw_table) else { return };
-        let mut metadata = BTreeMap::from([
+        let mut metadata = self.metadata_of_flow();
+        metadata.extend([
             ("rows".to_owned(), Metadata::from(report.rows)),
             ("deletes".to_owned(), Metadata::from(report.deletes)),
             ("bytes".to_owned(), Metadata::from(report.bytes)),
@@ -174,6 +190,12 @@ impl Reporter {
             })
             .collect();
         self.check(asset_key, false, metadata);
+    }
+
+    /// Under the name that a span of the flow gives it, too.
+    fn metadata_of_flow(&self) -> BTreeMap<String, Metadata> {
+        let flow = self.flow.map(|flow| ("c4.flow".to_owned(), Metadata::from(flow)));
+        flow.into_iter().collect()
     }
 
     fn check(&self, asset_key: AssetKey, passed: bool, metadata: BTreeMap<String, Metadata>) {

@@ -16,12 +16,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use c4model::platform::{ApplicationPostgres, Forum, OpenEdxMysql, RawLake};
-use c4model::{Endpoint, Runner, declared};
+use c4model::{Endpoint, declared};
 use futures::StreamExt as _;
 use globset::GlobSet;
 use ol_chassis::clock::Clock;
 use ol_chassis::config::Platform;
-use ol_chassis::flow::LogObserver;
 use ol_chassis::progress::Progress;
 use ol_chassis::shutdown::Shutdown;
 use ol_lake::{Lake, LakeSettings};
@@ -153,7 +152,8 @@ async fn run_unit(
         }
         reports
     };
-    let job = |unit: Unit| UnitJob {
+    let job = |flow: &'static str, unit: Unit| UnitJob {
+        flow,
         context: context.clone(),
         unit: Arc::new(unit),
         run_id: run_id.clone(),
@@ -161,13 +161,13 @@ async fn run_unit(
     };
     let address = SourceAddress::of(&unit.id);
     let sink = || Endpoint::<RawLake, _>::new(Arc::clone(&lake));
-    let runner = Runner::new(Arc::new(LogObserver));
+    let runner = dagster::flow_runner(&context.pipes);
     match unit.source_kind {
         SourceKind::Postgres | SourceKind::Mysql => {}
         SourceKind::Mongodb => {
             let source = Endpoint::<Forum, _>::new(address);
-            let job = job(unit.clone());
-            let loaded = runner.run(declared!(mongodb_full_load), source, sink(), job);
+            let flow = declared!(mongodb_full_load);
+            let loaded = runner.run(flow, source, sink(), job(flow.id(), unit.clone()));
             return loaded.await.unwrap_or_else(|error| {
                 tracing::error!(unit = %unit.id, error = %ol_chassis::error::chain(&error), "the unit failed");
                 fail_all(&unit, &error)
@@ -197,20 +197,32 @@ async fn run_unit(
         }
     };
     if !read.tables.is_empty() {
-        let job = job(read.clone());
         let done = match is_mysql {
-            true => runner.run(declared!(mysql_full_load), of_mysql(), sink(), job).await,
-            false => runner.run(declared!(postgres_full_load), of_postgres(), sink(), job).await,
+            true => {
+                let flow = declared!(mysql_full_load);
+                runner.run(flow, of_mysql(), sink(), job(flow.id(), read.clone())).await
+            }
+            false => {
+                let flow = declared!(postgres_full_load);
+                runner.run(flow, of_postgres(), sink(), job(flow.id(), read.clone())).await
+            }
         };
         take(&read, done);
     }
     if !followed.is_empty() {
-        let capture = CaptureJob { job: Arc::new(job(unit.clone())), tables: followed, until };
+        let capture = |flow: &'static str| CaptureJob {
+            job: Arc::new(job(flow, unit.clone())),
+            tables: followed,
+            until,
+        };
         let done = match is_mysql {
-            true => runner.run(declared!(mysql_change_capture), of_mysql(), sink(), capture).await,
+            true => {
+                let flow = declared!(mysql_change_capture);
+                runner.run(flow, of_mysql(), sink(), capture(flow.id())).await
+            }
             false => {
                 let flow = declared!(postgres_change_capture);
-                runner.run(flow, of_postgres(), sink(), capture).await
+                runner.run(flow, of_postgres(), sink(), capture(flow.id())).await
             }
         };
         take(&unit, done);

@@ -22,6 +22,8 @@ use crate::report::TableReport;
 
 /// One unit to load.
 pub struct UnitJob {
+    /// Id of the declared flow that loads it.
+    pub flow: &'static str,
     /// The run it is part of.
     pub context: RunContext,
     /// The unit, with the selected tables only.
@@ -70,7 +72,7 @@ pub(super) struct Tries<'a> {
 
 impl<'a> Tries<'a> {
     pub(super) fn new(job: &'a UnitJob) -> Self {
-        let reporter = Reporter::new(job.context.pipes.clone());
+        let reporter = Reporter::new(job.context.pipes.clone()).of_flow(job.flow);
         let again = (0..job.unit.tables.len()).collect();
         Self { job, reporter, reports: BTreeMap::new(), again, attempt: 0 }
     }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::Work;
 use crate::cli::Deliver;
 use crate::config::seconds;
-use crate::dagster::Reporter;
+use crate::dagster::{self, Reporter};
 use crate::delivery::{Courier, Summary, Until, system_chance};
 use crate::egress::Rules;
 use crate::error::Result;
@@ -64,7 +64,7 @@ pub(super) async fn deliver(
         chance: system_chance(),
     };
     let own = courier.outbox.clone();
-    let mut summary = flows::deliver(courier, until).await?;
+    let mut summary = flows::deliver(&dagster::flow_runner(&work.pipes), courier, until).await?;
     if !origin.is_empty() {
         settled_by_others(&own, origin, reporter, &mut summary).await?;
     }

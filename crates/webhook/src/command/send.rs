@@ -14,7 +14,7 @@ use super::Work;
 use super::deliver::{self, DeliveryDocument};
 use crate::cli::{Diff, Send};
 use crate::config::seconds;
-use crate::dagster::Reporter;
+use crate::dagster::{self, Reporter};
 use crate::delivery::Until;
 use crate::error::{Definite, Error, Result};
 use crate::failpoints;
@@ -134,7 +134,8 @@ async fn read(work: &Work, arguments: &Send, outbox: &Outbox, intake: &mut Intak
         )?;
         let notices =
             LakeNotices { query, kind: arguments.kind, intake: std::mem::replace(intake, fresh) };
-        *intake = flows::notices_of_lake(platform, outbox.clone(), notices).await?;
+        let runner = dagster::flow_runner(&work.pipes);
+        *intake = flows::notices_of_lake(&runner, platform, outbox.clone(), notices).await?;
         return Ok(());
     }
     let path = match &arguments.lines {

@@ -6,10 +6,11 @@
 //! at once.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use hyper::body::Bytes;
 use ol_chassis::Error;
+use ol_chassis::clock::rfc3339;
 use ol_chassis::shutdown::Shutdown;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -121,46 +122,4 @@ fn append(lines: &mut Vec<u8>, sequence: u64, entry: &Entry) {
     };
     serde_json::to_writer(&mut *lines, &line).expect("texts and numbers are JSON");
     lines.push(b'\n');
-}
-
-/// A time of day in UTC, to the microsecond.
-fn rfc3339(at: SystemTime) -> String {
-    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    // Days are counted from 0000-03-01, so that a leap day ends its year, in eras of 400 years.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
-    format!(
-        "{:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:06}Z",
-        era * 400 + year,
-        second / 3_600,
-        second / 60 % 60,
-        second % 60,
-        since.subsec_micros()
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_those_of_the_calendar() {
-        for (seconds, text) in [
-            (0, "1970-01-01T00:00:00.000007Z"),
-            (951_782_399, "2000-02-28T23:59:59.000007Z"),
-            (951_782_400, "2000-02-29T00:00:00.000007Z"),
-            (951_868_800, "2000-03-01T00:00:00.000007Z"),
-            (1_798_761_599, "2026-12-31T23:59:59.000007Z"),
-            (4_107_542_400, "2100-03-01T00:00:00.000007Z"),
-        ] {
-            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-            assert_eq!(rfc3339(at + Duration::from_micros(7)), text);
-        }
-    }
 }

@@ -105,7 +105,7 @@ pub fn reports(
     failure: Option<&Error>,
     seconds: f64,
 ) -> Vec<TableReport> {
-    let reporter = Reporter::new(job.context.pipes.clone());
+    let reporter = Reporter::new(job.context.pipes.clone()).of_flow(job.flow);
     let mut reports = Vec::new();
     for index in tables {
         let Some(table) = job.unit.tables.get(*index) else { continue };
