@@ -26,7 +26,7 @@ check: ## formats, lints and licences only
 bench: ## measure against the COPY floor and dlt; writes tests/bench/runs/latest.json
 	@tests/bench/run.sh
 
-kill: ## kill a program again and again: make kill SOURCE=postgres|mysql|postgres-full|webhook N=20
+kill: ## kill a program again and again: make kill SOURCE=postgres|mysql|mongodb|postgres-full|webhook N=20
 	@deploy/scripts/kill.sh "$(SOURCE)" "$(N)"
 
 fuzz: ## feed foreign bytes to the readers of ol-webhook: make fuzz SECONDS_EACH=20
