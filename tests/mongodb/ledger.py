@@ -19,7 +19,7 @@ from bson import Int64, ObjectId
 from compare import key_text
 
 COLLECTIONS = ("moving", "marked", "history")
-NASTY = ["é", "'", '"', "\\", "{}", "NULL", "", " ", "漢字", "💶", "$set", "a.b", "\x00"]
+NASTY = ["é", "'", '"', "\\", "{}", "NULL", "", " ", "漢字", "💶", "set$", "a.b", "\x00"]
 
 
 class Ledger:

@@ -49,7 +49,7 @@ fn changes_come_to_every_kind_of_table() {
     let marks = "SELECT _id, _ol_deleted_at IS NULL FROM lake ORDER BY _id";
     assert_eq!(
         follow.case.lines("marked", marks),
-        ["a\tTrue", "b\tTrue", "c\tFalse", "d\tTrue", r#"{"$numberInt":"4"}	True"#]
+        ["a\tTrue", "b\tTrue", "c\tFalse", "d\tTrue", "e\tFalse", r#"{"$numberInt":"4"}	True"#]
     );
     let told = "SELECT _ol_op, _id, _ol_document IS NULL FROM lake WHERE _ol_op <> 'r' ORDER BY _ol_position";
     let lines = [

@@ -3,7 +3,8 @@
 //!
 //! **Columns are those of the copy.** A field that a later sample shows may be in documents whose rows are in the lake already,
 //! without a column for it; a new column would be NULL in them, and say that they lack it (invariant I4). So it stays in the
-//! document's text, unless the lake has no row yet. What the inventory declares becomes a column: the collection is copied again for it.
+//! document's text, unless the lake has no row yet. What the inventory declares becomes a column: the collection is copied
+//! again for it.
 
 use ol_lake::LakeTable;
 use ol_lake::schema::LakeSchema;

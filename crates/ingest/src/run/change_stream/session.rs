@@ -299,8 +299,8 @@ impl Session {
         Ok(())
     }
 
-    /// The server has forgotten what comes behind the place at which the stream was opened, or behind what was received: the tables that are
-    /// not beyond that lack it. The others are prepared anew.
+    /// The server has forgotten what comes behind the place at which the stream was opened, or behind what was received: the
+    /// tables that are not beyond that lack it. The others are prepared anew.
     fn lost(&mut self, error: &Error) -> Result<Ended> {
         let upto = self.received.position;
         for place in 0..self.tables.len() {

@@ -200,7 +200,7 @@ mod tests {
         let later = resting.moved_to(token(9));
         let next = later.followed_by(time(9), token(9));
         let positions = [&begin, &first, &second, &later, &next].map(|place| place.position);
-        assert!(positions.is_sorted() && positions.windows(2).all(|pair| pair[0] != pair[1]));
+        assert!(positions.is_sorted_by(|before, after| before < after), "{positions:?}");
         assert_eq!(resting.position, second.position);
         assert_eq!(next.time(), (time(9), 1));
     }

@@ -100,9 +100,11 @@ pub struct Batch<'a> {
 impl<'a> Batch<'a> {
     /// The events.
     pub fn events(&self) -> impl Iterator<Item = Result<Event<'a>, SourceError>> + use<'a> {
-        self.events.elements().map(|element| match element?.value {
-            Value::Document(document) => Event::of(document),
-            _ => Err(SourceError::Protocol("an event")),
+        self.events.elements().map(|element| {
+            let Value::Document(document) = element?.value else {
+                return Err(SourceError::Protocol("an event"));
+            };
+            Event::of(document)
         })
     }
 }
@@ -190,12 +192,10 @@ impl ChangeStream {
 
 /// An error of the server, which may be that it has forgotten.
 fn lost(error: SourceError, since: &str) -> SourceError {
-    match error {
-        SourceError::Server { code, .. } if is_history_lost(code) => {
-            SourceError::HistoryLost(since.to_owned())
-        }
-        error => error,
+    if matches!(error, SourceError::Server { code, .. } if is_history_lost(code)) {
+        return SourceError::HistoryLost(since.to_owned());
     }
+    error
 }
 
 #[cfg(test)]

@@ -70,8 +70,8 @@ fn condition(of: Builder, operands: impl FnOnce(Builder) -> Builder) -> Builder 
     Builder::new().list("$cond", operands(Builder::new().document("0", of)))
 }
 
-/// The stage that leaves of an event what is read of it, with this in the place of its document. (Not `$addFields`: what that does to a
-/// field that is there is not the same everywhere.)
+/// The stage that leaves of an event what is read of it, with this in the place of its document. (Not `$addFields`: what that
+/// does to a field that is there is not the same everywhere.)
 fn shape(document: Builder) -> Builder {
     let names = ["_id", "operationType", "clusterTime", "wallTime", "ns", "to", "documentKey._id"];
     let read = names.iter().fold(Builder::new(), |read, name| read.int32(name, 1));
