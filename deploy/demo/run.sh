@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The demonstration behind `make demo`: a real application database and an Open edX land in an Iceberg lake, and everything
+# The demonstration behind `make demo`: a real application database and an Open edX, with its forum in both of its forms, land in an Iceberg lake, and everything
 # it takes is installed, built and started here; then MIT Learn (a receiver that behaves like it) is told of the courses. A
 # second run finds all that and takes seconds.
 #
@@ -12,6 +12,7 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/postgres.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/mariadb.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../scripts/mongodb.sh"
 
 DEMO="$OL_ROOT/.ol/demo"
 SCALE="${OL_DEMO_SCALE:-1}"
@@ -85,6 +86,24 @@ openedx() { UNIT=mitxonline/openedx_mysql "$@"; }
 openedx_changes() {
   mariadb_sql <"$OL_ROOT/deploy/demo/openedx_changes.sql"
   openedx shown run run
+}
+
+# The forum as an older Open edX has it. Its server keeps nothing, so it is filled each time, and ends with the demo.
+start_forum() {
+  mongodb_start "$DEMO/mongodb"
+  export OL_SOURCE_MITXONLINE_OPENEDX_MONGODB_URL="mongodb://127.0.0.1:$MONGODB_PORT/cs_comments_service?replicaSet=demo"
+  cp "$OL_ROOT/deploy/demo/forum.yml" "$INVENTORY/units/mitxonline_openedx_mongodb.yml"
+  say "  A server for MongoDB's protocol on port $MONGODB_PORT:"
+  "$PYTHON" "$OL_ROOT/deploy/demo/forum.py" fill "$OL_SOURCE_MITXONLINE_OPENEDX_MONGODB_URL"
+}
+
+# forum COMMAND…: the same of the demo's forum.
+forum() { UNIT=mitxonline/openedx_mongodb "$@"; }
+
+# An evening at the forum, and the run after it, which takes it from the server's change stream.
+forum_changes() {
+  "$PYTHON" "$OL_ROOT/deploy/demo/forum.py" change "$OL_SOURCE_MITXONLINE_OPENEDX_MONGODB_URL"
+  forum shown run run
 }
 
 show() { "$PYTHON" "$OL_ROOT/deploy/demo/show.py" "$@"; }
@@ -170,7 +189,12 @@ site() {
   (cd "$OL_ROOT" && "$C4GEN" build --out "$DEMO/site" --observed "$DEMO/observed.json")
 }
 
-trap stop_receiver EXIT
+stop() {
+  stop_receiver
+  mongodb_stop
+}
+
+trap stop EXIT
 
 # Loads are seen best into an empty lake.
 rm -rf "$DEMO/lake" "$DEMO/flows.jsonl"
@@ -192,6 +216,10 @@ step "Start an Open edX on MariaDB" start_openedx
 step "run: copy it, at one place of its binary log" openedx shown run run
 step "run again after an evening: only what changed, by the log" openedx_changes
 step "verify: Open edX against lake" openedx shown verify verify
+step "Start its forum on MongoDB" start_forum
+step "run: copy the forum, behind a place of its change stream" forum shown run run
+step "run again after an evening: only what changed, by the stream" forum_changes
+step "verify: forum against lake" forum shown verify verify
 step "Query the lake with DuckDB" queries
 step "Start a receiver like MIT Learn" start_receiver
 step "send: one notice a live course run" notices 2

@@ -11,6 +11,7 @@ import unicodedata
 
 PREFIX = "raw__mitxonline__app__postgres__"
 OPENEDX_PREFIX = "raw__mitxonline__openedx__mysql__"
+FORUM_PREFIX = "raw__mitxonline__openedx__mongodb__"
 READERS = pathlib.Path(__file__).resolve().parents[2] / "tests" / "readers"
 
 NUMERIC = ("BIGINT", "INTEGER", "HUGEINT", "DECIMAL", "DOUBLE")
@@ -37,6 +38,16 @@ QUERIES = [
                    AS threads
         FROM {grades_persistentcoursegrade} AS course WHERE course._ol_deleted_at IS NULL
         GROUP BY course.course_id ORDER BY grades DESC, course.course_id LIMIT 5
+        """,
+    ),
+    (
+        "The forum in both of its forms: threads by course in MySQL, and in MongoDB's documents with what was voted",
+        """
+        SELECT course_id, 'MySQL' AS form, count(*) AS threads, NULL AS votes FROM {forum__forum_commentthread} GROUP BY course_id
+        UNION ALL
+        SELECT course_id, 'MongoDB', count(*), sum((_ol_document ->> '$.votes.count."$numberInt"')::int)
+        FROM {mongodb__contents} WHERE _type = 'CommentThread' GROUP BY course_id
+        ORDER BY threads DESC, course_id, form LIMIT 8
         """,
     ),
     (
@@ -88,7 +99,8 @@ def size(count) -> str:
 
 def short(raw_table: str) -> str:
     """A raw table without the unit's prefix."""
-    return raw_table.removeprefix(PREFIX).removeprefix(OPENEDX_PREFIX)
+    named = raw_table.removeprefix(PREFIX).removeprefix(OPENEDX_PREFIX)
+    return named.replace(FORUM_PREFIX, "mongodb__", 1)
 
 
 def show_plan(document: dict) -> int:
@@ -163,7 +175,7 @@ def show_again(document: dict) -> int:
 
 
 def show_queries(catalog: str, namespace: str) -> int:
-    """Three questions to the lake, asked in DuckDB."""
+    """Some questions to the lake, asked in DuckDB."""
     lake = open_lake(catalog, namespace)
     scans = {short(name): f"iceberg_scan('{place}')" for name, place in lake.locations().items()}
     for title, query in QUERIES:

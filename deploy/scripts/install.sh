@@ -274,7 +274,7 @@ class_path() {
 # jars_digest FOLDER: one SHA-256 over the names and digests of a folder's Java files.
 jars_digest() { (export LC_ALL=C && cd "$1" && sha256sum -- *.jar | sha256sum | cut -d ' ' -f 1); }
 
-# compile_java SOURCE LIB CLASSES WORK: what starts a server; the runtime has no compiler, so this is one in a file.
+# compile_java SOURCE LIB CLASSES WORK: what starts a server, a file or a folder; the runtime has no compiler, so this is one in a file.
 compile_java() {
   local source=$1 lib=$2 classes=$3 work=$4 artifact version java
   IFS=: read -r _ artifact version <<<"$JAVA_COMPILER"
@@ -345,7 +345,7 @@ mongodb() {
   work="$folder/maven"
   rm -rf "$folder"
   class_path "$parts/pom.xml" "$MONGODB_SHA256" "$folder/lib" "$work" || return 1
-  compile_java "$parts/Main.java" "$folder/lib" "$folder/classes" "$work" || return 1
+  compile_java "$parts" "$folder/lib" "$folder/classes" "$work" || return 1
   rm -rf "$work"
   stamp "${made_from[@]}" >"$folder/ol-stamp.txt"
 }

@@ -14,6 +14,9 @@
 //!
 //! A binary log has its transactions one after the other, whole, in the order of their commits. There a transaction is
 //! placed by the byte at which it begins, and a change by the event and the row in it.
+//!
+//! A change stream of MongoDB tells changes in one order, each with a time of the cluster, which several changes of one
+//! transaction share. There a place is a time and how many changes of that time are before it.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -45,8 +48,24 @@ pub enum Position {
         /// The number of the row within the event, from 0; an update is two.
         row: u32,
     },
+    /// A place in the change stream of a MongoDB.
+    Cluster {
+        /// The time of the cluster.
+        time: ClusterTime,
+        /// How many changes of that time are before the place; a change is placed behind itself.
+        changes: u32,
+    },
     /// A time on our clock, in microseconds since 1970-01-01 UTC, for a source that tells no place in a log.
     Moment(u64),
+}
+
+/// A time of a MongoDB cluster: a second, and a number within it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClusterTime {
+    /// Seconds since 1970-01-01 UTC.
+    pub seconds: u32,
+    /// The number within the second, from 1.
+    pub increment: u32,
 }
 
 /// A place in a binary log.
@@ -80,7 +99,7 @@ impl Position {
             Self::BinlogChange { begins, event, row } => {
                 Self::BinlogChange { begins, event, row: row + 1 }
             }
-            Self::Lsn(_) | Self::Binlog(_) | Self::Moment(_) => self,
+            Self::Lsn(_) | Self::Binlog(_) | Self::Cluster { .. } | Self::Moment(_) => self,
         }
     }
 
@@ -89,7 +108,20 @@ impl Position {
     pub fn log_place(self) -> Option<LogPlace> {
         match self {
             Self::Binlog(place) | Self::BinlogChange { begins: place, .. } => Some(place),
-            Self::Lsn(_) | Self::Change { .. } | Self::Moment(_) => None,
+            Self::Lsn(_) | Self::Change { .. } | Self::Cluster { .. } | Self::Moment(_) => None,
+        }
+    }
+
+    /// The time of a MongoDB cluster.
+    #[must_use]
+    pub fn cluster_time(self) -> Option<ClusterTime> {
+        match self {
+            Self::Cluster { time, .. } => Some(time),
+            Self::Lsn(_)
+            | Self::Change { .. }
+            | Self::Binlog(_)
+            | Self::BinlogChange { .. }
+            | Self::Moment(_) => None,
         }
     }
 
@@ -102,7 +134,7 @@ impl Position {
                 Self::Binlog(LogPlace { offset: place.offset.saturating_sub(1), ..place })
             }
             Self::Moment(microseconds) => Self::Moment(microseconds.saturating_sub(1)),
-            Self::Change { .. } | Self::BinlogChange { .. } => self,
+            Self::Change { .. } | Self::BinlogChange { .. } | Self::Cluster { .. } => self,
         }
     }
 
@@ -112,7 +144,10 @@ impl Position {
     pub fn lsn(self) -> u64 {
         match self {
             Self::Lsn(lsn) | Self::Change { lsn, .. } => lsn,
-            Self::Binlog(_) | Self::BinlogChange { .. } | Self::Moment(_) => 0,
+            Self::Binlog(_)
+            | Self::BinlogChange { .. }
+            | Self::Cluster { .. }
+            | Self::Moment(_) => 0,
         }
     }
 
@@ -126,7 +161,10 @@ impl Position {
             Self::BinlogChange { begins, event, row } => {
                 (1, begins, u64::from(event) + 1, u64::from(row))
             }
-            Self::Moment(microseconds) => (2, nowhere, microseconds, 0),
+            Self::Cluster { time: ClusterTime { seconds, increment }, changes } => {
+                (2, nowhere, u64::from(seconds) << 32 | u64::from(increment), u64::from(changes))
+            }
+            Self::Moment(microseconds) => (3, nowhere, microseconds, 0),
         }
     }
 }
@@ -146,7 +184,8 @@ impl PartialOrd for Position {
 impl fmt::Display for Position {
     /// Sixteen hexadecimal digits, and eight more behind a dot for a change: unlike the server's `X/Y` form, it
     /// sorts as text. The file and the byte of a binary log are decimal, with a colon between, and behind dots the
-    /// event and the row of a change; a time is behind a `T`.
+    /// event and the row of a change; a time of a cluster, its number and the count of changes are behind an `M`, a time of our
+    /// own clock is behind a `T`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lsn(lsn) => write!(f, "{lsn:016X}"),
@@ -154,6 +193,9 @@ impl fmt::Display for Position {
             Self::Binlog(place) => place.fmt(f),
             Self::BinlogChange { begins, event, row } => {
                 write!(f, "{begins}.{event:010}.{row:010}")
+            }
+            Self::Cluster { time: ClusterTime { seconds, increment }, changes } => {
+                write!(f, "M{seconds:010}.{increment:010}.{changes:010}")
             }
             Self::Moment(microseconds) => write!(f, "T{microseconds:020}"),
         }
@@ -199,6 +241,14 @@ impl FromStr for Position {
         if let Some(microseconds) = text.strip_prefix('T') {
             return Ok(Self::Moment(decimal(microseconds, 20)?));
         }
+        let small = |number: u64| u32::try_from(number).map_err(|_| PositionError);
+        if let Some(place) = text.strip_prefix('M') {
+            let mut numbers = place.split('.').map(|text| small(decimal(text, 10)?));
+            let mut next = || numbers.next().unwrap_or(Err(PositionError));
+            let time = ClusterTime { seconds: next()?, increment: next()? };
+            let place = Self::Cluster { time, changes: next()? };
+            return numbers.next().map_or(Ok(place), |_| Err(PositionError));
+        }
         if text.contains(':') {
             let (text, change) = match text.split_once('.') {
                 Some((place, change)) => {
@@ -211,7 +261,6 @@ impl FromStr for Position {
                 None => (0, text),
             };
             let (file, offset) = text.split_once(':').ok_or(PositionError)?;
-            let small = |number: u64| u32::try_from(number).map_err(|_| PositionError);
             let place = LogPlace {
                 epoch: u16::try_from(epoch).map_err(|_| PositionError)?,
                 file: small(decimal(file, 10)?)?,
@@ -272,7 +321,13 @@ mod tests {
                 Some((event, row)) => Position::BinlogChange { begins, event, row },
             };
             let moment = |(place, _): (LogPlace, _)| Position::Moment(place.offset);
-            for (a, b) in [(binlog(a), binlog(b)), (moment(a), moment(b))] {
+            let cluster = |(place, change): (LogPlace, Option<(u32, u32)>)| {
+                let time = ClusterTime { seconds: place.epoch.into(), increment: place.file };
+                Position::Cluster { time, changes: change.map_or(0, |(event, _)| event) }
+            };
+            let pairs =
+                [(binlog(a), binlog(b)), (cluster(a), cluster(b)), (moment(a), moment(b))];
+            for (a, b) in pairs {
                 prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
                 prop_assert_eq!(a.to_string().parse(), Ok(a));
             }
@@ -308,6 +363,10 @@ mod tests {
             "+000000001:00000000000000000004",
             "9999999999:00000000000000000004",
             "T1",
+            "M1.1.1",
+            "M0000000001.0000000001",
+            "M0000000001.0000000001.0000000001.0000000001",
+            "M9999999999.0000000001.0000000001",
             "E1:0000000001:00000000000000000004",
             "0000000001:00000000000000000004.0000000001",
         ] {

@@ -1,7 +1,8 @@
 //! Private servers that speak MongoDB's protocol: one that holds documents, and one that says what it is told to say.
 //!
 //! MongoDB's own server comes from no package registry that may be used, so neither is it. The first is mongo-java-server: it
-//! stores, sorts and hands out documents in batches, and knows neither logins nor replica sets. The second,
+//! stores, sorts and hands out documents in batches, and knows neither logins nor replica sets; what stands beside it in
+//! `tests/servers/mongodb` makes it a replica set of one member, with a log and change streams. The second,
 //! `tests/mongodb/stand_in.py`, holds constructed documents and answers logins and refusals as they are specified. What
 //! neither can show is named in `docs/mongodb.md`.
 
@@ -30,10 +31,21 @@ impl MongoServer {
     /// The server of this test binary, started at the first call.
     pub fn shared() -> &'static Self {
         static SERVER: OnceLock<MongoServer> = OnceLock::new();
-        SERVER.get_or_init(Self::start)
+        SERVER.get_or_init(|| Self::start(None))
     }
 
-    fn start() -> Self {
+    /// The one that is a replica set of one member, so that its changes can be followed; started at the first call.
+    pub fn member() -> &'static Self {
+        static SERVER: OnceLock<MongoServer> = OnceLock::new();
+        SERVER.get_or_init(|| Self::start(Some("rs")))
+    }
+
+    /// Another such server, of one test, whose log may be forgotten and whose commands may fail. It lives as long as the test binary.
+    pub fn start_leaked_member() -> &'static Self {
+        Box::leak(Box::new(Self::start(Some("rs"))))
+    }
+
+    fn start(replica_set: Option<&str>) -> Self {
         let cache = install(&["mongodb"]);
         let home = cache.join("mongodb");
         let service = Service::start("mongodb", |folder, port| {
@@ -44,7 +56,8 @@ impl MongoServer {
                 .arg(format!("-Djava.io.tmpdir={}", folder.display()))
                 .arg("-cp")
                 .arg(format!("{0}/classes:{0}/lib/*", home.display()))
-                .args(["Main", &port.to_string()]);
+                .args(["Main", &port.to_string()])
+                .args(replica_set);
             command
         });
         service.wait_until_open(START);
@@ -94,11 +107,24 @@ impl MongoDatabase<'_> {
     /// Runs commands, one in extended JSON a line, by `PyMongo`; the answers, a line each. Panics when one is refused.
     #[track_caller]
     pub fn run(&self, commands: &str) -> String {
-        let step = program("client.py")
-            .args(["--url", &format!("mongodb://127.0.0.1:{}", self.server.port())])
-            .args(["--database", &self.name])
-            .input(commands);
+        self.commands(&self.name, commands)
+    }
+
+    /// The same with commands of the whole server.
+    #[track_caller]
+    pub fn admin(&self, commands: &str) -> String {
+        self.commands("admin", commands)
+    }
+
+    #[track_caller]
+    fn commands(&self, database: &str, commands: &str) -> String {
+        let step = self.program("client.py").args(["--database", database]).input(commands);
         step.run().expect_code(0).stdout
+    }
+
+    /// A Python program of `tests/mongodb` that is told where the server is.
+    pub fn program(&self, name: &str) -> Step {
+        program(name).args(["--url", &format!("mongodb://127.0.0.1:{}", self.server.port())])
     }
 }
 

@@ -2,6 +2,7 @@
 //! hold or say comes from a stand-in (`tests/mongodb/stand_in.py`).
 
 mod bad_input;
+mod capture;
 mod interruption;
 mod reading;
 mod zoo;

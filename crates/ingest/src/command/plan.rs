@@ -8,8 +8,8 @@ use crate::column::ColumnContract;
 use crate::error::{Definite, Error};
 use crate::inventory::{SourceKind, Table, Unit};
 use crate::report::documents::{ColumnPlan, PlanReport, TablePlan};
-use crate::run::binlog;
 use crate::run::capture::CapturePlan;
+use crate::run::{binlog, change_stream};
 use crate::source::address::SourceAddress;
 use crate::source::{mongodb, mysql, postgres};
 
@@ -101,7 +101,11 @@ fn of_mysql(unit: &Unit, table: &Table, catalog: &mysql::catalog::Catalog) -> Ta
 fn of_mongodb(unit: &Unit, table: &Table, catalog: &mongodb::catalog::Catalog) -> TablePlan {
     let source_table = mongodb::plan::display(table, &catalog.database);
     let named = |columns| TablePlan { source_table, ..readable(table, columns) };
-    let plan = match mongodb::plan::plan(unit, table, catalog, None) {
+    let planned = match unit.follows(table) {
+        true => change_stream::CapturePlan::new(unit, table, catalog, None).map(|plan| plan.read),
+        false => mongodb::plan::plan(unit, table, catalog, None).map(|plan| plan.read),
+    };
+    let plan = match planned {
         Err(error) => return named(Vec::new()).failed(&error),
         Ok(plan) => plan,
     };

@@ -15,7 +15,7 @@ use ol_lake::{Lake, LakeTable, TableName};
 use crate::cli::Verify;
 use crate::column::batch::RunColumns;
 use crate::config::Config;
-use crate::error::{Definite, Error, Failure, Transient};
+use crate::error::{Definite, Doing, Error, Failure, Transient};
 use crate::inventory::{SourceKind, SyncMode, Table, Unit};
 use crate::position::{LogPlace, Position};
 use crate::report::verification::{TableVerification, VerifyReport};
@@ -23,8 +23,10 @@ use crate::run::binlog;
 use crate::run::binlog::state::Record;
 use crate::run::capture::CapturePlan;
 use crate::run::change::Shape;
+use crate::run::change_stream::{self, CapturePlan as CollectionCapture};
 use crate::run::open_lake;
 use crate::source::address::SourceAddress;
+use crate::source::mongodb::session::Session;
 use crate::source::postgres::catalog::Relation;
 use crate::source::postgres::plan;
 use crate::source::postgres::reread::Reread;
@@ -170,7 +172,7 @@ impl OfUnit<'_> {
         let digester = digester(&source, &subject.key);
         let lake = LakeSide::new(Arc::clone(self.lake), lake_table, digester, subject.form, at);
         let ranges = usize::try_from(self.arguments.ranges).unwrap_or(1);
-        let look = Look { lake, source, is_reached, ranges };
+        let look = Look { lake, source, is_reached, is_moving: false, ranges };
         match before {
             None => look.first().await,
             Some(finding) => look.again(finding).await,
@@ -237,7 +239,7 @@ impl OfUnit<'_> {
         let digester = digester(&source, &key);
         let lake = LakeSide::new(Arc::clone(self.lake), lake_table, digester, form, at);
         let ranges = usize::try_from(self.arguments.ranges).unwrap_or(1);
-        Look { lake, source, is_reached, ranges }.first().await
+        Look { lake, source, is_reached, is_moving: false, ranges }.first().await
     }
 
     /// Waits until a table that follows a binary log has come to a place of it, but not beyond `deadline`: the table, the place
@@ -271,18 +273,29 @@ impl OfUnit<'_> {
         }
     }
 
-    /// Looks once at the collections of a MongoDB source, each as it is when it is read.
+    /// Looks at the collections of a MongoDB source, each as it is when it is read.
     async fn round_of_mongodb(&self, known: &mut [Known], bar: Option<&Bar>) -> Result<(), Error> {
         let address = SourceAddress::of(&self.unit.id);
         let wanted = mongodb::session::Wanted::of(self.unit);
         let shutdown = self.context.shutdown.clone();
         let source = mongodb::session::Source::open(&address, wanted, shutdown).await?;
-        let session = Arc::new(Mutex::new(source.session));
-        for (table, known) in self.unit.tables.iter().zip(known) {
+        let asked = change_stream::blocking(source.session, Session::operation_time);
+        let (session, time) = asked.await.map_err(|error| error.into_error(Doing::Reading))?;
+        // Everything of this time and before.
+        let place = time.map(|time| Position::Cluster { time, changes: u32::MAX });
+        let session = Arc::new(Mutex::new(session));
+        let deadline = Instant::now() + Duration::from_secs(self.arguments.wait);
+        for (table, known) in self.unit.tables.iter().zip(known).filter(|(_, it)| is_open(it)) {
             if let Some(bar) = bar {
                 bar.say(&table.raw_table);
             }
-            let looked = self.look_at_mongodb(&source.catalog, &session, table).await;
+            let before = match known.take() {
+                Some(Ok(finding)) => Some(finding),
+                Some(Err(_)) | None => None,
+            };
+            let of_table = (table, before);
+            let looked =
+                self.look_at_mongodb(&source.catalog, (&session, place), of_table, deadline).await;
             let name = mongodb::plan::display(table, &source.catalog.database);
             *known = Some(looked.map_err(|error| error.with("table", name)));
             if let Some(bar) = bar {
@@ -295,17 +308,30 @@ impl OfUnit<'_> {
     async fn look_at_mongodb(
         &self,
         catalog: &mongodb::catalog::Catalog,
-        session: &Arc<Mutex<mongodb::session::Session>>,
-        table: &Table,
+        (session, place): (&Arc<Mutex<Session>>, Option<Position>),
+        (table, before): (&Table, Option<Finding>),
+        deadline: Instant,
     ) -> Result<Finding, Error> {
         if self.context.shutdown.is_requested() {
             return Err(Error::new(Transient::Stopped));
         }
-        check_mode(table)?;
-        let lake_table = self.load(table).await?;
-        let plan = mongodb::plan::plan(self.unit, table, catalog, Some(&lake_table))?;
-        let plan = plan.salted().await?;
-        self.check_schema(&lake_table, &plan.lake_schema_of(&lake_table)).await?;
+        let is_moving = self.unit.follows(table);
+        let (plan, schema, form, key, lake_table, is_reached) = if is_moving {
+            let (lake_table, is_reached) = self.reached_by_stream(table, place, deadline).await?;
+            let plan = CollectionCapture::new(self.unit, table, catalog, Some(&lake_table))?;
+            let plan = plan.salted().await?;
+            let schema = plan.lake_schema_of(&lake_table);
+            let form = if plan.shape == Shape::Log { Form::Log } else { Form::Rows };
+            (plan.read, schema, form, CollectionCapture::key(), lake_table, is_reached)
+        } else {
+            check_mode(table)?;
+            let lake_table = self.load(table).await?;
+            let plan = mongodb::plan::plan(self.unit, table, catalog, Some(&lake_table))?;
+            let schema = plan.lake_schema_of(&lake_table);
+            let key = key(table, &[mongodb::types::KEY.to_owned()]);
+            (plan.read.salted().await?, schema, Form::Rows, key, lake_table, true)
+        };
+        self.check_schema(&lake_table, &schema).await?;
         let request = mongodb::read::Request {
             schema: lake_table.arrow_schema(),
             batch: self.batch,
@@ -313,12 +339,47 @@ impl OfUnit<'_> {
             order: None,
             plan,
         };
-        let key = key(table, &[mongodb::types::KEY.to_owned()]);
         let source = mongodb::reread::Reread { session: Arc::clone(session), request };
         let digester = digester(&source, &key);
-        let lake = LakeSide::new(Arc::clone(self.lake), lake_table, digester, Form::Rows, None);
+        let at = place.filter(|_| is_moving);
+        let lake = LakeSide::new(Arc::clone(self.lake), lake_table, digester, form, at);
         let ranges = usize::try_from(self.arguments.ranges).unwrap_or(1);
-        Look { lake, source, is_reached: true, ranges }.first().await
+        let look = Look { lake, source, is_reached, is_moving, ranges };
+        match before {
+            None => look.first().await,
+            Some(finding) => look.again(finding).await,
+        }
+    }
+
+    /// Waits until a table that follows a change stream has come to a place of it, but not beyond `deadline`: the table, and
+    /// whether it has come there.
+    async fn reached_by_stream(
+        &self,
+        table: &Table,
+        place: Option<Position>,
+        deadline: Instant,
+    ) -> Result<(LakeTable, bool), Error> {
+        loop {
+            let mut records = Vec::new();
+            for other in &self.unit.tables {
+                let name = TableName::new(self.namespace.clone(), &other.raw_table);
+                let found = self.lake.load(&name).await?;
+                records.extend(found.iter().flat_map(change_stream::state::Record::of));
+            }
+            let found = self.load(table).await?;
+            let Some(own) = change_stream::state::own(&found) else { return Ok((found, false)) };
+            let is_at = change_stream::state::begins(&table.raw_table, &own, &records);
+            // A token behind the last change of a time has that time, and no more is to come of it.
+            let is_reached =
+                place.and_then(Position::cluster_time) <= is_at.position.cluster_time();
+            if is_reached || Instant::now() >= deadline {
+                return Ok((found, is_reached));
+            }
+            if self.context.shutdown.is_requested() {
+                return Err(Error::new(Transient::Stopped));
+            }
+            self.context.clock.sleep(PERIOD).await;
+        }
     }
 
     /// Demands that the lake's table has the columns of the contract.

@@ -6,6 +6,7 @@
 pub mod binlog;
 pub mod capture;
 pub mod change;
+pub mod change_stream;
 mod dagster;
 pub mod mongodb;
 pub mod mysql;
@@ -35,6 +36,7 @@ use crate::source::address::SourceAddress;
 pub use self::binlog::mysql_change_capture;
 pub use self::capture::Until;
 use self::capture::{CaptureJob, postgres_change_capture};
+pub use self::change_stream::mongodb_change_capture;
 pub use dagster::Reporter;
 pub use mongodb::mongodb_full_load;
 pub(crate) use mysql::databases as mysql_databases;
@@ -162,21 +164,9 @@ async fn run_unit(
     let address = SourceAddress::of(&unit.id);
     let sink = || Endpoint::<RawLake, _>::new(Arc::clone(&lake));
     let runner = dagster::flow_runner(&context.pipes);
-    match unit.source_kind {
-        SourceKind::Postgres | SourceKind::Mysql => {}
-        SourceKind::Mongodb => {
-            let source = Endpoint::<Forum, _>::new(address);
-            let flow = declared!(mongodb_full_load);
-            let loaded = runner.run(flow, source, sink(), job(flow.id(), unit.clone()));
-            return loaded.await.unwrap_or_else(|error| {
-                tracing::error!(unit = %unit.id, error = %ol_chassis::error::chain(&error), "the unit failed");
-                fail_all(&unit, &error)
-            });
-        }
-        SourceKind::TrackingLogs | SourceKind::EdxorgArchive => {
-            let error = Error::new(Definite::ModeUnsupported).with("source_kind", unit.source_kind);
-            return fail_all(&unit, &error);
-        }
+    if matches!(unit.source_kind, SourceKind::TrackingLogs | SourceKind::EdxorgArchive) {
+        let error = Error::new(Definite::ModeUnsupported).with("source_kind", unit.source_kind);
+        return fail_all(&unit, &error);
     }
     let of_table = |(index, table)| unit.follows(table).then_some(index);
     let followed: Vec<usize> = (0..).zip(&unit.tables).filter_map(of_table).collect();
@@ -187,7 +177,7 @@ async fn run_unit(
     };
     let of_mysql =
         || Endpoint::<OpenEdxMysql, _>::of_any_deployment(&unit.id.deployment, address.clone());
-    let is_mysql = unit.source_kind == SourceKind::Mysql;
+    let of_mongodb = || Endpoint::<Forum, _>::new(address.clone());
     let mut reports = Vec::new();
     let mut take = |unit: &Unit, done: Result<Vec<TableReport>, Error>| match done {
         Ok(done) => reports.extend(done),
@@ -197,12 +187,16 @@ async fn run_unit(
         }
     };
     if !read.tables.is_empty() {
-        let done = match is_mysql {
-            true => {
+        let done = match unit.source_kind {
+            SourceKind::Mysql => {
                 let flow = declared!(mysql_full_load);
                 runner.run(flow, of_mysql(), sink(), job(flow.id(), read.clone())).await
             }
-            false => {
+            SourceKind::Mongodb => {
+                let flow = declared!(mongodb_full_load);
+                runner.run(flow, of_mongodb(), sink(), job(flow.id(), read.clone())).await
+            }
+            SourceKind::Postgres | SourceKind::TrackingLogs | SourceKind::EdxorgArchive => {
                 let flow = declared!(postgres_full_load);
                 runner.run(flow, of_postgres(), sink(), job(flow.id(), read.clone())).await
             }
@@ -215,12 +209,16 @@ async fn run_unit(
             tables: followed,
             until,
         };
-        let done = match is_mysql {
-            true => {
+        let done = match unit.source_kind {
+            SourceKind::Mysql => {
                 let flow = declared!(mysql_change_capture);
                 runner.run(flow, of_mysql(), sink(), capture(flow.id())).await
             }
-            false => {
+            SourceKind::Mongodb => {
+                let flow = declared!(mongodb_change_capture);
+                runner.run(flow, of_mongodb(), sink(), capture(flow.id())).await
+            }
+            SourceKind::Postgres | SourceKind::TrackingLogs | SourceKind::EdxorgArchive => {
                 let flow = declared!(postgres_change_capture);
                 runner.run(flow, of_postgres(), sink(), capture(flow.id())).await
             }

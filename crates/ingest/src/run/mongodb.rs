@@ -92,6 +92,7 @@ async fn attempt(
         settings: source.settings,
         streams: context.config.streams(),
         position: position(job),
+        after: None,
         shutdown: context.shutdown.clone(),
         progress: job.progress(labels),
     });
@@ -132,11 +133,13 @@ async fn prepare(
     }
     let name = TableName::new(job.context.platform.raw_namespace(), &table.raw_table);
     let in_lake = lake.load(&name).await?;
-    let plan = plan::plan(&job.unit, table, catalog, in_lake.as_ref())?.salted().await?;
-    for (field, reason) in &plan.left_out {
+    let plan = plan::plan(&job.unit, table, catalog, in_lake.as_ref())?;
+    let read = plan.read.salted().await?;
+    let plan = TablePlan { read, ..plan };
+    for (field, reason) in &plan.read.left_out {
         tracing::info!(table = %table.raw_table, field, reason, "a field has no column");
     }
-    let display = plan.collection.display();
+    let display = plan.read.collection.display();
     target(job, lake, table, plan).await.map_err(|error| error.with("table", display))
 }
 
@@ -150,7 +153,7 @@ async fn target(
     let wanted = WantedTable {
         schema: plan.lake_schema(),
         comment: None,
-        source_table: plan.collection.display(),
+        source_table: plan.read.collection.display(),
         primary_key: &primary_key,
     };
     let (base, change) =
@@ -162,7 +165,9 @@ async fn target(
     let settings = TargetSettings {
         mode: plan.mode.clone(),
         mode_word: table.sync_mode.word(),
-        contract: contract_digest(plan.readings.iter().map(|r| (r.name.as_str(), &r.contract))),
+        contract: contract_digest(
+            plan.read.readings.iter().map(|r| (r.name.as_str(), &r.contract)),
+        ),
         run_id: job.run_id.clone(),
         claim: None,
         fenced: false,
@@ -170,7 +175,7 @@ async fn target(
     };
     let target = Arc::new(Target::new(Arc::clone(lake), base, change, settings)?);
     let request = Request {
-        plan,
+        plan: plan.read,
         schema: target.table().arrow_schema(),
         batch: job.batch_limit(),
         run: RunColumns { position: position(job).to_string(), ..job.run_columns() },

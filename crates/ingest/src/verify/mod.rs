@@ -24,6 +24,12 @@
 //! A log needs no second look: its rows at or below `L`, reduced to the latest of each key, are the table at `L`.
 //! A log of a table without a key is reduced by counting: a row that was deleted takes back an equal one.
 //!
+//! **Where a source shows no row as it was.** MongoDB is read without a snapshot, so its documents are of later than `L`, which
+//! is the time of the cluster that it had come to before. What differs then may have changed in between, and is looked at
+//! again, under an `L` of after the first look. It differs if it differs again, the source's row, or that it has none, is the
+//! same as before, and the lake's has not moved on; so a difference is told by the second look. (A document that was changed
+//! between two looks, and changed back, may be told to differ: by the time it is looked at by a person it does not.)
+//!
 //! A key that moved on at every look is *not judged*, which is a reason to come again, not a difference. A lake that does
 //! not come to `L` is still compared: equal is equal, but what is not equal is then no difference either.
 //! Without a slot (the role or the server does not allow one) there is no `L`, and rows that the source changed after

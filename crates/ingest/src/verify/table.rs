@@ -41,6 +41,8 @@ pub struct Look<S> {
     pub source: S,
     /// Whether everything before the place is in the lake.
     pub is_reached: bool,
+    /// Whether the source's rows are of later than the place, as the source shows no row as it was.
+    pub is_moving: bool,
     /// How many ranges.
     pub ranges: usize,
 }
@@ -229,7 +231,10 @@ impl<S: SourceRows> Look<S> {
     }
 
     async fn by_key(&self, scope: Scope) -> Result<Found> {
-        let mut by_key = ByKey::new(scope);
+        let mut by_key = match self.is_moving {
+            true => ByKey::moving(scope),
+            false => ByKey::new(scope),
+        };
         self.lake.by_key(&mut by_key).await?;
         let digester = self.lake.digester.clone();
         let (source, table) = (self.source.clone(), self.table());

@@ -165,7 +165,12 @@ pub struct ByKey {
     pub moved: HashSet<u128>,
     seen: HashSet<u128>,
     samples: HashMap<u128, Sample>,
+    /// Whether the source's rows are of later than the place.
+    is_moving: bool,
 }
+
+/// The version of a row that the source does not have.
+const ABSENT: u64 = 1;
 
 /// On which side a differing key has a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -211,7 +216,15 @@ impl ByKey {
             moved: HashSet::new(),
             seen: HashSet::new(),
             samples: HashMap::new(),
+            is_moving: false,
         }
+    }
+
+    /// The same where the source's rows are of later than the place: its row, or that it has none, is a version, and a key
+    /// differs when it did before and has the same version still.
+    #[must_use]
+    pub fn moving(scope: Scope) -> Self {
+        Self { is_moving: true, ..Self::new(scope) }
     }
 
     /// Which keys it is about.
@@ -261,7 +274,10 @@ impl ByKey {
             let rows = self.rows.entry(*key).or_default();
             rows.difference = rows.difference.wrapping_sub(*hash);
             rows.source = rows.source.saturating_add(1);
-            rows.version = versions.get(row).copied().unwrap_or_default();
+            rows.version = match self.is_moving {
+                true => u64::try_from(*hash >> 64).unwrap_or_default() | 2,
+                false => versions.get(row).copied().unwrap_or_default(),
+            };
             if rows.difference != 0 && self.samples.len() < MOST_SAMPLES {
                 self.samples.insert(*key, Sample::of(digester, batch, &digested, row)?);
             }
@@ -280,9 +296,14 @@ impl ByKey {
                 (0, _) => Side::Lake,
                 _ => Side::Both,
             };
-            let is_same_version = rows.version != 0 && rows.version == self.scope.version(*key);
-            if side == Side::Source && !is_final && !is_same_version {
-                found.unsettled.insert(*key, rows.version);
+            let version = match rows.source == 0 && self.is_moving {
+                true => ABSENT,
+                false => rows.version,
+            };
+            let is_same_version = version != 0 && version == self.scope.version(*key);
+            let may_settle = self.is_moving || (side == Side::Source && !is_final);
+            if may_settle && !is_same_version {
+                found.unsettled.insert(*key, version);
             } else {
                 found.differing.insert(*key, side);
             }

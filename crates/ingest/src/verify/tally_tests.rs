@@ -130,3 +130,32 @@ fn a_key_that_moved_on_is_looked_at_again_if_the_source_had_it() {
     let found = found.found(false);
     assert_eq!((sides(&found), found.unsettled), (Vec::new(), HashMap::from([(key(1), 0)])));
 }
+
+#[test]
+fn rows_of_later_than_the_place_differ_when_they_are_the_same_at_the_next_look() {
+    let look = |scope: Scope, lake: &[(i32, &str)], source: &[(i32, &str)]| {
+        let mut by_key = ByKey::moving(scope);
+        let held = digester().digest(&rows(lake)).unwrap();
+        for (key, row) in held.keys.iter().zip(&held.rows) {
+            by_key.lake(*key, *row);
+        }
+        by_key.source(&digester(), &rows(source), &[]).unwrap();
+        by_key.found(true)
+    };
+    let lake = [(1, "a"), (2, "b"), (3, "c"), (4, "d")];
+    let first = look(everything(), &lake, &[(1, "a"), (2, "x"), (4, "y"), (5, "e")]);
+    assert!(first.differing.is_empty(), "{:?}", first.differing);
+    let again: BTreeSet<u128> = first.unsettled.keys().copied().collect();
+    assert_eq!(again, BTreeSet::from([2, 3, 4, 5].map(key)));
+    // The lake has come to what the second was; the others are as they were, but for the fourth, which goes on moving.
+    let lake = [(2, "x"), (3, "c"), (4, "d")];
+    let second = look(Scope::Keys(first.unsettled), &lake, &[(2, "x"), (4, "z"), (5, "e")]);
+    assert_eq!(
+        sides(&second),
+        sides(&Found {
+            differing: BTreeMap::from([(key(3), Side::Lake), (key(5), Side::Source)]),
+            ..Found::default()
+        })
+    );
+    assert_eq!(second.unsettled.keys().copied().collect::<Vec<_>>(), [key(4)]);
+}

@@ -2,17 +2,15 @@
 
 use crate::macros::listed_flows;
 use crate::platform::{
-    CodeLocations, EdxNotes, EdxOrg, Forum, HubSpot, Marts, MitLearnReceiver, MitxOnlineApp,
-    OlIngest, OlTransform, OlWebhook, OpenEdxLms, OpenMetadata, RawLake, Superset, TrackingLogs,
-    Trino, WebhookOutbox, XproApp,
+    CodeLocations, EdxNotes, EdxOrg, HubSpot, Marts, MitLearnReceiver, MitxOnlineApp, OlIngest,
+    OlTransform, OlWebhook, OpenEdxLms, OpenMetadata, RawLake, Superset, TrackingLogs, Trino,
+    WebhookOutbox, XproApp,
 };
 
 listed_flows! { PLANNED:
 
 target (notes_rows: EdxNotes => OlIngest { moves: "Notes", tech: "SQL", kind: Scheduled, by: To,
     owner: "data platform", cadence: "every 12 hours", retry: "next run" })
-target (forum_changes: Forum => OlIngest { moves: "Threads, comments", tech: "change streams",
-    kind: Event, by: To, owner: "data platform", retry: "backoff from the last position" })
 target (tracking_log_lines: TrackingLogs => OlIngest { moves: "Log lines", tech: "S3 GET",
     kind: Scheduled, by: To, owner: "data platform", cadence: "every 12 hours", retry: "next run" })
 target (archive_files: EdxOrg => OlIngest { moves: "Archive bundles", tech: "S3 GET",

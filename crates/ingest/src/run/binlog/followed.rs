@@ -3,10 +3,11 @@
 use ol_lake::Lake;
 use tokio::runtime::Handle;
 
-use super::state::{Place, Stamp};
+use super::state::Place;
 use super::writer::TableWriter;
 use crate::failpoints;
 use crate::position::Position;
+use crate::run::change::state::Stamp;
 use crate::run::change::{Refused, Tally};
 use crate::source::mysql::binlog::gtid::{Gtid, GtidSet};
 

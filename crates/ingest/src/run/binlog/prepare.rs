@@ -14,11 +14,12 @@ use ol_lake::{Lake, LakeTable, TableName};
 use super::followed::{Followed, Skip};
 use super::partial::{self, Partial};
 use super::plan::{CapturePlan, Form};
-use super::state::{self, Place, Record, Stamp};
+use super::state::{self, Place, Record};
 use super::writer::TableWriter;
 use crate::error::{Definite, Doing, Error, Failure, Result, Transient};
 use crate::inventory::{Table, Unit};
 use crate::position::{LogPlace, Position};
+use crate::run::change::state::{Stamp, forget};
 use crate::run::change::{Shape, Writing};
 use crate::run::mysql_databases;
 use crate::source::mysql::binlog::charset::Charsets;
@@ -206,7 +207,7 @@ impl Preparation<'_> {
         let found = match (found, outdated) {
             (Some(found), Some(reason)) => {
                 tracing::warn!(table = %table.raw_table, reason, "a table is copied again");
-                Some(state::forget(self.lake, &found).await?)
+                Some(forget(self.lake, &found).await?)
             }
             (found, _) => found,
         };

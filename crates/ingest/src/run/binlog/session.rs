@@ -23,6 +23,7 @@ use crate::failpoints;
 use crate::inventory::Unit;
 use crate::metrics;
 use crate::position::{LogPlace, Position};
+use crate::run::change::state::forget;
 use crate::run::change::{Ended, Pace, Refused, TableEnds, concerns_one_table, partial};
 use crate::source::mysql::binlog::charset::Charsets;
 use crate::source::mysql::binlog::gtid::GtidSet;
@@ -260,7 +261,7 @@ impl Session {
                 self.ends.entry(followed.index).or_default().failure = Some(error);
             }
             None => {
-                self.runtime.block_on(state::forget(&self.lake, table))?;
+                self.runtime.block_on(forget(&self.lake, table))?;
                 reading.must_regroup = true;
             }
         }

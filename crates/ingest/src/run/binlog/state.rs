@@ -8,12 +8,12 @@
 
 use std::collections::BTreeMap;
 
-use ol_lake::{Commit, Lake, LakeTable, Operation};
+use ol_lake::LakeTable;
 use serde::{Deserialize, Serialize};
 
 use crate::load::state::{MODE, RUN_ID};
 use crate::position::{LogPlace, Position};
-use crate::run::change::state::{SOURCE, SPAN_AFTER, gap, no_gap};
+use crate::run::change::state::{SOURCE, SPAN_AFTER, Stamp, gap};
 use crate::source::mysql::binlog::gtid::GtidSet;
 
 /// The transactions before the snapshot's position; of a position within a transaction those before it.
@@ -64,15 +64,6 @@ impl Place {
         }
         state
     }
-}
-
-/// What is the same in all commits of a table in a run.
-#[derive(Debug, Clone)]
-pub struct Stamp {
-    /// The run.
-    pub run_id: String,
-    /// The inventory's word for the mode.
-    pub mode: &'static str,
 }
 
 /// A place that tables have come to.
@@ -157,22 +148,6 @@ pub fn begins(raw_table: &str, own: &Place, records: &[Record]) -> Place {
     let recorded = records.iter().filter(of_table).map(|record| &record.place);
     let greatest = recorded.max_by_key(|place| place.position);
     greatest.filter(|place| place.position > own.position).unwrap_or(own).clone()
-}
-
-/// Forgets where a table is, so that it is copied again.
-///
-/// # Errors
-/// The lake's.
-pub async fn forget(lake: &Lake, table: &LakeTable) -> Result<LakeTable, ol_lake::Error> {
-    let commit = Commit {
-        state: BTreeMap::from([
-            (MODE.to_owned(), "reset".to_owned()),
-            (ol_lake::POSITION_KEY.to_owned(), String::new()),
-        ]),
-        table_properties: no_gap(),
-        ..Commit::new(Operation::Append, Vec::new())
-    };
-    Ok(lake.commit(table, commit).await?.table)
 }
 
 #[cfg(test)]

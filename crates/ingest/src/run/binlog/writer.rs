@@ -9,11 +9,12 @@ use arrow_array::RecordBatch;
 use ol_lake::{Commit, LakeTable};
 
 use super::plan::CapturePlan;
-use super::state::{Place, Stamp};
+use super::state::Place;
 use crate::column::batch::{Assembler, RowMeta, Unknown};
 use crate::column::metadata::Op;
 use crate::error::{Definite, Doing, Error};
 use crate::position::Position;
+use crate::run::change::state::Stamp;
 use crate::run::change::writer::{Batches, ChangeWriter};
 use crate::run::change::{At, Refused, Shape, Tally, Writing};
 use crate::source::mysql::binlog::charset::Charsets;

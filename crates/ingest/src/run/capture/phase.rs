@@ -54,9 +54,10 @@ impl Phase {
             }
             (None, None) => Self::Planned,
             (Some(position), _) => {
-                let follows = match position.log_place() {
-                    Some(_) => super::super::binlog::follows(table),
-                    None => known.contains_key(state::SLOT),
+                let follows = match (position.log_place(), position.cluster_time()) {
+                    (Some(_), _) => super::super::binlog::follows(table),
+                    (None, Some(_)) => super::super::change_stream::follows(table),
+                    (None, None) => known.contains_key(state::SLOT),
                 };
                 match (follows, until) {
                     (false, _) => Self::Planned,

@@ -376,6 +376,7 @@ impl Session {
             Position::Lsn(_)
             | Position::Binlog(_)
             | Position::BinlogChange { .. }
+            | Position::Cluster { .. }
             | Position::Moment(_) => self.progress.seal(),
         }
         reading.bytes = 0;
@@ -403,6 +404,7 @@ impl Session {
             Position::Change { .. }
             | Position::Binlog(_)
             | Position::BinlogChange { .. }
+            | Position::Cluster { .. }
             | Position::Moment(_) => None,
         };
         self.progress.committed(reached);

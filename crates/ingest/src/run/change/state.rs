@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use ol_lake::{Commit, Lake, LakeTable, Operation};
+
+use crate::load::state::MODE;
 use crate::position::Position;
 
 /// Where the rows of the snapshot begin: the position before it.
@@ -23,4 +26,29 @@ pub fn gap(since: Position, why: &str) -> BTreeMap<String, String> {
 #[must_use]
 pub fn no_gap() -> BTreeMap<String, String> {
     BTreeMap::from([(GAP.to_owned(), String::new()), (GAP_REASON.to_owned(), String::new())])
+}
+
+/// What is the same in all commits of a table in a run.
+#[derive(Debug, Clone)]
+pub struct Stamp {
+    /// The run.
+    pub run_id: String,
+    /// The inventory's word for the mode.
+    pub mode: &'static str,
+}
+
+/// Forgets where a table is, so that it is copied again.
+///
+/// # Errors
+/// The lake's.
+pub async fn forget(lake: &Lake, table: &LakeTable) -> Result<LakeTable, ol_lake::Error> {
+    let commit = Commit {
+        state: BTreeMap::from([
+            (MODE.to_owned(), "reset".to_owned()),
+            (ol_lake::POSITION_KEY.to_owned(), String::new()),
+        ]),
+        table_properties: no_gap(),
+        ..Commit::new(Operation::Append, Vec::new())
+    };
+    Ok(lake.commit(table, commit).await?.table)
 }

@@ -25,6 +25,23 @@ pub enum SourceError {
         /// The name of the number.
         name: String,
     },
+    /// The server ended a change stream, and says that it can be gone on with.
+    #[error("the server ended the change stream with error {code} ({name})")]
+    Resumable {
+        /// Its number.
+        code: i32,
+        /// The name of the number.
+        name: String,
+    },
+    /// The server keeps no log.
+    #[error("the server is not a member of a replica set")]
+    NotReplicated,
+    /// The server says nowhere where a change stream can be gone on with, so it is older than MongoDB 4.0.7.
+    #[error("the server gives no resume tokens")]
+    NoResumeToken,
+    /// The log no longer has the place that is asked for.
+    #[error("the server no longer has the changes from {0} on")]
+    HistoryLost(String),
     /// The server's answer proves that it does not know the password.
     #[error("the server did not prove that it knows the password")]
     ServerNotProven,
@@ -88,6 +105,8 @@ impl From<io::Error> for SourceError {
     }
 }
 
+/// "The $changeStream stage is only supported on replica sets".
+const NOT_REPLICATED: i32 = 40573;
 /// No such command: a server from before it was added.
 pub(super) const COMMAND_UNKNOWN: i32 = 59;
 
@@ -106,9 +125,41 @@ impl SourceError {
         match self {
             Self::Lake(error) => error.into(),
             Self::Settings(_) => Error::new(Definite::Configuration).because(self),
+            Self::Server { code, .. }
+                if matches!(doing, Doing::StartingStream | Doing::Streaming)
+                    && let Some((reason, cure)) = no_stream(code) =>
+            {
+                Error::new(Definite::ReplicationUnavailable)
+                    .with("error_code", code)
+                    .with("reason", reason)
+                    .advise(cure)
+                    .because(self)
+            }
             Self::Server { code, .. } => {
                 let failure = failure(code).unwrap_or_else(|| Definite::SourceRefused.into());
                 Error::new(failure).with("error_code", code).because(self)
+            }
+            Self::Resumable { code, .. } => {
+                let failure = failure(code).filter(|it| matches!(it, Failure::Transient(_)));
+                Error::new(failure.unwrap_or_else(|| Transient::ConnectionLost.into()))
+                    .with("error_code", code)
+                    .because(self)
+            }
+            Self::NotReplicated => {
+                let error = Error::new(Definite::ReplicationUnavailable);
+                match no_stream(NOT_REPLICATED) {
+                    Some((reason, cure)) => error.with("reason", reason).advise(cure),
+                    None => error,
+                }
+            }
+            Self::NoResumeToken => {
+                Error::new(Definite::ServerTooOld).with("oldest", "MongoDB 4.0.7").because(self)
+            }
+            Self::HistoryLost(ref since) => {
+                Error::new(Definite::ChangesMissed).with("since", since).advise(
+                    "Reset the table (ol-ingest reset) and run again: it is copied anew. Let the server keep its log for \
+                     longer than the longest pause (replSetResizeOplog with minRetentionHours, or a larger oplog).",
+                )
             }
             Self::ServerNotProven => Error::new(Definite::AuthenticationFailed)
                 .advise("Check that the host in the source's URL is the server that is meant.")
@@ -142,6 +193,41 @@ impl SourceError {
     }
 }
 
+/// Why a server opens no change stream, or not this one, and what helps; `None` for a number that says nothing of it.
+fn no_stream(code: i32) -> Option<(&'static str, &'static str)> {
+    Some(match code {
+        NOT_REPLICATED => (
+            "the server is not a member of a replica set, and so keeps no log of its changes",
+            "Make the server a replica set (one member is enough: replication.replSetName, then rs.initiate()), or read the \
+             unit with replication_method: full.",
+        ),
+        // Unauthorized.
+        13 => (
+            "the account may not open a change stream",
+            "Give the account of the source's URL the role read on the database: it has the actions find and changeStream.",
+        ),
+        // InvalidResumeToken.
+        260 => (
+            "the server does not take the place that the tables have come to",
+            "The server is not the one that was followed, or its version is another: check the source's URL; else reset \
+             the tables of the unit (ol-ingest reset) and run again.",
+        ),
+        // BSONObjectTooLarge.
+        10334 => (
+            "a change is larger than the 16 MB that a server sends as one",
+            "Exclude large fields of the collection (excluded_columns), so that they do not leave the server.",
+        ),
+        _ => return None,
+    })
+}
+
+/// Whether a number of the server says that it no longer has what comes behind a place (CappedPositionLost,
+/// ChangeStreamFatalError, ChangeStreamHistoryLost).
+#[must_use]
+pub(super) fn is_history_lost(code: i32) -> bool {
+    matches!(code, 136 | 280 | 286)
+}
+
 /// The kind of failure that a number of the server stands for; `None` for one that says nothing of whose turn it is.
 fn failure(code: i32) -> Option<Failure> {
     Some(match code {
@@ -156,9 +242,10 @@ fn failure(code: i32) -> Option<Failure> {
         6 | 7 | 89 | 9001 => Transient::ConnectionLost.into(),
         // ShutdownInProgress, PrimarySteppedDown, NotYetInitialized, ReadConcernMajorityNotAvailableYet, NotWritablePrimary,
         // InterruptedAtShutdown, InterruptedDueToReplStateChange, NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary.
-        91 | 94 | 134 | 189 | 10107 | 11600 | 11602 | 13435 | 13436 => {
-            Transient::ServerStarting.into()
-        }
+        // Beside them, of a change stream: FailedToSatisfyReadPreference, RetryChangeStream, and chunks that moved
+        // (StaleShardVersion, StaleEpoch, StaleConfig).
+        63 | 91 | 94 | 133 | 134 | 150 | 189 | 234 | 10107 | 11600 | 11602 | 13388 | 13435
+        | 13436 => Transient::ServerStarting.into(),
         // CursorNotFound, QueryPlanKilled (the collection was dropped or renamed), CursorKilled.
         43 | 175 | 237 => Transient::SnapshotLost.into(),
         // MaxTimeMSExpired, ExceededTimeLimit, Interrupted.

@@ -30,7 +30,7 @@ use super::session::Session;
 use super::settings::Settings;
 use crate::failpoints;
 use crate::load::{Completion, Loaded, PartWriter, ShrinkGuard, Target, Totals};
-use crate::position::Position;
+use crate::position::{ClusterTime, Position};
 
 /// How many finished collections may wait for the committer.
 const FINISHED: usize = 2;
@@ -51,8 +51,10 @@ pub struct Loading {
     pub settings: Settings,
     /// The most connections.
     pub streams: usize,
-    /// Where the copy is placed: the time at which it began.
+    /// Where the copy is placed: the time at which it began, or the place from which on changes are followed.
     pub position: Position,
+    /// The time of the cluster of which, or of later, must be what is read.
+    pub after: Option<ClusterTime>,
     /// The request to stop.
     pub shutdown: Shutdown,
     /// Told of rows and bytes as they are read, by table index.
@@ -166,6 +168,9 @@ impl Worker {
             Some(session) => session,
             None => Session::open(&self.loading.settings, &self.loading.shutdown)?,
         };
+        if let Some(time) = self.loading.after {
+            session.read_after(time);
+        }
         failpoints::hit(failpoints::COPY_BEGINS);
         let mut part = load.target.part();
         let key = load.target.merge_key();

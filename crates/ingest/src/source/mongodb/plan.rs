@@ -1,13 +1,15 @@
 //! From a table of the inventory and the live collection to how it is read, or why it is not.
 
+use std::collections::BTreeSet;
+
 use ol_lake::LakeTable;
-use ol_lake::schema::{LakeSchema, LakeType};
+use ol_lake::schema::{LakeColumn, LakeSchema, LakeType};
 use ol_lake::{colliding_names, unreadable_name};
 
 use super::catalog::{Catalog, Collection, Field};
 use super::discover;
 use super::error::SourceError;
-use super::types::{DOCUMENT, KEY, Reading, Refusal};
+use super::types::{DOCUMENT, Decoding, KEY, Reading, Refusal};
 use crate::column::mask::Salt;
 use crate::column::{foreign, metadata};
 use crate::error::{Definite, Doing, Error};
@@ -21,9 +23,9 @@ const MOST_COLUMNS: usize = 500;
 /// A field that has no column, and why.
 pub type LeftOut = (String, String);
 
-/// How one collection is read and where it lands.
+/// How the documents of one collection are read.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TablePlan {
+pub struct CollectionPlan {
     /// The collection, as it was found.
     pub collection: Collection,
     /// Its columns, without the excluded ones.
@@ -32,15 +34,39 @@ pub struct TablePlan {
     pub left_out: Vec<LeftOut>,
     /// Fields of which nothing is read.
     pub excluded: Vec<String>,
-    /// How its rows go into the lake.
-    pub mode: LoadMode,
     /// The metadata columns of another loader that it has beside ours.
     pub metadata_columns: MetadataColumns,
+}
+
+/// How one collection is read in full and where it lands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TablePlan {
+    /// How it is read.
+    pub read: CollectionPlan,
+    /// How its rows go into the lake.
+    pub mode: LoadMode,
     /// The columns that identify a row: those of the inventory, or else `_id`.
     pub key: Vec<String>,
 }
 
 impl TablePlan {
+    /// The lake table's columns: the fields, the document, then ours.
+    #[must_use]
+    pub fn lake_schema(&self) -> LakeSchema {
+        self.read.lake_schema(match &self.mode {
+            LoadMode::Merge(merging) => metadata::merge(merging.soft),
+            LoadMode::Overwrite | LoadMode::Append => metadata::full_refresh(),
+        })
+    }
+
+    /// The same for a table that exists: where another loader gave its own column of time a type, it keeps it.
+    #[must_use]
+    pub fn lake_schema_of(&self, table: &LakeTable) -> LakeSchema {
+        foreign::as_in(self.lake_schema(), table)
+    }
+}
+
+impl CollectionPlan {
     /// Gives masked columns their salt, if there are any; without it nothing of the table can be decoded.
     ///
     /// # Errors
@@ -53,13 +79,9 @@ impl TablePlan {
         Ok(self)
     }
 
-    /// The lake table's columns: the fields, the document, then ours.
+    /// The lake table's columns: the fields, the document, then `ours`.
     #[must_use]
-    pub fn lake_schema(&self) -> LakeSchema {
-        let ours = match &self.mode {
-            LoadMode::Merge(merging) => metadata::merge(merging.soft),
-            LoadMode::Overwrite | LoadMode::Append => metadata::full_refresh(),
-        };
+    pub fn lake_schema(&self, ours: Vec<LakeColumn>) -> LakeSchema {
         let columns = self.readings.iter().map(|reading| shared::SourceColumn {
             name: &reading.name,
             was: reading.was.as_deref(),
@@ -69,10 +91,11 @@ impl TablePlan {
         shared::lake_schema(columns, ours, self.metadata_columns)
     }
 
-    /// The same for a table that exists: where another loader gave its own column of time a type, it keeps it.
+    /// The fields of which nothing is to leave the server, in the order of their names.
     #[must_use]
-    pub fn lake_schema_of(&self, table: &LakeTable) -> LakeSchema {
-        foreign::as_in(self.lake_schema(), table)
+    pub fn hidden(&self) -> BTreeSet<&str> {
+        let nulled = self.readings.iter().filter(|it| it.decoding == Decoding::Nulled);
+        nulled.map(|it| it.name.as_str()).chain(self.excluded.iter().map(String::as_str)).collect()
     }
 }
 
@@ -108,32 +131,22 @@ fn decide(
     catalog: &Catalog,
     in_lake: Option<&LakeTable>,
 ) -> Result<TablePlan, Error> {
-    let collection = catalog
-        .find(database(table, &catalog.database), &table.name)
-        .ok_or_else(|| Error::new(Definite::RelationMissing))?;
-    if let Some(reason) = discover::refusal(&collection.kind) {
-        return Err(Error::new(Definite::RelationKindRefused).with("reason", reason));
-    }
-    if let Some((code, name)) = collection.refusal.clone() {
-        return Err(SourceError::Server { code, name }.into_error(Doing::Reading));
-    }
     let unsupported = || {
         Error::new(Definite::ModeUnsupported)
             .with("sync_mode", table.sync_mode)
             .with("replication_method", unit.replication_method)
             .with("source_kind", unit.source_kind)
             .advise(
-                "A MongoDB is read in full; its changes are not followed. Say replication_method: full, and one of \
-                 full_refresh_overwrite, full_refresh_append, full_refresh_update, full_refresh_overwrite_deduped.",
+                "A MongoDB is read in full (full_refresh_overwrite, full_refresh_append, full_refresh_update, \
+                 full_refresh_overwrite_deduped), or followed: replication_method: cdc, and one of incremental_append, \
+                 incremental_update, incremental_deduped_history, incremental_soft_delete.",
             )
     };
+    let read = read(unit, table, catalog, in_lake)?;
     if table.sync_mode.is_incremental() {
         return Err(unsupported());
     }
-    let known = Known::of(table, collection, in_lake, unit.metadata_columns);
-    known.check_named(table)?;
-    let (readings, left_out) = readings(unit, table, &known)?;
-    let has = |name: &str| readings.iter().any(|reading| reading.name == name);
+    let has = |name: &str| read.readings.iter().any(|reading| reading.name == name);
     let primary_key = [KEY.to_owned()];
     let key = shared::key(table, &primary_key, has)?;
     let mode = shared::mode(table, &primary_key, &key);
@@ -143,14 +156,37 @@ fn decide(
         // What is gone is found by a comparison of keys, which this source has none of.
         return Err(unsupported());
     }
-    Ok(TablePlan {
+    Ok(TablePlan { read, mode, key })
+}
+
+/// Plans how a collection is read, whatever is made of its documents.
+///
+/// # Errors
+/// The failure that refuses or blocks it.
+pub fn read(
+    unit: &Unit,
+    table: &Table,
+    catalog: &Catalog,
+    in_lake: Option<&LakeTable>,
+) -> Result<CollectionPlan, Error> {
+    let collection = catalog
+        .find(database(table, &catalog.database), &table.name)
+        .ok_or_else(|| Error::new(Definite::RelationMissing))?;
+    if let Some(reason) = discover::refusal(&collection.kind) {
+        return Err(Error::new(Definite::RelationKindRefused).with("reason", reason));
+    }
+    if let Some((code, name)) = collection.refusal.clone() {
+        return Err(SourceError::Server { code, name }.into_error(Doing::Reading));
+    }
+    let known = Known::of(table, collection, in_lake, unit.metadata_columns);
+    known.check_named(table)?;
+    let (readings, left_out) = readings(unit, table, &known)?;
+    Ok(CollectionPlan {
         collection: collection.clone(),
         readings,
         left_out,
         excluded: table.excluded_columns.clone(),
-        mode,
         metadata_columns: unit.metadata_columns,
-        key,
     })
 }
 

@@ -5,10 +5,10 @@ use arrow_schema::SchemaRef;
 
 use super::bson::Builder;
 use super::error::SourceError;
-use super::plan::TablePlan;
+use super::plan::CollectionPlan;
 use super::rows::RowReader;
 use super::session::Session;
-use super::types::{Decoding, KEY};
+use super::types::KEY;
 use crate::column::batch::{Assembler, BatchLimit, RunColumns};
 use crate::load::Totals;
 
@@ -16,7 +16,7 @@ use crate::load::Totals;
 #[derive(Debug, Clone)]
 pub struct Request {
     /// How the collection is read.
-    pub plan: TablePlan,
+    pub plan: CollectionPlan,
     /// The lake table's columns.
     pub schema: SchemaRef,
     /// When a batch is full.
@@ -65,19 +65,15 @@ impl Request {
         let command = Builder::new()
             .string("find", &self.plan.collection.name)
             .document("sort", Builder::new().int32(order, 1));
-        let nulled = self.plan.readings.iter().filter(|it| it.decoding == Decoding::Nulled);
-        let hidden = nulled.map(|reading| &reading.name).chain(&self.plan.excluded);
         // What can be said in a projection does not leave the server; the rest is left out here.
-        let sayable = hidden.filter(|name| {
-            !name.is_empty() && !name.starts_with('$') && !name.contains(['.', '\0'])
-        });
-        let mut names: Vec<&str> = sayable.map(String::as_str).collect();
-        names.sort_unstable();
-        names.dedup();
-        if names.is_empty() {
+        let is_sayable =
+            |name: &&str| !name.is_empty() && !name.starts_with('$') && !name.contains(['.', '\0']);
+        let hidden = self.plan.hidden();
+        let mut names = hidden.into_iter().filter(is_sayable).peekable();
+        if names.peek().is_none() {
             return command;
         }
-        let projection = names.iter().fold(Builder::new(), |it, name| it.int32(name, 0));
+        let projection = names.fold(Builder::new(), |it, name| it.int32(name, 0));
         command.document("projection", projection)
     }
 }

@@ -13,7 +13,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::ArrowError;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -32,9 +32,19 @@ enum Found<'a> {
     Several,
 }
 
-/// Decodes the documents of one collection.
-pub(super) struct RowReader {
+/// How much of a document is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// All of it.
+    Whole,
+    /// The key alone: every other column is NULL, and so is the document's text.
+    Key,
+}
+
+/// Decodes documents into the columns of a collection.
+pub(super) struct Fields {
     decoders: Vec<Decoder>,
+    names: Vec<String>,
     /// The columns of the fields, by name.
     places: HashMap<Vec<u8>, usize>,
     /// Fields of which nothing may be in the document's text.
@@ -42,17 +52,12 @@ pub(super) struct RowReader {
     document: Option<usize>,
     /// Whether some field is masked or excluded.
     is_partial: bool,
-    assembler: Assembler,
-    limit: BatchLimit,
-    rows: usize,
-    bytes: usize,
     odd: Vec<Odd>,
-    totals: Totals,
     text: String,
 }
 
-impl RowReader {
-    /// A reader of the columns in `readings`, for batches that `assembler` puts together; `excluded` names the fields of
+impl Fields {
+    /// Decoders of the columns in `readings`, for batches that `assembler` puts together; `excluded` names the fields of
     /// which nothing may be read.
     ///
     /// # Errors
@@ -60,8 +65,7 @@ impl RowReader {
     pub(super) fn new(
         readings: &[Reading],
         excluded: &[String],
-        assembler: Assembler,
-        limit: BatchLimit,
+        assembler: &Assembler,
     ) -> Result<Self, SourceError> {
         let mut decoders = Vec::with_capacity(readings.len());
         for reading in readings {
@@ -88,28 +92,31 @@ impl RowReader {
         let fields = (0..).zip(readings).filter(|(_, it)| it.decoding != Decoding::Document);
         Ok(Self {
             places: fields.map(|(index, it)| (it.name.as_bytes().to_vec(), index)).collect(),
+            names: readings.iter().map(|reading| reading.name.clone()).collect(),
             document: decoders.iter().position(Decoder::is_document),
             decoders,
             hidden,
             is_partial,
-            assembler,
-            limit,
-            rows: 0,
-            bytes: 0,
             odd: Vec::new(),
-            totals: Totals::default(),
             text: String::new(),
         })
     }
 
-    /// Decodes a document; the batch that is full with it, with what was read for it.
+    /// The values so far that did not fit.
+    pub(super) fn odd(&self) -> usize {
+        self.odd.len()
+    }
+
+    /// Decodes a document, of which so much is known, as the `row`th of the batch. After an error the decoders are of no use.
     ///
     /// # Errors
-    /// The document is not BSON or cannot be told; the batch could not be put together.
-    pub(super) fn row(
+    /// The document is not BSON or cannot be told.
+    pub(super) fn push(
         &mut self,
+        row: usize,
         document: Document<'_>,
-    ) -> Result<Option<(RecordBatch, Totals)>, SourceError> {
+        extent: Extent,
+    ) -> Result<(), SourceError> {
         let mut found = vec![Found::Nothing; self.decoders.len()];
         for element in document.elements() {
             let element = element?;
@@ -123,31 +130,29 @@ impl RowReader {
         }
         for (column, found) in found.into_iter().enumerate() {
             if Some(column) != self.document {
-                self.append(column, found, document)?;
+                self.append(row, column, found, document)?;
             }
         }
-        self.append_document(document)?;
-        let digest = match self.is_partial {
-            true => xxh3_128(self.text.as_bytes()),
-            false => xxh3_128(document.bytes()),
-        };
-        self.totals.digest = self.totals.digest.wrapping_add(digest);
-        self.bytes += document.bytes().len();
-        self.rows += 1;
-        if self.rows >= self.limit.rows || self.bytes >= self.limit.bytes {
-            return self.flush().map(Some);
+        match (extent, self.document.and_then(|column| self.decoders.get_mut(column))) {
+            (Extent::Whole, _) => self.append_document(row, document),
+            (Extent::Key, Some(decoder)) => {
+                decoder.append_null();
+                Ok(())
+            }
+            (Extent::Key, None) => Ok(()),
         }
-        Ok(None)
     }
 
     fn append(
         &mut self,
+        row: usize,
         column: usize,
         found: Found<'_>,
         document: Document<'_>,
     ) -> Result<(), SourceError> {
         let Some(decoder) = self.decoders.get_mut(column) else { return Ok(()) };
-        let unsayable = |error: Malformed, name: &str| match error {
+        let name = self.names.get(column).map_or("", String::as_str);
+        let unsayable = |error: Malformed| match error {
             Malformed::NotUtf8 => SourceError::Value { column: name.to_owned() },
             Malformed::Grammar | Malformed::TooDeep => SourceError::Malformed(error),
         };
@@ -157,26 +162,26 @@ impl RowReader {
                 Ok(Appended::Stored)
             }
             Found::One(element) => decoder.append(&element),
-            Found::Several => several(document, self.assembler.name(column)).and_then(|text| {
+            Found::Several => several(document, name).and_then(|text| {
                 if !matches!(decoder, Decoder::Hashed { .. } | Decoder::Nulled { .. }) {
                     return Ok(Appended::Odd(text));
                 }
                 let value = Value::String(text.as_bytes());
-                decoder.append(&Element { name: &[], value, raw: text.as_bytes() })
+                decoder.append(&Element { name: &[], value, kind: 0x02, raw: text.as_bytes() })
             }),
         };
-        match appended.map_err(|error| unsayable(error, self.assembler.name(column)))? {
+        match appended.map_err(unsayable)? {
             Appended::Stored => {}
             Appended::Odd(text) => {
                 decoder.append_null();
-                self.odd.push(Odd { row: self.rows, column, text });
+                self.odd.push(Odd { row, column, text });
             }
         }
         Ok(())
     }
 
     /// Writes the document's text and appends it. The text is needed for the digest where fields are hidden, too.
-    fn append_document(&mut self, document: Document<'_>) -> Result<(), SourceError> {
+    fn append_document(&mut self, row: usize, document: Document<'_>) -> Result<(), SourceError> {
         self.text.clear();
         if self.document.is_none() && !self.is_partial {
             return Ok(());
@@ -191,7 +196,7 @@ impl RowReader {
             Err(Malformed::NotUtf8) if !self.is_partial => {
                 decoder.append_null();
                 let text = hexadecimal(document.bytes());
-                self.odd.push(Odd { row: self.rows, column, text });
+                self.odd.push(Odd { row, column, text });
             }
             Err(Malformed::NotUtf8) => {
                 return Err(SourceError::Value { column: DOCUMENT.to_owned() });
@@ -226,6 +231,78 @@ impl RowReader {
         Ok(())
     }
 
+    /// The digest of the document that was pushed last.
+    fn digest(&self, document: Document<'_>) -> u128 {
+        match self.is_partial {
+            true => xxh3_128(self.text.as_bytes()),
+            false => xxh3_128(document.bytes()),
+        }
+    }
+
+    /// What was decoded, in the order of the readings, and the values that did not fit; begins anew.
+    ///
+    /// # Errors
+    /// A column could not be put together.
+    pub(super) fn finish(&mut self) -> Result<(Vec<ArrayRef>, Vec<Odd>), SourceError> {
+        let mut columns = Vec::with_capacity(self.decoders.len());
+        for decoder in &mut self.decoders {
+            columns.push(decoder.finish().map_err(unfit)?);
+        }
+        let mut odd = std::mem::take(&mut self.odd);
+        // The map is filled row by row.
+        odd.sort_by_key(|odd| (odd.row, odd.column));
+        Ok((columns, odd))
+    }
+}
+
+pub(super) fn unfit(error: ArrowError) -> SourceError {
+    SourceError::Batch(error.to_string())
+}
+
+/// Decodes the documents of one collection.
+pub(super) struct RowReader {
+    fields: Fields,
+    assembler: Assembler,
+    limit: BatchLimit,
+    rows: usize,
+    bytes: usize,
+    totals: Totals,
+}
+
+impl RowReader {
+    /// A reader of the columns in `readings`, for batches that `assembler` puts together; `excluded` names the fields of
+    /// which nothing may be read.
+    ///
+    /// # Errors
+    /// A column's lake type is not one its contract makes.
+    pub(super) fn new(
+        readings: &[Reading],
+        excluded: &[String],
+        assembler: Assembler,
+        limit: BatchLimit,
+    ) -> Result<Self, SourceError> {
+        let fields = Fields::new(readings, excluded, &assembler)?;
+        Ok(Self { fields, assembler, limit, rows: 0, bytes: 0, totals: Totals::default() })
+    }
+
+    /// Decodes a document; the batch that is full with it, with what was read for it.
+    ///
+    /// # Errors
+    /// The document is not BSON or cannot be told; the batch could not be put together.
+    pub(super) fn row(
+        &mut self,
+        document: Document<'_>,
+    ) -> Result<Option<(RecordBatch, Totals)>, SourceError> {
+        self.fields.push(self.rows, document, Extent::Whole)?;
+        self.totals.digest = self.totals.digest.wrapping_add(self.fields.digest(document));
+        self.bytes += document.bytes().len();
+        self.rows += 1;
+        if self.rows >= self.limit.rows || self.bytes >= self.limit.bytes {
+            return self.flush().map(Some);
+        }
+        Ok(None)
+    }
+
     /// The last batch, if any rows are left, with what was read for it; and the totals of all.
     ///
     /// # Errors
@@ -236,22 +313,15 @@ impl RowReader {
     }
 
     fn flush(&mut self) -> Result<(RecordBatch, Totals), SourceError> {
-        let unfit = |error: ArrowError| SourceError::Batch(error.to_string());
-        let mut columns = Vec::with_capacity(self.decoders.len());
-        for decoder in &mut self.decoders {
-            columns.push(decoder.finish().map_err(unfit)?);
-        }
-        // The map is filled row by row.
-        self.odd.sort_by_key(|odd| (odd.row, odd.column));
-        let batch = self.assembler.assemble(self.rows, columns, &self.odd).map_err(unfit)?;
+        let (columns, odd) = self.fields.finish()?;
+        let batch = self.assembler.assemble(self.rows, columns, &odd).map_err(unfit)?;
         let read = Totals {
             rows: self.rows as u64,
             bytes: self.bytes as u64,
-            odd: self.odd.len() as u64,
+            odd: odd.len() as u64,
             digest: 0,
         };
         self.totals = self.totals.merge(read);
-        self.odd.clear();
         self.rows = 0;
         self.bytes = 0;
         Ok((batch, read))

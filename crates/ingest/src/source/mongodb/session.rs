@@ -17,6 +17,7 @@ use super::settings::{ReadPreference, Settings};
 use super::wire::{Connection, Mechanism, text_of};
 use crate::error::{Doing, Error, Result};
 use crate::inventory::Unit;
+use crate::position::ClusterTime;
 use crate::source::address::SourceAddress;
 
 /// The first version that speaks `OP_MSG` (MongoDB 3.6).
@@ -45,6 +46,12 @@ pub struct Session {
     is_replicated: bool,
     /// Whether the member is not the primary.
     is_secondary: bool,
+    /// The replica set, if it is a member of one.
+    pub replica_set: Option<String>,
+    /// Which commands it knows.
+    pub wire_version: i32,
+    /// What is read is of this time or later.
+    after: Option<ClusterTime>,
 }
 
 impl Session {
@@ -114,14 +121,43 @@ impl Session {
             connection,
             is_replicated: member.replica_set.is_some() || member.is_router,
             is_secondary: member.is_secondary,
+            replica_set: member.replica_set.clone(),
+            wire_version: member.wire_version,
+            after: None,
+        })
+    }
+
+    /// From here on, what is read is of this time of the cluster or later, whichever member is asked.
+    pub fn read_after(&mut self, time: ClusterTime) {
+        self.after = Some(time);
+    }
+
+    /// The time of the cluster that the server has come to; `None` where it keeps no log.
+    ///
+    /// # Errors
+    /// The server's.
+    pub fn operation_time(&mut self) -> Result<Option<ClusterTime>, SourceError> {
+        let answer = self.connection.run("admin", Builder::new().int32("ping", 1))?;
+        Ok(match self.connection.document(&answer)?.get("operationTime")? {
+            Some(Value::Timestamp { seconds, ordinal }) => {
+                Some(ClusterTime { seconds, increment: ordinal })
+            }
+            _ => None,
         })
     }
 
     /// Adds to a command that reads what the member and the settings ask for.
     #[must_use]
     pub fn reading(&self, command: Builder) -> Builder {
+        let concern = Builder::new().string("level", "majority");
+        let concern = match self.after {
+            Some(ClusterTime { seconds, increment }) => {
+                concern.timestamp("afterClusterTime", seconds, increment)
+            }
+            None => concern,
+        };
         let command = match self.is_replicated {
-            true => command.document("readConcern", Builder::new().string("level", "majority")),
+            true => command.document("readConcern", concern),
             false => command,
         };
         match self.is_secondary {

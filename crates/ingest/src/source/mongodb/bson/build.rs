@@ -43,8 +43,7 @@ impl Builder {
         let array = numbered.fold(Self::new(), |array, (index, document)| {
             array.document(&index.to_string(), document)
         });
-        let bytes = array.build();
-        self.element(0x04, name, &bytes)
+        self.list(name, array)
     }
 
     /// Adds bytes.
@@ -72,6 +71,38 @@ impl Builder {
     #[must_use]
     pub fn int64(self, name: &str, value: i64) -> Self {
         self.element(0x12, name, &value.to_le_bytes())
+    }
+
+    /// Adds nothing.
+    #[must_use]
+    pub fn null(self, name: &str) -> Self {
+        self.element(0x0a, name, &[])
+    }
+
+    /// Adds a moment of the server's own log.
+    #[must_use]
+    pub fn timestamp(self, name: &str, seconds: u32, ordinal: u32) -> Self {
+        let value = u64::from(seconds) << 32 | u64::from(ordinal);
+        self.element(0x11, name, &value.to_le_bytes())
+    }
+
+    /// Adds an array of whatever `items` holds, which must have the names `0`, `1`, …
+    #[must_use]
+    pub fn list(self, name: &str, items: Self) -> Self {
+        let bytes = items.build();
+        self.element(0x04, name, &bytes)
+    }
+
+    /// Adds a document as it once came.
+    #[must_use]
+    pub fn raw(self, name: &str, document: super::Document<'_>) -> Self {
+        self.element(0x03, name, document.bytes())
+    }
+
+    /// Adds a value as it once came.
+    #[must_use]
+    pub fn value(self, name: &str, element: &super::Element<'_>) -> Self {
+        self.element(element.kind, name, element.raw)
     }
 
     /// The bytes of the document.

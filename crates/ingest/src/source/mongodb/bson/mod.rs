@@ -140,10 +140,18 @@ impl<'a> Document<'a> {
     /// # Errors
     /// What comes before it is not BSON.
     pub fn get(self, name: &str) -> Result<Option<Value<'a>>, Malformed> {
+        Ok(self.element(name)?.map(|element| element.value))
+    }
+
+    /// The first element of this name.
+    ///
+    /// # Errors
+    /// What comes before it is not BSON.
+    pub fn element(self, name: &str) -> Result<Option<Element<'a>>, Malformed> {
         for element in self.elements() {
             let element = element?;
             if element.name == name.as_bytes() {
-                return Ok(Some(element.value));
+                return Ok(Some(element));
             }
         }
         Ok(None)
@@ -157,6 +165,8 @@ pub struct Element<'a> {
     pub name: &'a [u8],
     /// The value.
     pub value: Value<'a>,
+    /// The type of the value, as its byte says it.
+    pub kind: u8,
     /// The bytes of the value.
     pub raw: &'a [u8],
 }
@@ -191,7 +201,7 @@ impl<'a> Reader<'a> {
         let before = self.0;
         let value = self.value(kind)?;
         let raw = before.get(..before.len() - self.0.len()).unwrap_or_default();
-        Ok(Element { name, value, raw })
+        Ok(Element { name, value, kind, raw })
     }
 
     fn value(&mut self, kind: u8) -> Result<Value<'a>, Malformed> {

@@ -85,6 +85,11 @@ impl Connection {
         Ok(())
     }
 
+    /// Takes no notice of requests to stop any more, because nothing it waits for takes long.
+    pub fn ignore_stop(&mut self) {
+        self.socket.ignore_stop();
+    }
+
     /// Runs a command in a database; its answer says that all is well.
     ///
     /// # Errors
@@ -218,7 +223,15 @@ fn refusal(answer: Document<'_>) -> Result<(), SourceError> {
         Some(Value::Int32(code)) => code,
         _ => 0,
     };
-    Err(SourceError::Server { code, name: text_of(answer, "codeName")?.unwrap_or_default() })
+    let name = text_of(answer, "codeName")?.unwrap_or_default();
+    if let Some(Value::Array(labels)) = answer.get("errorLabels")? {
+        for label in labels.elements() {
+            if label?.value == Value::String(b"ResumableChangeStreamError") {
+                return Err(SourceError::Resumable { code, name });
+            }
+        }
+    }
+    Err(SourceError::Server { code, name })
 }
 
 /// A text of an answer.
@@ -230,14 +243,23 @@ pub(super) fn text_of(document: Document<'_>, name: &str) -> Result<Option<Strin
 }
 
 /// What an answer says of a cursor.
-struct Batch<'a> {
-    cursor: i64,
-    collection: String,
-    documents: Document<'a>,
+pub(super) struct Batch<'a> {
+    /// Its number; 0 when there is no more.
+    pub(super) cursor: i64,
+    /// The collection that it is asked for by.
+    pub(super) collection: String,
+    /// An array of documents.
+    pub(super) documents: Document<'a>,
+    /// Of a change stream: where it goes on behind the batch.
+    pub(super) resume_token: Option<Document<'a>>,
 }
 
 impl<'a> Batch<'a> {
-    fn of(answer: Document<'a>) -> Result<Self, SourceError> {
+    /// Reads an answer.
+    ///
+    /// # Errors
+    /// It is none of a cursor.
+    pub(super) fn of(answer: Document<'a>) -> Result<Self, SourceError> {
         let missing = || SourceError::Protocol("a cursor");
         let Some(Value::Document(cursor)) = answer.get("cursor")? else { return Err(missing()) };
         let documents = match cursor.get("firstBatch")? {
@@ -251,6 +273,10 @@ impl<'a> Batch<'a> {
         };
         let namespace = text_of(cursor, "ns")?.ok_or_else(missing)?;
         let (_, collection) = namespace.split_once('.').ok_or_else(missing)?;
-        Ok(Self { cursor: id, collection: collection.to_owned(), documents })
+        let resume_token = match cursor.get("postBatchResumeToken")? {
+            Some(Value::Document(token)) => Some(token),
+            _ => None,
+        };
+        Ok(Self { cursor: id, collection: collection.to_owned(), documents, resume_token })
     }
 }
