@@ -29,7 +29,7 @@ pub enum Charset {
     Table(Arc<Table>),
 }
 
-/// What the server answers for one byte, for two, and for two behind [`THREE`].
+/// What the server answers for one byte, for two, and for two behind the byte that begins three.
 #[derive(Debug, Default)]
 pub struct Table {
     single: HashMap<u8, String>,
