@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The demonstration behind `make demo`: a real application database and an Open edX, with its forum in both of its forms, land in an Iceberg lake, and everything
-# it takes is installed, built and started here; then MIT Learn (a receiver that behaves like it) is told of the courses. A
-# second run finds all that and takes seconds.
+# The demonstration behind `make demo`: a real application database and an Open edX, with its forum in both of its forms, land
+# in an Iceberg lake, and everything it takes is installed, built and started here; then MIT Learn (a receiver that behaves
+# like it) is told of the courses. A second run finds all that and takes seconds.
 #
 #   OL_DEMO_SCALE   size of the demo databases, 1 is about 1.5 and 1.1 million rows (default 1)
 #   OL_DEMO_PROFILE demo (default: optimized, quick to build), release (as it ships), or debug: with the programs of the

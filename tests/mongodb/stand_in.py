@@ -120,6 +120,8 @@ class Handler(socketserver.BaseRequestHandler):
         if not self.is_known:
             return bson.encode({"ok": 0.0, "code": 13, "errmsg": f"command {name} requires authentication"})
         documents = self.server.documents
+        if name == "ping":
+            return bson.encode({"ok": 1.0})
         if name == "listCollections":
             names = [bson.encode({"name": it, "type": "collection"}) for it in documents.collections]
             names.append(bson.encode({"name": "seen", "type": "view"}))

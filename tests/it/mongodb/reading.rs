@@ -232,19 +232,20 @@ fn a_unit_can_name_another_database_and_metadata_of_other_loaders() {
 }
 
 #[test]
-fn an_incremental_mode_is_refused_and_not_read_as_a_full_one() {
+fn a_mode_that_is_not_read_so_is_refused_with_those_that_are() {
     let insert = r#"{"insert": "t", "documents": [{"_id": 1}]}"#;
     let (case, _database) = MongoCase::new("mongoincremental", insert);
-    let unit = Unit::mongodb(case.deployment)
-        .method("cdc")
-        .table("public", "t", "incremental_deduped_history")
-        .with("primary_key: [_id]");
-    case.inventory.unit(&unit);
-    let document = case.run(2);
-    let table: &Value = entry(&document, &case.raw_table("t"));
-    assert_eq!(text(table, "outcome"), "blocked");
-    for word in ["incremental_deduped_history", "changes are not followed", "full_refresh_update"] {
-        assert!(text(table, "advice").contains(word), "no {word} in {table:#}");
+    for (method, mode) in
+        [("cursor", "incremental_deduped_history"), ("cdc", "full_refresh_soft_delete")]
+    {
+        let unit = Unit::mongodb(case.deployment).method(method).table("public", "t", mode);
+        case.inventory.unit(&unit.with("primary_key: [_id]").with("cursor_field: [_id]"));
+        let document = case.run(2);
+        let table: &Value = entry(&document, &case.raw_table("t"));
+        assert_eq!(text(table, "outcome"), "blocked");
+        for word in ["full_refresh_update", "replication_method: cdc", "incremental_soft_delete"] {
+            assert!(text(table, "advice").contains(word), "no {word} in {table:#}");
+        }
+        assert_eq!(rows(&case.state(), &case.raw_table("t")), None);
     }
-    assert_eq!(rows(&case.state(), &case.raw_table("t")), None);
 }
