@@ -45,8 +45,6 @@ TESTS_PASSED=0 TESTS_FAILED=0
 rust_tests() {
   local output="$LOG/cargo-test.log" code=0 ignored filtered
   mkdir -p "$LOG"
-  # Tests wait for servers and clocks a third of their time, so one more runs than there are processors.
-  export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) + 1))}"
   cargo test --no-fail-fast "${TEST_BUILD[@]}" 2>&1 | tee "$output" | show_progress || code=$?
   read -r TESTS_PASSED TESTS_FAILED ignored filtered < <(awk '
     /^test result:/ {

@@ -167,6 +167,8 @@ await open({}, async (page) => {
 
   // Words leave in sight what holds them, kept in the address: a technology, an owner.
   await page.goto(url('context.html'));
+  // A box under the pointer would dim all that it has nothing to do with.
+  await page.mouse.move(1, 1);
   const kept = () => page.$$eval('svg.c4 .node', (all) => all.filter((one) => getComputedStyle(one).opacity === '1').map((one) => one.dataset.id));
   const everything = (await kept()).length;
   await page.fill('[data-filter]', 'platform engineering');
