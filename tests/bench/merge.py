@@ -58,13 +58,18 @@ class Lineitem:
         try:
             return self.peer(fresh=fresh).document()
         except measure.Failed as failure:
-            said = str(failure).strip().splitlines()[-1][:200]
-            if failure.code == CUT_OFF:
-                said = f"not done after {PEER_SECONDS} s"
-            print(f"  {name}: dlt: {said}", flush=True)
             # What a load that was cut off left behind is no start for the next one.
             self.peer = None
-            return {"failed": said}
+            return given_up(name, failure)
+
+
+def given_up(name: str, failure: measure.Failed) -> dict:
+    """What dlt said when it could not, or that it was not done in time."""
+    said = str(failure).strip().splitlines()[-1][:200]
+    if failure.code == CUT_OFF:
+        said = f"not done after {PEER_SECONDS} s"
+    print(f"  {name}: dlt: {said}", flush=True)
+    return {"failed": said}
 
 
 def case(name: str, share: int, lineitem: Lineitem, repetitions: int, reload) -> dict:

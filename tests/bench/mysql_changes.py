@@ -45,7 +45,9 @@ END"""
 
 
 def update() -> str:
-    """Updates every row; the first file of the log that has it."""
+    """Updates every row; the first file of the log that has it. Of the log before, only the file in which the table is stays."""
+    present = mysql.answer(mysql.DATABASE, "SHOW MASTER STATUS").split("\t")[0]
+    mysql.answer(mysql.DATABASE, f"PURGE BINARY LOGS TO '{present}'")
     mysql.answer(mysql.DATABASE, "FLUSH BINARY LOGS")
     first = mysql.answer(mysql.DATABASE, "SHOW MASTER STATUS").split("\t")[0]
     command = [*mysql.client(mysql.DATABASE, UPDATES.format(table=TABLE)), "--delimiter=//"]
