@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ol_lake::{Commit, Lake, LakeTable, Operation};
 
-use crate::load::state::MODE;
+use crate::load::state::{MODE, RUN_ID};
 use crate::position::Position;
 
 /// Where the rows of the snapshot begin: the position before it.
@@ -35,6 +35,28 @@ pub struct Stamp {
     pub run_id: String,
     /// The inventory's word for the mode.
     pub mode: &'static str,
+}
+
+impl Stamp {
+    /// The state of a snapshot that reaches a position from `after`; `claim` is what goes with the position.
+    #[must_use]
+    pub fn state(
+        &self,
+        position: Position,
+        after: Option<Position>,
+        claim: BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
+        let mut state = claim;
+        state.extend([
+            (ol_lake::POSITION_KEY.to_owned(), position.to_string()),
+            (RUN_ID.to_owned(), self.run_id.clone()),
+            (MODE.to_owned(), self.mode.to_owned()),
+        ]);
+        if let Some(after) = after {
+            state.insert(SPAN_AFTER.to_owned(), after.to_string());
+        }
+        state
+    }
 }
 
 /// Forgets where a table is, so that it is copied again.

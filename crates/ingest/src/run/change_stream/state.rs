@@ -10,9 +10,8 @@ use std::collections::BTreeMap;
 use ol_lake::LakeTable;
 use serde::{Deserialize, Serialize};
 
-use crate::load::state::{MODE, RUN_ID};
 use crate::position::{ClusterTime, Position};
-use crate::run::change::state::{SOURCE, SPAN_AFTER, Stamp, gap};
+use crate::run::change::state::{SOURCE, Stamp, gap};
 use crate::source::mongodb::change_stream::Token;
 
 /// The resume token behind the snapshot's position, as the hexadecimal digits of its BSON.
@@ -78,16 +77,7 @@ impl Place {
     /// The state of a snapshot that reaches this place from `after`.
     #[must_use]
     pub fn state(&self, stamp: &Stamp, after: Option<Position>) -> BTreeMap<String, String> {
-        let mut state = self.claim();
-        state.extend([
-            (ol_lake::POSITION_KEY.to_owned(), self.position.to_string()),
-            (RUN_ID.to_owned(), stamp.run_id.clone()),
-            (MODE.to_owned(), stamp.mode.to_owned()),
-        ]);
-        if let Some(after) = after {
-            state.insert(SPAN_AFTER.to_owned(), after.to_string());
-        }
-        state
+        stamp.state(self.position, after, self.claim())
     }
 
     /// What goes with a position.
