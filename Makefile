@@ -29,7 +29,7 @@ bench: ## measure against the COPY floor and dlt; writes tests/bench/runs/latest
 pictures: ## measure the architecture's pictures beside Graphviz, LikeC4 and Mermaid; writes the tables of docs/c4gen.md
 	@tests/bench/pictures/run.sh
 
-kill: ## kill a program again and again: make kill SOURCE=postgres|mysql|mongodb|postgres-full|webhook N=20
+kill: ## kill a program again and again: make kill SOURCE=postgres|mysql|mariadb|mongodb|postgres-full|webhook N=20
 	@deploy/scripts/kill.sh "$(SOURCE)" "$(N)"
 
 fuzz: ## feed foreign bytes to the readers of ol-webhook: make fuzz SECONDS_EACH=20

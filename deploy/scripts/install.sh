@@ -9,6 +9,7 @@
 #   install.sh trino                    a Trino server with its Iceberg connector, and Java for it
 #   install.sh rest-catalog             Iceberg's REST catalog, and Java for it
 #   install.sh mongodb                  a server that speaks MongoDB's protocol, and Java for it
+#   install.sh mysql                    a MySQL server
 #   install.sh browser                  Chromium, and the Node packages that drive it
 #   install.sh exports                  the tools that c4gen writes for, to read back what it wrote
 #   install.sh tool CRATE VERSION       a cargo binary in $OL_CACHE/bin
@@ -350,6 +351,69 @@ mongodb() {
   stamp "${made_from[@]}" >"$folder/ol-stamp.txt"
 }
 
+# --- MySQL -------------------------------------------------------------------------------------------------------
+
+# Debian's releases have MariaDB instead of it; its next one, which is always in the making, has both.
+MYSQL_SUITE=sid
+
+# mysql: $OL_CACHE/mysql with the server and all that it links, down to the C library, in root/, and its start in bin/mysqld.
+# Its packages are of a newer Debian, so they are unpacked and not installed: nothing else of this machine sees them.
+mysql() {
+  local folder="$OL_CACHE/mysql" package
+  "$folder/bin/mysqld" --version >/dev/null 2>&1 && return 0
+  [ "$(dpkg --print-architecture)" = amd64 ] || fail "Debian has a MySQL server for amd64 only"
+  say "Fetching MySQL from Debian $MYSQL_SUITE"
+  rm -rf "$folder"
+  debian_archives "$folder/apt" "$MYSQL_SUITE" mysql-server-core || return 1
+  mkdir -p "$folder/root" "$folder/bin"
+  for package in "$folder"/apt/archives/*.deb; do
+    # Perl is for scripts that are not used here.
+    [[ $(basename "$package") == *perl* ]] || dpkg-deb -x "$package" "$folder/root" || return 1
+  done
+  rm -rf "$folder/apt" "$folder"/root/usr/share/{doc,man,locale}
+  cat >"$folder/bin/mysqld" <<'SH'
+#!/bin/sh
+# The server with its own C library; the first argument may be --no-defaults, which must stay the first.
+root=$(dirname "$(dirname "$(readlink -f "$0")")")/root
+defaults=
+[ "${1:-}" != --no-defaults ] || { defaults=$1 && shift; }
+exec "$root/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2" --library-path "$root/usr/lib/x86_64-linux-gnu" \
+  "$root/usr/sbin/mysqld" $defaults --basedir="$root/usr" "$@"
+SH
+  chmod +x "$folder/bin/mysqld"
+  quietly "$OL_CACHE/log/mysql.log" "$folder/bin/mysqld" --version
+}
+
+# debian_archives FOLDER SUITE PACKAGE…: fetches packages of another suite of Debian and all that they need into FOLDER/archives,
+# from where the machine has Debian from and by its keys. What is installed here is neither asked nor changed.
+debian_archives() {
+  local folder=$1 suite=$2 mirror options
+  shift 2
+  mirror=$(debian_mirror) && [ -n "$mirror" ] || fail "apt has no sources of Debian, so $* cannot be fetched"
+  mkdir -p "$folder"/{archives,lists}/partial
+  : >"$folder/status"
+  printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' "$mirror" "$suite" >"$folder/sources.list"
+  # The last lets a folder be used that only root may enter.
+  options=(-q -o "Dir::State=$folder" -o "Dir::State::status=$folder/status" -o "Dir::Cache=$folder" -o "Dir::Cache::archives=archives"
+    -o "Dir::Etc::sourcelist=$folder/sources.list" -o Dir::Etc::sourceparts=/dev/null -o Dir::Etc::preferencesparts=/dev/null
+    -o Acquire::Languages=none -o Acquire::Retries=3 -o Debug::NoLocking=true -o "APT::Sandbox::User=$(id -un)")
+  quietly "$OL_CACHE/log/apt-$suite.log" apt-get "${options[@]}" update || return 1
+  quietly "$OL_CACHE/log/apt-$suite.log" apt-get "${options[@]}" install -y --no-install-recommends --download-only "$@"
+}
+
+# debian_mirror: where this machine has Debian from.
+debian_mirror() {
+  local found
+  found=$(mirror_of_debian)
+  if [ -z "$found" ]; then
+    quietly "$OL_CACHE/log/apt-update.log" as_root apt-get update -q || return 1
+    found=$(mirror_of_debian)
+  fi
+  printf '%s' "$found"
+}
+
+mirror_of_debian() { apt-get indextargets --format '$(LABEL) $(REPO_URI)' | awk '$1 == "Debian" { print $2; exit }'; }
+
 # is_digest FILE SHA256: whether the file is there and has this digest.
 is_digest() { [ -f "$1" ] && sha256sum --status --check - <<<"$2  $1"; }
 
@@ -381,8 +445,9 @@ case ${1:-} in
   trino) trino ;;
   rest-catalog) rest_catalog ;;
   mongodb) mongodb ;;
+  mysql) mysql ;;
   browser) browser ;;
   exports) exports ;;
   tool) shift && cargo_tool "$@" ;;
-  *) sed -n '2,16s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 3 ;;
+  *) sed -n '2,17s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 3 ;;
 esac

@@ -5,7 +5,8 @@
 # Usage: kill.sh SOURCE N
 #   postgres       ol-ingest at random moments of following changes, while two writers write: what is in the lake is
 #                  right, the source was told no more than that, and the last run brings in the rest
-#   mysql          the same over the binary log of a MariaDB
+#   mysql          the same over the binary log of a MySQL, which is killed, too
+#   mariadb        the same over that of a MariaDB
 #   mongodb        the same over the change stream of a server that is a replica set of one member, whose connections break
 #   postgres-full  ol-ingest at random moments of a load: the lake opens, shows the old or the new table, and the next
 #                  run completes
@@ -17,11 +18,11 @@ set -euo pipefail
 SOURCE=${1:-postgres} KILLS=${2:-20}
 case $SOURCE in
   postgres) TEST=cdc::kill::kills_at_random_moments_lose_and_double_nothing ;;
-  mysql) TEST=mysql::capture::kill::kills_at_random_moments_lose_and_double_nothing ;;
+  mysql | mariadb) TEST=mysql::capture::kill::$SOURCE::kills_at_random_moments_lose_and_double_nothing ;;
   mongodb) TEST=mongodb::capture::kill::kills_at_random_moments_lose_and_double_nothing ;;
   postgres-full) TEST=kill::kills_at_random_moments_lose_and_double_nothing ;;
   webhook) TEST=webhook::kill::kills_between_any_two_steps_lose_nothing_and_reorder_nothing ;;
-  *) fail "There is no '$SOURCE' to kill; SOURCE=postgres, SOURCE=mysql, SOURCE=mongodb, SOURCE=postgres-full or SOURCE=webhook" ;;
+  *) fail "There is no '$SOURCE' to kill; SOURCE=postgres, SOURCE=mysql, SOURCE=mariadb, SOURCE=mongodb, SOURCE=postgres-full or SOURCE=webhook" ;;
 esac
 [[ "$KILLS" =~ ^[1-9][0-9]*$ ]] || fail "N is the number of kills, not '$KILLS'"
 

@@ -19,9 +19,10 @@ from source import CHUNK_BYTES, CHUNK_ROWS, Column
 
 SETTINGS = (
     "SET SESSION time_zone = '+00:00', sql_mode = '', character_set_client = utf8mb4, character_set_results = utf8mb4, "
-    "collation_connection = utf8mb4_bin, sql_select_limit = 18446744073709551615, max_statement_time = 0"
+    "collation_connection = utf8mb4_bin, sql_select_limit = 18446744073709551615"
+    "/*M! , max_statement_time = 0 */ /*!80000 , max_execution_time = 0 */"  # MariaDB reads the first, MySQL the second.
 )
-BYTES = {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"}
+BYTES = {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "vector"}
 SPATIAL = {
     "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon",
     "geometrycollection", "geomcollection",
@@ -48,7 +49,7 @@ class MysqlSource:
         parsed = urllib.parse.urlparse(url)
         self.database = urllib.parse.unquote(parsed.path.lstrip("/"))
         self.command = [
-            "mariadb", "--no-defaults", "--quick", "--batch", "--skip-column-names",
+            "mariadb", "--no-defaults", "--ssl", "--quick", "--batch", "--skip-column-names",
             "--max-allowed-packet=1G", "--default-character-set=utf8mb4", f"--init-command={SETTINGS}",
             f"--host={parsed.hostname}", f"--port={parsed.port or 3306}",
             f"--user={urllib.parse.unquote(parsed.username)}",
@@ -106,12 +107,14 @@ def expression(column: Column) -> str:
     if kind in BYTES:
         return f"HEX({name})"
     if kind in SPATIAL:
-        return f"CONCAT(LPAD(HEX(ST_SRID({name})), 8, '0'), HEX(ST_AsWKB({name})))"
+        # MySQL would turn the axes of a geographic system around, which EWKB has as they are stored: longitude first.
+        return f"CONCAT(LPAD(HEX(ST_SRID({name})), 8, '0'), HEX(ST_AsWKB({name} /*!80000 , 'axis-order=long-lat' */)))"
     if kind in TEXTS:
         return f"HEX(CONVERT({name} USING utf8mb4))"
     if kind in ("float", "double"):
-        # A product with a double is one, and is printed with all its digits.
-        return f"HEX(CAST({name} * 1e0 AS CHAR))"
+        # A product with a double is one, and is printed with all its digits; by MySQL's CAST with so many as 22 characters hold.
+        number = f"{name} * 1e0"
+        return f"HEX(CAST(/*M! {number} */ /*!80000 IF({name} IS NULL, NULL, JSON_EXTRACT(JSON_ARRAY({number}), '$[0]')) */ AS CHAR))"
     if kind == "bit":
         return f"HEX(CAST({name} + 0 AS CHAR))"
     return f"HEX(CAST({name} AS CHAR))"

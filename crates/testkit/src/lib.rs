@@ -33,7 +33,7 @@ pub use inventory::{Inventory, Unit};
 pub use lake::Lake;
 pub use load::{LoadDone, LoadTable, LoadUnderWay, WriteLoad};
 pub use mongodb::{MongoDatabase, MongoServer, MongoStandIn};
-pub use mysql::{MysqlDatabase, MysqlServer};
+pub use mysql::{MysqlDatabase, MysqlServer, Software};
 pub use postgres::{Database, PostgresServer, Stop};
 pub use process::{Finished, Running, Step};
 pub use proxy::{Fault, Proxy};

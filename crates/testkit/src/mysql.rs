@@ -1,6 +1,6 @@
-//! A private MariaDB server: made in a temporary folder, ended and removed with the test binary.
+//! Private servers of MariaDB and MySQL: made in a temporary folder, ended and removed with the test binary.
 //!
-//! Its binary log is as change capture needs it: row by row, whole rows, with the names and types of columns, and with
+//! Their binary logs are as change capture needs them: row by row, whole rows, with the names and types of columns, and with
 //! global transaction ids.
 
 use std::path::Path;
@@ -9,8 +9,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::install::install;
 use crate::postgres::Stop;
-use crate::process::Step;
+use crate::process::{Finished, Step};
 use crate::service::Service;
 use crate::session::Session;
 
@@ -24,7 +25,6 @@ const SETTINGS: &[&str] = &[
     "binlog-format=ROW",
     "binlog-row-image=FULL",
     "binlog-row-metadata=FULL",
-    "gtid-strict-mode=ON",
     "sync-binlog=0",
     "innodb-flush-log-at-trx-commit=0",
     "innodb-buffer-pool-size=128M",
@@ -35,34 +35,80 @@ const SETTINGS: &[&str] = &[
     "character-set-server=utf8mb4",
 ];
 
+/// What each has besides.
+const OF_MARIADB: &[&str] = &["gtid-strict-mode=ON"];
+const OF_MYSQL: &[&str] = &[
+    "gtid-mode=ON",
+    "enforce-gtid-consistency=ON",
+    "mysqlx=OFF",
+    "secure-file-priv=",
+    "innodb-redo-log-capacity=64M",
+    "cte-max-recursion-depth=1000000",
+];
+
+/// Whose server it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Software {
+    /// MariaDB, as Debian's release has it.
+    MariaDb,
+    /// MySQL, as `deploy/scripts/install.sh mysql` brings it.
+    MySql,
+}
+
 /// A running server.
 #[derive(Debug)]
 pub struct MysqlServer {
+    software: Software,
     password: String,
     databases: AtomicU32,
     service: Service,
 }
 
 impl MysqlServer {
-    /// The server of this test binary, started at the first call.
+    /// The MariaDB of this test binary, started at the first call.
     pub fn shared() -> &'static Self {
-        static SERVER: OnceLock<MysqlServer> = OnceLock::new();
-        SERVER.get_or_init(|| Self::start_with(&[]))
+        Self::shared_of(Software::MariaDb)
     }
 
-    /// Starts a server of one's own with further settings (`default-time-zone=+05:30`), which win over ours.
+    /// The server of this test binary, started at the first call.
+    pub fn shared_of(software: Software) -> &'static Self {
+        static MARIADB: OnceLock<MysqlServer> = OnceLock::new();
+        static MYSQL: OnceLock<MysqlServer> = OnceLock::new();
+        let server = match software {
+            Software::MariaDb => &MARIADB,
+            Software::MySql => &MYSQL,
+        };
+        server.get_or_init(|| Self::start(software, &[]))
+    }
+
+    /// Starts a MariaDB of one's own with further settings (`default-time-zone=+05:30`), which win over ours.
     pub fn start_with(settings: &[&str]) -> Self {
+        Self::start(Software::MariaDb, settings)
+    }
+
+    /// Starts a server of one's own with further settings, which win over ours.
+    pub fn start(software: Software, settings: &[&str]) -> Self {
         let password = format!("pw-{}", uuid::Uuid::new_v4().simple());
         let account = format!(
             "CREATE USER '{USER}'@'%' IDENTIFIED BY '{password}';\n\
              GRANT ALL PRIVILEGES ON *.* TO '{USER}'@'%' WITH GRANT OPTION;\n"
         );
-        let service = Service::start("mariadb", |folder, port| {
+        let name = match software {
+            Software::MariaDb => "mariadb",
+            Software::MySql => "mysql",
+        };
+        let service = Service::start(name, |folder, port| {
             std::fs::write(folder.join("init.sql"), &account).expect("a script can be written");
-            make(folder);
-            server(folder, port, settings)
+            let mut server = software.server(folder);
+            server.arg(format!("--socket={}", folder.join("server.sock").display()));
+            server.arg(format!("--init-file={}", folder.join("init.sql").display()));
+            server.arg(format!("--port={port}"));
+            for setting in SETTINGS.iter().chain(software.settings()).chain(settings) {
+                server.arg(format!("--{setting}"));
+            }
+            server
         });
-        let server = Self { password, databases: AtomicU32::new(0), service };
+        let server = Self { software, password, databases: AtomicU32::new(0), service };
         server.wait_until_ready();
         server
     }
@@ -97,14 +143,70 @@ impl MysqlServer {
         &self.password
     }
 
+    /// Whose it is.
+    pub fn software(&self) -> Software {
+        self.software
+    }
+
     /// The client program, logged in.
     fn client(&self) -> Step {
-        Step::new("mariadb")
-            .args(["--no-defaults", "--default-character-set=utf8mb4", "--binary-mode"])
-            .args(["--batch", "--skip-column-names", "--raw"])
-            .args(["--host=127.0.0.1", "--user", USER, "--port"])
-            .arg(self.port().to_string())
-            .env("MYSQL_PWD", &self.password)
+        Step::new("mariadb").args(self.login()).env("MYSQL_PWD", &self.password)
+    }
+
+    fn login(&self) -> Vec<String> {
+        // A new account of MySQL hands its password over, which is done over an encrypted connection only; a MariaDB offers none.
+        let always = ["--no-defaults", "--ssl", "--default-character-set=utf8mb4", "--binary-mode"];
+        let shown = ["--batch", "--skip-column-names", "--raw", "--host=127.0.0.1"];
+        let of_this = [format!("--port={}", self.port()), format!("--user={USER}")];
+        always.into_iter().chain(shown).map(str::to_owned).chain(of_this).collect()
+    }
+
+    /// Has the server forget its log and the ids of all transactions.
+    pub fn forget_log(&self) {
+        self.database("mysql").sql(match self.software {
+            Software::MariaDb => "RESET MASTER",
+            Software::MySql => "RESET BINARY LOGS AND GTIDS",
+        });
+    }
+
+    /// What it has committed, by the ids of transactions.
+    fn committed(&self) -> String {
+        self.database("mysql").sql(match self.software {
+            Software::MariaDb => "SELECT @@gtid_binlog_pos",
+            Software::MySql => "SELECT REPLACE(@@GLOBAL.gtid_executed, '\n', '')",
+        })
+    }
+
+    /// Repeats from here on what another server commits, of which it has nothing but the account of the tests.
+    pub fn repeat(&self, other: &Self) {
+        let account = "CREATE USER 'repeat'@'%' IDENTIFIED BY 'pw'; GRANT REPLICATION SLAVE ON *.* TO 'repeat'@'%'";
+        other.database("mysql").sql(account);
+        self.forget_log();
+        let (port, place) = (other.port(), other.committed());
+        self.database("mysql").sql(&match self.software {
+            Software::MariaDb => format!(
+                "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {port}, MASTER_USER = 'repeat', MASTER_PASSWORD = 'pw', \
+                 MASTER_USE_GTID = slave_pos; SET GLOBAL gtid_slave_pos = '{place}'; START SLAVE"
+            ),
+            Software::MySql => format!(
+                "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = {port}, SOURCE_USER = 'repeat', \
+                 SOURCE_PASSWORD = 'pw', SOURCE_SSL = 1, SOURCE_AUTO_POSITION = 1; SET GLOBAL gtid_purged = '{place}'; START REPLICA"
+            ),
+        });
+    }
+
+    /// Comes to where the other server is, and repeats it no more.
+    #[track_caller]
+    pub fn take_over(&self, other: &Self) {
+        let (system, place) = (self.database("mysql"), other.committed());
+        let (wait, stop) = match self.software {
+            Software::MariaDb => (format!("SELECT MASTER_GTID_WAIT('{place}', 60)"), "STOP SLAVE"),
+            Software::MySql => {
+                (format!("SELECT WAIT_FOR_EXECUTED_GTID_SET('{place}', 60)"), "STOP REPLICA")
+            }
+        };
+        assert_eq!(system.sql(&wait), "0", "the replica does not come to {place}");
+        system.sql(stop);
     }
 
     /// An empty utf8mb4 database; a number is added to its name, so that two tests cannot meet.
@@ -159,8 +261,12 @@ impl MysqlDatabase<'_> {
     /// Runs SQL and returns what it printed, one row a line, fields separated by tabs; panics when it fails.
     #[track_caller]
     pub fn sql(&self, sql: &str) -> String {
-        let step = self.server.client().args(["--database", &self.name]).input(sql);
-        step.run().expect_code(0).stdout.trim_end_matches('\n').to_owned()
+        self.run(sql).expect_code(0).stdout.trim_end_matches('\n').to_owned()
+    }
+
+    fn run(&self, sql: &str) -> Finished {
+        let sql = self.server.software.spoken(sql);
+        self.server.client().args(["--database", &self.name]).input(sql).run()
     }
 
     /// Runs SQL that may fail; what it printed, or what the client complained of.
@@ -168,7 +274,7 @@ impl MysqlDatabase<'_> {
     /// # Errors
     /// A statement failed, or the server is not there.
     pub fn try_sql(&self, sql: &str) -> Result<String, String> {
-        let finished = self.server.client().args(["--database", &self.name]).input(sql).run();
+        let finished = self.run(sql);
         match finished.status.success() {
             true => Ok(finished.stdout.trim_end_matches('\n').to_owned()),
             false => Err(finished.stderr),
@@ -179,52 +285,90 @@ impl MysqlDatabase<'_> {
     pub fn session(&self) -> Session {
         let mut command = Command::new("mariadb");
         command
-            .args(["--no-defaults", "--default-character-set=utf8mb4", "--binary-mode"])
-            .args(["--batch", "--skip-column-names", "--raw", "--unbuffered"])
-            .args(["--host=127.0.0.1", "--user", USER, "--port"])
-            .arg(self.server.port().to_string())
-            .args(["--database", &self.name])
+            .args(self.server.login())
+            .args(["--unbuffered", "--database", &self.name])
             .env("MYSQL_PWD", &self.server.password);
         Session::of(command)
     }
 
-    /// Runs an SQL file, which may name databases of its own.
+    /// Runs an SQL script, which may name databases of its own.
     #[track_caller]
-    pub fn file(&self, script: &Path) {
-        let text = std::fs::read(script).expect("the script can be read");
+    pub fn script(&self, text: &str) {
         self.server.client().input(text).run().expect_code(0);
     }
 }
 
-/// Makes the system tables. A server that starts removes every temporary table of its folder for them, also those of another
-/// server, so each has a folder of its own.
-fn make(folder: &Path) {
-    let made = Step::new("mariadb-install-db")
-        .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
-        .arg(format!("--datadir={}", folder.join("data").display()))
-        .env("TMPDIR", folder)
-        .run();
+impl Software {
+    fn settings(self) -> &'static [&'static str] {
+        match self {
+            Self::MariaDb => OF_MARIADB,
+            Self::MySql => OF_MYSQL,
+        }
+    }
+
+    /// Statements of the tests in the server's own words: MySQL has no tables of numbers like MariaDB's `seq_1_to_500`.
+    fn spoken(self, sql: &str) -> String {
+        let mut pieces = sql.split(" seq_");
+        let mut spoken = pieces.next().unwrap_or_default().to_owned();
+        for piece in pieces {
+            let name = piece.split(|it: char| it != '_' && !it.is_ascii_alphanumeric()).next();
+            let name = name.unwrap_or_default();
+            match (self, name.split_once("_to_")) {
+                (Self::MySql, Some((first, last))) => {
+                    let (last, step) = last.split_once("_step_").unwrap_or((last, "1"));
+                    spoken.push_str(&format!(
+                        " (WITH RECURSIVE numbers AS (SELECT {first} AS seq UNION ALL SELECT seq + {step} FROM numbers WHERE seq + {step} <= {last}) \
+                         SELECT seq FROM numbers) AS seq_{first}{}",
+                        &piece[name.len()..]
+                    ));
+                }
+                _ => spoken.push_str(&format!(" seq_{piece}")),
+            }
+        }
+        spoken
+    }
+
+    /// Makes the system tables in a folder; the command that starts a server on them.
+    fn server(self, folder: &Path) -> Command {
+        let data = format!("--datadir={}", folder.join("data").display());
+        // As root it starts only when it is told to be root; for others the setting would be a warning.
+        let is_root = Step::new("id").arg("-u").run().stdout.trim() == "0";
+        let account = is_root.then_some("--user=root");
+        let mut command = match self {
+            Self::MariaDb => {
+                let made = Step::new("mariadb-install-db")
+                    .args(["--no-defaults", "--auth-root-authentication-method=normal"])
+                    .args(["--skip-test-db", &data])
+                    .env("TMPDIR", folder);
+                expect_made(&made.run(), "base");
+                let mut command = Command::new("/usr/sbin/mariadbd");
+                // A server that starts removes every temporary table of its folder for them, also those of another server.
+                command.arg("--no-defaults").arg(format!("--tmpdir={}", folder.display()));
+                command
+            }
+            Self::MySql => {
+                let program = install(&["mysql"]).join("mysql/bin/mysqld");
+                let made = Step::new(&program)
+                    .args(["--no-defaults", "--initialize-insecure", &data])
+                    .args(account);
+                expect_made(&made.run(), "mysql");
+                let mut command = Command::new(program);
+                command.arg("--no-defaults");
+                command.arg(format!("--pid-file={}", folder.join("server.pid").display()));
+                command
+            }
+        };
+        command.arg(data).args(account);
+        command
+    }
+}
+
+#[track_caller]
+fn expect_made(made: &Finished, part: &str) {
     assert!(
         made.status.success(),
-        "mariadb-install-db failed (deploy/scripts/install.sh base brings MariaDB): {}{}",
+        "no server could be made (deploy/scripts/install.sh {part} brings it): {}{}",
         made.stdout,
         made.stderr
     );
-}
-
-fn server(folder: &Path, port: u16, settings: &[&str]) -> Command {
-    let mut command = Command::new("/usr/sbin/mariadbd");
-    command.arg("--no-defaults").arg(format!("--datadir={}", folder.join("data").display()));
-    command.arg(format!("--socket={}", folder.join("mariadb.sock").display()));
-    command.arg(format!("--init-file={}", folder.join("init.sql").display()));
-    command.arg(format!("--tmpdir={}", folder.display()));
-    command.arg(format!("--port={port}"));
-    // As root it starts only when it is told to be root; for others the setting would be a warning.
-    if Step::new("id").arg("-u").run().stdout.trim() == "0" {
-        command.arg("--user=root");
-    }
-    for setting in SETTINGS.iter().chain(settings) {
-        command.arg(format!("--{setting}"));
-    }
-    command
 }

@@ -8,7 +8,7 @@ use super::followed::Followed;
 use crate::common::PATIENCE;
 
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, at datetime(6) DEFAULT NOW(6), note varchar(40), KEY (at));
-     INSERT INTO t (id, note, at) SELECT seq, MD5(seq), NOW(6) - INTERVAL seq HOUR FROM seq_1_to_2000;";
+     INSERT INTO t (id, note, at) SELECT seq, LEFT(SHA2(seq, 256), 32), NOW(6) - INTERVAL seq HOUR FROM seq_1_to_2000;";
 /// A log holds each version of a row once.
 const TWICE: &str =
     "SELECT id, note, _ol_op FROM lake GROUP BY id, note, _ol_op HAVING count(*) > 1";

@@ -3,7 +3,7 @@
 use super::followed::Followed;
 
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, at datetime(6) DEFAULT NOW(6), note text, day date, KEY (at));
-     INSERT INTO t (id, note) SELECT seq, MD5(seq) FROM seq_1_to_500;";
+     INSERT INTO t (id, note) SELECT seq, LEFT(SHA2(seq, 256), 32) FROM seq_1_to_500;";
 
 const CHANGES: &[&str] = &[
     "UPDATE t SET note = 'u', at = NOW(6) WHERE id % 10 = 3",

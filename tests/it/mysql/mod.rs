@@ -1,4 +1,22 @@
-//! The MySQL source, on a private MariaDB: what lands, what is refused, what is told.
+//! The MySQL source, on private servers of MariaDB and of MySQL: what lands, what is refused, what is told.
+
+/// Has each of these tests run on a MariaDB and on a MySQL.
+macro_rules! on_both {
+    ($($test:ident),* $(,)?) => {
+        mod mariadb {
+            $(#[test]
+            fn $test() {
+                super::$test(ol_testkit::Software::MariaDb);
+            })*
+        }
+        mod mysql {
+            $(#[test]
+            fn $test() {
+                super::$test(ol_testkit::Software::MySql);
+            })*
+        }
+    };
+}
 
 mod adopt;
 mod bad_input;

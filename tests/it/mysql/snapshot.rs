@@ -83,7 +83,7 @@ fn a_run_that_is_killed_leaves_the_old_table_or_the_new_one() {
     use ol_ingest::failpoints;
     let case = MysqlCase::new(
         "mysqlkill",
-        "CREATE TABLE t (id int PRIMARY KEY, note char(50)); INSERT INTO t SELECT seq, MD5(seq) FROM seq_1_to_30000",
+        "CREATE TABLE t (id int PRIMARY KEY, note char(50)); INSERT INTO t SELECT seq, LEFT(SHA2(seq, 256), 32) FROM seq_1_to_30000",
     );
     let (unit, _) = case.discover();
     case.run(0);

@@ -156,7 +156,7 @@ fn source(deployment: &str, layer: &str, variables: &Variables) -> Result<Secret
         .with("layer", layer)
         .with("variable", &variable)
         .advise(format!(
-            "Set {variable} to the source's URL (postgres://user:password@host:5432/database), or {variable}_FILE to a file that holds it, or OL_VAULT_SOURCES to the Vault folder of sources"
+            "Set {variable} to the source's URL (postgres://, mysql:// or mongodb://user:password@host/database), or {variable}_FILE to a file that holds it, or OL_VAULT_SOURCES to the Vault folder of sources"
         )))
 }
 

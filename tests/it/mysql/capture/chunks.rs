@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use ol_ingest::failpoints;
-use ol_testkit::{Finished, MysqlServer, Unit};
+use ol_testkit::{Finished, MysqlServer, Software, Unit};
 
 use super::Follow;
 use crate::common::{PATIENCE, entry};
@@ -13,7 +13,7 @@ use crate::common::{PATIENCE, entry};
 const ROWS: u64 = 4_000;
 const TABLE: &str = "
     CREATE TABLE t (id bigint unsigned PRIMARY KEY, n int, body text, doc json);
-    INSERT INTO t SELECT seq, 0, repeat(md5(seq), 30), json_object('n', seq) FROM seq_1_to_4000;
+    INSERT INTO t SELECT seq, 0, repeat(sha2(seq, 256), 15), json_object('n', seq) FROM seq_1_to_4000;
     ANALYZE TABLE t";
 /// What happens between two processes, all over the table: rows are deleted, moved to another key and written anew, and the
 /// log goes on in another file.
@@ -24,12 +24,12 @@ const CHANGES: &str = "
     UPDATE t SET n = n + 1 WHERE id % 11 = 0;
     DELETE FROM t WHERE id BETWEEN 3000 AND 3003;
     UPDATE t SET id = id + 100000, body = concat('moved ', id) WHERE id % 97 = 0 AND id < 100000;
-    INSERT IGNORE INTO t SELECT seq, 5, repeat(md5(seq), 29), json_object('again', seq) FROM seq_35_to_4000_step_70;
+    INSERT IGNORE INTO t SELECT seq, 5, repeat(sha2(seq, 256), 14), json_object('again', seq) FROM seq_35_to_4000_step_70;
     UPDATE t SET n = n + 1 WHERE id % 35 = 0;
     UPDATE t SET doc = json_set(doc, '$.m', id) WHERE id % 13 = 0";
 
-fn table(deployment: &'static str, mode: &str) -> Follow {
-    let mut follow = Follow::new(deployment, TABLE, &[("t", mode)]);
+fn table(software: Software, deployment: &'static str, mode: &str) -> Follow {
+    let mut follow = Follow::of(software, deployment, TABLE, &[("t", mode)]);
     chunked(&mut follow, 200_000);
     follow
 }
@@ -37,6 +37,8 @@ fn table(deployment: &'static str, mode: &str) -> Follow {
 fn chunked(follow: &mut Follow, bytes: u32) {
     follow.settings.push(("OL_STREAM__CHUNK_BYTES".to_owned(), bytes.to_string()));
 }
+
+on_both!(a_killed_copy_goes_on_where_it_was, a_table_is_copied_beside_the_stream_of_the_others,);
 
 /// Kills a tick at a point; it must come there.
 #[track_caller]
@@ -54,9 +56,8 @@ fn count(follow: &Follow) -> u64 {
     follow.case.database.sql("SELECT count(*) FROM t").parse().unwrap()
 }
 
-#[test]
-fn a_killed_copy_goes_on_where_it_was() {
-    let follow = table("mysqlchunks", "incremental_update");
+fn a_killed_copy_goes_on_where_it_was(software: Software) {
+    let follow = table(software, "mysqlchunks", "incremental_update");
     for _ in 0..3 {
         kill_at(&follow, failpoints::CHUNK_COMMITTED, 3);
         let phase = follow.phase("t");
@@ -78,7 +79,7 @@ fn a_killed_copy_goes_on_where_it_was() {
 
 #[test]
 fn chunks_that_are_in_the_lake_are_not_read_again() {
-    let follow = table("mysqlchunkonce", "incremental_append");
+    let follow = table(Software::MariaDb, "mysqlchunkonce", "incremental_append");
     kill_at(&follow, failpoints::CHUNK_COMMITTED, 5);
     let finished = follow.tick(0);
     let read = rows(&follow, &finished);
@@ -106,7 +107,8 @@ fn a_copy_whose_table_or_log_changed_begins_anew() {
     follow.case.database.sql("ALTER TABLE t ADD COLUMN kind varchar(9) NOT NULL DEFAULT 'old'");
     anew(&follow);
     kill_at(&follow, failpoints::CHUNK_COMMITTED, 4);
-    follow.case.database.sql("RESET MASTER; UPDATE t SET n = -1 WHERE id < 2000");
+    follow.case.database.server().forget_log();
+    follow.case.database.sql("UPDATE t SET n = -1 WHERE id < 2000");
     anew(&follow);
     kill_at(&follow, failpoints::CHUNK_COMMITTED, 4);
     follow.case.database.sql("UPDATE t SET n = -2; FLUSH BINARY LOGS; FLUSH BINARY LOGS");
@@ -114,11 +116,10 @@ fn a_copy_whose_table_or_log_changed_begins_anew() {
     anew(&follow);
 }
 
-#[test]
-fn a_table_is_copied_beside_the_stream_of_the_others() {
+fn a_table_is_copied_beside_the_stream_of_the_others(software: Software) {
     let deployment = "mysqlbeside";
     let script = format!("CREATE TABLE log (id int PRIMARY KEY, a int); {TABLE}");
-    let mut follow = Follow::new(deployment, &script, &[("log", "incremental_append")]);
+    let mut follow = Follow::of(software, deployment, &script, &[("log", "incremental_append")]);
     follow.tick(0);
     let unit = Unit::mysql(deployment).method("cdc").table("public", "log", "incremental_append");
     let unit = unit.table("public", "t", "incremental_update").with("primary_key: [id]");

@@ -6,17 +6,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ol_ingest::failpoints;
-use ol_testkit::{MysqlServer, Random, Stop, number_setting};
+use ol_testkit::{MysqlServer, Random, Software, Stop, number_setting};
 use serde_json::json;
 
 use super::Follow;
 use super::ledger::{Ledger, MODES, SCHEMA};
 
 /// A server whose commits are on the disk when they are answered.
-fn server() -> &'static MysqlServer {
-    static SERVER: OnceLock<MysqlServer> = OnceLock::new();
-    SERVER.get_or_init(|| {
-        MysqlServer::start_with(&["innodb-flush-log-at-trx-commit=1", "sync-binlog=1"])
+fn server(software: Software) -> &'static MysqlServer {
+    static SERVERS: [OnceLock<MysqlServer>; 2] = [OnceLock::new(), OnceLock::new()];
+    SERVERS[usize::from(software == Software::MySql)].get_or_init(|| {
+        let settings = &["innodb-flush-log-at-trx-commit=1", "sync-binlog=1"];
+        MysqlServer::start(software, settings)
     })
 }
 
@@ -26,6 +27,12 @@ const OF_A_SLOT: &[&str] =
 /// Points that following comes by only when something is brought about.
 const BROUGHT_ABOUT: &[&str] = &[failpoints::GAP_RECORDED, failpoints::RECORDED];
 
+on_both!(
+    following_killed_at_any_point_loses_and_doubles_nothing,
+    a_first_copy_killed_at_any_point_is_completed,
+    kills_at_random_moments_lose_and_double_nothing,
+);
+
 /// Kills a tick at a point; tells whether it came there.
 fn kill_at(follow: &Follow, point: &str, arrival: u64) -> bool {
     let step = follow.until_caught_up().env("OL_FAILPOINT_KILL", format!("{point}:{arrival}"));
@@ -33,9 +40,8 @@ fn kill_at(follow: &Follow, point: &str, arrival: u64) -> bool {
     finished.code() == -1
 }
 
-#[test]
-fn following_killed_at_any_point_loses_and_doubles_nothing() {
-    let follow = Follow::on(server(), "mysqlkill", SCHEMA, MODES);
+fn following_killed_at_any_point_loses_and_doubles_nothing(software: Software) {
+    let follow = Follow::on(server(software), "mysqlkill", SCHEMA, MODES);
     let random = Random::seeded("MySQL kills at points");
     let mut ledger = Ledger::new(&follow.case.database, random);
     follow.tick(0);
@@ -55,14 +61,13 @@ fn following_killed_at_any_point_loses_and_doubles_nothing() {
     ledger.judge(&follow, true, "after a kill at every point");
 }
 
-#[test]
-fn a_first_copy_killed_at_any_point_is_completed() {
+fn a_first_copy_killed_at_any_point_is_completed(software: Software) {
     let whole = failpoints::ALL.iter().filter(|point| **point != failpoints::REPORT);
     let whole = whole.map(|point| (point, "1073741824"));
     // Every table but the smallest is some chunks then.
     let chunked = failpoints::CHUNKS.iter().map(|point| (point, "4096"));
     for (point, chunk_bytes) in whole.chain(chunked) {
-        let mut follow = Follow::on(server(), "mysqlkillcopy", SCHEMA, MODES);
+        let mut follow = Follow::on(server(software), "mysqlkillcopy", SCHEMA, MODES);
         follow.settings.push(("OL_INGEST__BATCH_ROWS".to_owned(), "2".to_owned()));
         follow.settings.push(("OL_STREAM__CHUNK_BYTES".to_owned(), chunk_bytes.to_owned()));
         let random = Random::seeded("MySQL kills of a copy");
@@ -78,13 +83,12 @@ fn a_first_copy_killed_at_any_point_is_completed() {
 
 /// `OL_KILLS` random kills (default 5) of streams and ticks while the ledger is written, for `make kill`; one JSON line at the
 /// end. The server is killed, too, and begins new files of its log.
-#[test]
-fn kills_at_random_moments_lose_and_double_nothing() {
+fn kills_at_random_moments_lose_and_double_nothing(software: Software) {
     let kills = number_setting("OL_KILLS").unwrap_or(5);
     let mut random = Random::seeded("random kills of MySQL");
     let seed = random.0;
     let started = Instant::now();
-    let follow = Follow::on(server(), "mysqlkillrandom", SCHEMA, MODES);
+    let follow = Follow::on(server(software), "mysqlkillrandom", SCHEMA, MODES);
     let mut ledger = Ledger::new(&follow.case.database, random.clone());
     let (mut killed, mut runs, mut restarts) = (0, 0, 0);
     while killed < kills {
@@ -99,7 +103,7 @@ fn kills_at_random_moments_lose_and_double_nothing() {
             0 => drop(follow.case.database.sql("FLUSH BINARY LOGS")),
             1 => {
                 restarts += 1;
-                server().restart(random.pick(&[Stop::Fast, Stop::Immediate]));
+                server(software).restart(random.pick(&[Stop::Fast, Stop::Immediate]));
             }
             _ => thread::sleep(Duration::from_millis(random.below(300))),
         }
@@ -115,7 +119,7 @@ fn kills_at_random_moments_lose_and_double_nothing() {
     eprintln!(
         "{}",
         json!({
-            "source": "mysql", "kills": killed, "runs": runs, "restarts": restarts, "transactions": transactions,
+            "source": format!("{software:?}").to_lowercase(), "kills": killed, "runs": runs, "restarts": restarts, "transactions": transactions,
             "lost": 0, "doubled": 0, "altered": 0, "seed": seed, "seconds": started.elapsed().as_secs_f64(),
         })
     );

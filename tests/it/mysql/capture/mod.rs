@@ -1,8 +1,9 @@
-//! Changes followed by the binary log, on a private MariaDB.
+//! Changes followed by the binary log, on a private MariaDB, and where the two differ on a MySQL, too.
 
 mod chunks;
 mod kill;
 mod ledger;
+mod mysql;
 mod server;
 mod shapes;
 mod tables;
@@ -10,7 +11,7 @@ mod zoo;
 
 use std::path::PathBuf;
 
-use ol_testkit::{Finished, MysqlDatabase, MysqlServer, Step, Unit};
+use ol_testkit::{Finished, MysqlDatabase, MysqlServer, Software, Step, Unit};
 use serde_json::Value;
 
 use super::MysqlCase;
@@ -28,7 +29,17 @@ impl Follow {
     /// A new database that a script fills, and a unit over it: the tables, each with its sync mode; rows that are merged are so by
     /// `id`.
     pub(super) fn new(deployment: &'static str, script: &str, tables: &[(&str, &str)]) -> Self {
-        Self::on(MysqlServer::shared(), deployment, script, tables)
+        Self::of(Software::MariaDb, deployment, script, tables)
+    }
+
+    /// The same on the server of a software.
+    pub(super) fn of(
+        software: Software,
+        deployment: &'static str,
+        script: &str,
+        tables: &[(&str, &str)],
+    ) -> Self {
+        Self::on(MysqlServer::shared_of(software), deployment, script, tables)
     }
 
     /// The same on another server.

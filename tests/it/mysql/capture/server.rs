@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use ol_testkit::{Finished, MysqlServer, Stop};
+use ol_testkit::{Finished, MysqlServer, Software, Stop};
 
 use super::Follow;
 use crate::common::expect_told;
@@ -27,9 +27,17 @@ pub(super) fn purge(follow: &Follow) {
     }
 }
 
-fn own_server(settings: &[&str]) -> &'static MysqlServer {
-    Box::leak(Box::new(MysqlServer::start_with(settings)))
+fn own_server(software: Software, settings: &[&str]) -> &'static MysqlServer {
+    Box::leak(Box::new(MysqlServer::start(software, settings)))
 }
+
+on_both!(
+    a_log_that_was_purged_is_told_and_a_reset_copies_again,
+    a_server_that_restarts_is_followed_on,
+    another_server_of_the_group_is_followed_by_transaction_ids,
+    an_account_without_the_right_is_told_the_grant,
+    an_idle_unit_records_its_place_so_that_the_log_may_go,
+);
 
 #[track_caller]
 fn expect_refused(follow: &Follow, wanted: &[&str]) -> Finished {
@@ -50,21 +58,20 @@ fn a_server_that_logs_no_whole_rows_is_refused_with_the_cure() {
             ["does not log whole rows", "binlog_row_image = 'FULL'"],
         ),
     ] {
-        let follow = Follow::on(own_server(settings), deployment, TABLE, MODES);
+        let follow = Follow::on(own_server(Software::MariaDb, settings), deployment, TABLE, MODES);
         expect_refused(&follow, &wanted);
     }
 }
 
 #[test]
 fn a_server_that_leaves_the_database_out_of_its_log_is_refused() {
-    let server = own_server(&["binlog-ignore-db=mysqlignored_0"]);
+    let server = own_server(Software::MariaDb, &["binlog-ignore-db=mysqlignored_0"]);
     let follow = Follow::on(server, "mysqlignored", TABLE, MODES);
     expect_refused(&follow, &["leaves the database mysqlignored_0 out", "binlog_ignore_db"]);
 }
 
-#[test]
-fn an_account_without_the_right_is_told_the_grant() {
-    let mut follow = Follow::new("mysqlrights", TABLE, MODES);
+fn an_account_without_the_right_is_told_the_grant(software: Software) {
+    let mut follow = Follow::of(software, "mysqlrights", TABLE, MODES);
     let database = &follow.case.database;
     let name = database.name();
     let grants = [
@@ -104,9 +111,8 @@ fn two_processes_do_not_follow_one_unit() {
     assert_eq!(finished.code(), 75, "{}", finished.stderr);
 }
 
-#[test]
-fn a_log_that_was_purged_is_told_and_a_reset_copies_again() {
-    let server = own_server(&[]);
+fn a_log_that_was_purged_is_told_and_a_reset_copies_again(software: Software) {
+    let server = own_server(software, &[]);
     let follow = Follow::on(server, "mysqlpurged", TABLE, MODES);
     follow.tick(0);
     follow.case.database.sql(
@@ -128,13 +134,12 @@ fn a_log_that_was_purged_is_told_and_a_reset_copies_again() {
     assert_eq!(follow.case.lines("t", "SELECT id, a FROM lake ORDER BY id"), ["1\t5", "2\t5"]);
     assert_eq!(follow.phase("t"), "streaming");
     // A log that was begun anew is not the one that was followed.
-    follow.case.database.sql("RESET MASTER");
+    follow.case.database.server().forget_log();
     expect_refused(&follow, &["not the server that was followed"]);
 }
 
-#[test]
-fn a_server_that_restarts_is_followed_on() {
-    let server = own_server(&["innodb-flush-log-at-trx-commit=1", "sync-binlog=1"]);
+fn a_server_that_restarts_is_followed_on(software: Software) {
+    let server = own_server(software, &["innodb-flush-log-at-trx-commit=1", "sync-binlog=1"]);
     let follow = Follow::on(server, "mysqlrestart", TABLE, MODES);
     follow.tick(0);
     let mut running = follow.stream().env("OL_INGEST__ATTEMPTS", "50").start();
@@ -156,28 +161,19 @@ fn a_server_that_restarts_is_followed_on() {
 }
 
 /// A server, and another one that repeats what it commits.
-fn pair() -> (&'static MysqlServer, &'static MysqlServer) {
-    static PAIR: OnceLock<(MysqlServer, MysqlServer)> = OnceLock::new();
-    let (first, second) = PAIR.get_or_init(|| {
-        let first = MysqlServer::start_with(&["server-id=11"]);
-        let second = MysqlServer::start_with(&["server-id=12", "log-slave-updates=ON"]);
-        first.database("mysql").sql("CREATE USER 'repeat'@'%' IDENTIFIED BY 'pw'; GRANT REPLICATION SLAVE ON *.* TO 'repeat'@'%'");
-        // What made the account of the tests is in both logs.
-        second.database("mysql").sql(&format!(
-            "RESET MASTER; CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {}, \
-             MASTER_USER = 'repeat', MASTER_PASSWORD = 'pw', MASTER_USE_GTID = slave_pos; SET GLOBAL gtid_slave_pos = '{}'; \
-             START SLAVE",
-            first.port(),
-            first.database("mysql").sql("SELECT @@gtid_binlog_pos"),
-        ));
+fn pair(software: Software) -> (&'static MysqlServer, &'static MysqlServer) {
+    static PAIRS: [OnceLock<(MysqlServer, MysqlServer)>; 2] = [OnceLock::new(), OnceLock::new()];
+    let (first, second) = PAIRS[usize::from(software == Software::MySql)].get_or_init(|| {
+        let first = MysqlServer::start(software, &["server-id=11"]);
+        let second = MysqlServer::start(software, &["server-id=12", "loose-log-slave-updates=ON"]);
+        second.repeat(&first);
         (first, second)
     });
     (first, second)
 }
 
-#[test]
-fn another_server_of_the_group_is_followed_by_transaction_ids() {
-    let (first, second) = pair();
+fn another_server_of_the_group_is_followed_by_transaction_ids(software: Software) {
+    let (first, second) = pair(software);
     let mut follow = Follow::on(first, "mysqlfailover", TABLE, MODES);
     follow.case.database.sql("INSERT INTO log VALUES (1, 1)");
     follow.tick(0);
@@ -186,13 +182,12 @@ fn another_server_of_the_group_is_followed_by_transaction_ids() {
         .database
         .sql("INSERT INTO log VALUES (2, 1); UPDATE t SET a = 7 WHERE id = 1; FLUSH BINARY LOGS");
     follow.tick(0);
-    follow.case.database.sql("INSERT INTO log VALUES (3, 1); DELETE FROM t WHERE id = 2");
-    let place = follow.case.database.sql("SELECT @@gtid_binlog_pos");
+    let tagged = if software == Software::MySql { "SET gtid_next = 'AUTOMATIC:tag';" } else { "" };
+    let change = "INSERT INTO log VALUES (3, 1); DELETE FROM t WHERE id = 2";
+    follow.case.database.sql(&format!("{tagged} {change}"));
     let name = follow.case.database.name().to_owned();
     let other = second.database(&name);
-    let waited = second.database("mysql").sql(&format!("SELECT MASTER_GTID_WAIT('{place}', 60)"));
-    assert_eq!(waited, "0", "the replica does not come to {place}");
-    second.database("mysql").sql("STOP SLAVE");
+    second.take_over(first);
     follow.settings.push((follow.case.source_variable(), other.url()));
     other.sql("INSERT INTO log VALUES (4, 1); INSERT INTO t VALUES (9, 9)");
     let finished = follow.tick(0);
@@ -214,10 +209,10 @@ fn another_server_of_the_group_is_followed_by_transaction_ids() {
 
 #[test]
 fn a_server_that_has_not_come_so_far_is_waited_for() {
-    let (first, _) = pair();
+    let (first, _) = pair(Software::MariaDb);
     let mut follow = Follow::on(first, "mysqlbehind", TABLE, MODES);
     follow.tick(0);
-    let alone = own_server(&["server-id=13"]);
+    let alone = own_server(Software::MariaDb, &["server-id=13"]);
     let name = follow.case.database.name().to_owned();
     let made = format!("CREATE DATABASE `{name}`; USE `{name}`; {TABLE}");
     alone.database("mysql").sql(&made);
@@ -228,11 +223,10 @@ fn a_server_that_has_not_come_so_far_is_waited_for() {
 
 #[test]
 fn compressed_events_and_rows_without_names_are_read() {
-    let server = own_server(&[
-        "log-bin-compress=ON",
-        "log-bin-compress-min-len=10",
-        "binlog-row-metadata=NO_LOG",
-    ]);
+    let server = own_server(
+        Software::MariaDb,
+        &["log-bin-compress=ON", "log-bin-compress-min-len=10", "binlog-row-metadata=NO_LOG"],
+    );
     let follow = Follow::on(server, "mysqlcompressed", TABLE, MODES);
     follow.tick(0);
     follow.case.database.sql(
@@ -251,9 +245,8 @@ fn compressed_events_and_rows_without_names_are_read() {
     assert_eq!(follow.case.lines("t", "SELECT a, b FROM lake WHERE id = 1"), ["1\t2"]);
 }
 
-#[test]
-fn an_idle_unit_records_its_place_so_that_the_log_may_go() {
-    let server = own_server(&[]);
+fn an_idle_unit_records_its_place_so_that_the_log_may_go(software: Software) {
+    let server = own_server(software, &[]);
     let follow =
         Follow::on(server, "mysqlidle", &format!("{TABLE}; CREATE TABLE noise (a int)"), MODES);
     follow.tick(0);

@@ -1,5 +1,6 @@
 //! What becomes of rows: in a merged table, in one that marks deleted rows, in a change log.
 
+use ol_testkit::Software;
 use serde_json::Value;
 
 use super::Follow;
@@ -23,6 +24,12 @@ const MODES: &[(&str, &str)] = &[
     ("keyless", "incremental_append"),
 ];
 
+on_both!(
+    rows_arrive_in_every_shape,
+    an_emptied_table_is_emptied,
+    text_of_every_character_set_is_what_a_copy_shows,
+);
+
 fn changed(table: &str) -> String {
     format!(
         "UPDATE {table} SET n = n + 1 WHERE id < 3; DELETE FROM {table} WHERE id = 2;
@@ -35,9 +42,8 @@ fn taken(document: &Value, follow: &Follow, table: &str) -> u64 {
     entry(document, &follow.case.raw_table(table))["rows"].as_u64().unwrap()
 }
 
-#[test]
-fn rows_arrive_in_every_shape() {
-    let follow = Follow::new("mysqlshapes", TABLES, MODES);
+fn rows_arrive_in_every_shape(software: Software) {
+    let follow = Follow::of(software, "mysqlshapes", TABLES, MODES);
     follow.tick(0);
     for (table, _) in MODES {
         assert_eq!(follow.phase(table), "streaming", "{table}");
@@ -84,9 +90,8 @@ fn rows_arrive_in_every_shape() {
     }
 }
 
-#[test]
-fn an_emptied_table_is_emptied() {
-    let follow = Follow::new("mysqltruncate", TABLES, MODES);
+fn an_emptied_table_is_emptied(software: Software) {
+    let follow = Follow::of(software, "mysqltruncate", TABLES, MODES);
     follow.tick(0);
     follow.case.database.sql(
         "TRUNCATE merged; INSERT INTO merged VALUES (1, 1, 'after'); TRUNCATE TABLE marked; INSERT INTO marked \
@@ -107,9 +112,8 @@ fn an_emptied_table_is_emptied() {
 /// Of many writings; each set has some of these characters, and the server writes `?` for the others.
 const WRITINGS: &str = "aé€ß ŁőșЖєґ Ωλ שלום مرحبا ไทย あア漢丂侒鷗畩 ～①−ー ｱｲ 가힣 你好龘 ÿ±™";
 
-#[test]
-fn text_of_every_character_set_is_what_a_copy_shows() {
-    let follow = Follow::new("mysqlsets", "SELECT 1", &[]);
+fn text_of_every_character_set_is_what_a_copy_shows(software: Software) {
+    let follow = Follow::of(software, "mysqlsets", "SELECT 1", &[]);
     let sets = follow.case.database.sql(
         "SELECT CHARACTER_SET_NAME FROM information_schema.CHARACTER_SETS \
          WHERE CHARACTER_SET_NAME NOT IN ('binary', 'filename') ORDER BY 1",
@@ -119,7 +123,7 @@ fn text_of_every_character_set_is_what_a_copy_shows() {
     let count = sets.lines().count();
     assert!(count > 30 && sets.contains("ujis") && sets.contains("eucjpms"), "{sets}");
     let create = format!("CREATE TABLE t (id int PRIMARY KEY{columns})");
-    let follow = Follow::new("mysqlcharsets", &create, &[("t", "incremental_update")]);
+    let follow = Follow::of(software, "mysqlcharsets", &create, &[("t", "incremental_update")]);
     follow.tick(0);
     let values = format!(", '{WRITINGS}'").repeat(count);
     let insert = format!("SET NAMES utf8mb4; INSERT IGNORE INTO t VALUES (1{values})");

@@ -1,5 +1,7 @@
 //! Tables that are altered, dropped, made anew, renamed; statements that are logged instead of rows.
 
+use ol_testkit::{MysqlServer, Software};
+
 use super::Follow;
 
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, a int, b varchar(20), c int);
@@ -23,9 +25,15 @@ const ALTERATIONS: &[(&str, bool)] = &[
     ("ALTER TABLE t PARTITION BY HASH (id) PARTITIONS 2", false),
 ];
 
-#[test]
-fn altered_tables_are_followed_or_read_again() {
-    let follow = Follow::new("mysqlaltered", TABLE, MERGED);
+on_both!(
+    altered_tables_are_followed_or_read_again,
+    a_table_that_is_dropped_and_made_anew_is_read_again,
+    a_statement_that_is_logged_instead_of_rows_is_noticed,
+    a_transaction_that_is_taken_back_in_part_is_none,
+);
+
+fn altered_tables_are_followed_or_read_again(software: Software) {
+    let follow = Follow::of(software, "mysqlaltered", TABLE, MERGED);
     follow.tick(0);
     for (number, (statement, is_read_again)) in ALTERATIONS.iter().enumerate() {
         let (first, second) = (100 + number * 10, 101 + number * 10);
@@ -46,9 +54,8 @@ fn altered_tables_are_followed_or_read_again() {
     follow.expect_equal();
 }
 
-#[test]
-fn a_table_that_is_dropped_and_made_anew_is_read_again() {
-    let follow = Follow::new("mysqlremade", TABLE, MERGED);
+fn a_table_that_is_dropped_and_made_anew_is_read_again(software: Software) {
+    let follow = Follow::of(software, "mysqlremade", TABLE, MERGED);
     follow.tick(0);
     follow.case.database.sql(
         "UPDATE t SET a = 9; DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY, a int, b varchar(20), c int);
@@ -92,9 +99,8 @@ fn rows_that_only_a_mark_keeps_stay_when_a_table_is_read_again() {
     );
 }
 
-#[test]
-fn a_statement_that_is_logged_instead_of_rows_is_noticed() {
-    let follow = Follow::new("mysqlstatement", TABLE, MERGED);
+fn a_statement_that_is_logged_instead_of_rows_is_noticed(software: Software) {
+    let follow = Follow::of(software, "mysqlstatement", TABLE, MERGED);
     follow.tick(0);
     follow.case.database.sql("SET SESSION binlog_format = STATEMENT; UPDATE t SET a = a * 2; SET SESSION binlog_format = ROW; UPDATE u SET n = 5");
     let finished = follow.tick(0);
@@ -111,9 +117,17 @@ fn a_statement_that_is_logged_instead_of_rows_is_noticed() {
     follow.expect_equal();
 }
 
-#[test]
-fn a_transaction_that_is_taken_back_in_part_is_none() {
-    let follow = Follow::new(
+fn a_transaction_that_is_taken_back_in_part_is_none(software: Software) {
+    // With ids MySQL lets no transaction write to tables of both kinds.
+    let server = match software {
+        Software::MariaDb => MysqlServer::shared(),
+        Software::MySql => {
+            let settings = &["gtid-mode=OFF", "enforce-gtid-consistency=OFF"];
+            Box::leak(Box::new(MysqlServer::start(software, settings)))
+        }
+    };
+    let follow = Follow::on(
+        server,
         "mysqltakenback",
         &format!("{TABLE}; CREATE TABLE m (id int PRIMARY KEY) ENGINE=MyISAM"),
         &[("t", "incremental_update"), ("u", "incremental_update"), ("m", "incremental_update")],

@@ -3,12 +3,7 @@
 //! A copy goes the way of a full load: parallel readers that see the same moment, one commit a table, in which the table also
 //! begins to follow the log from that moment on; then the session is begun anew, with the table in it. A large table is copied
 //! in chunks ([`crate::load::chunks`]), so that a process that dies has not read for nothing.
-//! MariaDB says where in the log a snapshot was taken. MySQL does not, so there
-//! the place is taken while nothing is committed: under `FLUSH TABLES WITH READ LOCK`, which is held for as long as it takes to
-//! begin one transaction, where the account may lock (RELOAD) and no statement is in the way; and else by asking for the place
-//! before and after the transaction begins, until both are one. On a server that never rests the first of the two is taken:
-//! what happened in between is in the rows already and comes again, which changes nothing in a table that is merged by its
-//! key, as each change has the whole row. A change log would tell it twice: there the copy is refused.
+//! How the snapshot and its place are taken is told in [`super::moment`].
 //!
 //! Rows that a copy cannot bring back stay: in a log, the copy is appended behind them, with a deletion for each key that is
 //! gone, or, without a key, with a row that says that all was emptied; rows marked as deleted keep their mark, and those that
@@ -19,6 +14,7 @@ use std::sync::Arc;
 
 use ol_lake::{Lake, LakeTable, TableDefinition, TableName};
 
+use super::moment::{self, Moment};
 use super::partial::{Partial, Terms};
 use super::plan::CapturePlan;
 use super::prepare::{Copy, blocking};
@@ -26,19 +22,16 @@ use super::state::Place;
 use crate::error::{Definite, Doing, Error, Result};
 use crate::load::chunks::{self, Chunks};
 use crate::load::{Claim, LoadMode, Merging, ShrinkGuard, Target, TargetSettings, contract_digest};
-use crate::position::{LogPlace, Position};
 use crate::run::UnitJob;
 use crate::run::change::state::no_gap;
 use crate::run::change::{self, Shape, partial as copied};
 use crate::run::mysql_databases;
 use crate::source::incremental::sweep::{self, Sweep};
-use crate::source::mysql::binlog::server::{Server, gtid_at};
 use crate::source::mysql::chunks as source_chunks;
 use crate::source::mysql::error::SourceError;
 use crate::source::mysql::full_load::{Loading, TableLoad, load_tables};
 use crate::source::mysql::session::Session;
 use crate::source::mysql::settings::Settings;
-use crate::source::mysql::snapshot::Snapshot;
 
 /// Copies that are under way.
 pub type Copying = change::copying::Copying<()>;
@@ -53,14 +46,6 @@ pub struct Copier<'a> {
     pub settings: &'a Settings,
     /// The epoch of its log.
     pub epoch: u16,
-}
-
-/// A snapshot, and where it is in the log.
-struct Moment {
-    snapshot: Snapshot,
-    place: Place,
-    /// Whether nothing was committed between the place and the snapshot.
-    is_exact: bool,
 }
 
 impl Copier<'_> {
@@ -82,8 +67,17 @@ impl Copier<'_> {
         let epoch = self.epoch;
         let chunk_bytes = job.context.config.stream.chunk_bytes;
         let (control, (moment, copies)) = blocking(control, move |control| {
-            let open = || Snapshot::open(&settings, streams, now, &shutdown);
-            let mut moment = moment(control, &databases, epoch, open)?;
+            let tables: Vec<String> =
+                copies.iter().map(|copy| copy.plan.relation.quoted()).collect();
+            let wanted = moment::Wanted {
+                settings: &settings,
+                streams,
+                now,
+                epoch,
+                tables: &tables,
+                databases: &databases,
+            };
+            let mut moment = moment::take(control, &wanted, &shutdown)?;
             let cut = |copy: Copy| {
                 let cut = begun(&copy, &mut moment, chunk_bytes);
                 // A table of which the bounds cannot be had is read in one piece, and then says why itself.
@@ -251,55 +245,4 @@ fn begun(
     let cut = source_chunks::cut(moment.snapshot.first()?, &plan.relation, pieces)?;
     let terms = Terms::of(plan, &moment.place);
     Ok(cut.map(|cut| Partial { terms, since: moment.place.position, cut }))
-}
-
-/// How often a place is asked for before and after a transaction begins.
-const ATTEMPTS: u32 = 5;
-
-/// Takes a snapshot and its place.
-fn moment(
-    control: &mut Session,
-    databases: &[String],
-    epoch: u16,
-    open: impl Fn() -> Result<Snapshot, SourceError>,
-) -> Result<Moment, SourceError> {
-    let mut snapshot = open()?;
-    if let Position::Binlog(LogPlace { file, offset, .. }) = snapshot.position {
-        let server = Server::ask(control, databases)?;
-        let gtids = gtid_at(control, &server.file(file), offset)?;
-        let position = Position::Binlog(LogPlace { epoch, file, offset });
-        snapshot.position = position;
-        let place = Place { position, gtids, source: server.identity };
-        return Ok(Moment { snapshot, place, is_exact: true });
-    }
-    drop(snapshot);
-    let of = |server: Server| {
-        let (file, offset) = server.end;
-        let position = Position::Binlog(LogPlace { epoch, file, offset });
-        Place { position, gtids: server.gtids, source: server.identity }
-    };
-    // Whoever waits for this lock holds up all that come behind him: so not for long.
-    control.execute("SET SESSION lock_wait_timeout = 1")?;
-    let is_locked = match control.execute("FLUSH TABLES WITH READ LOCK") {
-        Ok(()) => true,
-        Err(SourceError::Server { .. }) => false,
-        Err(error) => return Err(error),
-    };
-    let mut attempt = 1;
-    let taken = loop {
-        let before = of(Server::ask(control, databases)?);
-        let snapshot = open()?;
-        let is_exact = is_locked || of(Server::ask(control, databases)?) == before;
-        if is_exact || attempt == ATTEMPTS {
-            break (before, snapshot, is_exact);
-        }
-        attempt += 1;
-    };
-    if is_locked {
-        control.execute("UNLOCK TABLES")?;
-    }
-    control.execute("SET SESSION lock_wait_timeout = 30")?;
-    let (place, mut snapshot, is_exact) = taken;
-    snapshot.position = place.position;
-    Ok(Moment { snapshot, place, is_exact })
 }

@@ -18,6 +18,7 @@
 
 pub mod copy;
 pub mod followed;
+mod moment;
 pub mod partial;
 pub mod plan;
 pub mod prepare;

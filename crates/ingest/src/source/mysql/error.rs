@@ -63,9 +63,6 @@ pub enum SourceError {
     /// Part of a transaction of which another transaction is the end.
     #[error("the log has part of a distributed transaction (XA)")]
     Distributed,
-    /// The log has something that is not read from it.
-    #[error("the log has {0}")]
-    Unread(&'static str),
     /// The server does not write what is needed into its log, or does not let us read it.
     #[error("{reason}")]
     Log {
@@ -81,6 +78,9 @@ pub enum SourceError {
     /// (1236) is one for all reasons.
     #[error("the server cannot send its log: {0}")]
     LogRefused(String),
+    /// A place in the log could not be had, as transactions did not end in time.
+    #[error("transactions that are in the log, or have written to the tables, did not end in time")]
+    Unsettled,
     /// The batch could not be put together.
     #[error("the batch does not fit the lake table: {0}")]
     Batch(String),
@@ -186,11 +186,6 @@ impl SourceError {
                     .with("reason", "the log has part of a distributed transaction (XA), whose end is elsewhere in it")
                     .advise("Keep XA transactions off the followed tables; then reset the tables of the unit.")
             }
-            Self::Unread(what) => Error::new(Definite::ReplicationUnavailable)
-                .with("reason", format!("the log has {what}, which is not read from a log"))
-                .advise(
-                    "Have the server log transactions without tagged ids.",
-                ),
             Self::Log { ref reason, cure } => {
                 Error::new(Definite::ReplicationUnavailable).with("reason", reason).advise(cure)
             }
@@ -208,6 +203,7 @@ impl SourceError {
                      in the log of this run. If the log is gone, reset the tables of the unit (ol-ingest reset) and run again.",
                 )
                 .because(self),
+            Self::Unsettled => Error::new(Transient::LockTimeout).because(self),
             Self::Batch(_) => Error::new(Definite::Defect).because(self),
             Self::Changed => Error::new(Transient::SnapshotLost).because(self),
             Self::Stopped => Error::new(Transient::Stopped),

@@ -6,11 +6,18 @@
 //! which transactions are committed in the order of the log (MariaDB, "START TRANSACTION", and `LOCK_commit_ordered` in
 //! `sql/log.cc`). So two transactions with one place see the same commits, and **several connections share a view when
 //! their places are equal**. They begin one after the other, and all again, a few times, until their places are equal; if
-//! they never are, those read that share the most common one. On a server without a log, and on MySQL, which tells no
-//! place, one connection reads alone: slower, and as right.
+//! they never are, those read that share the most common one.
 //!
-//! No privilege is needed for any of this but SELECT, and no lock is taken: `FLUSH TABLES WITH READ LOCK` would stop all
-//! writers for as long as the longest running statement.
+//! **MySQL tells no place**, but where its log ends. A transaction is first written to the log, which moves the end, and then
+//! committed in the engine, which is when others see it. So two views are one if the end is the same before the first and
+//! after the last of them, and if, in between the first look at the end and the first view, everything that was in the log
+//! by then has been committed ([`server::settle`], which needs the ids of transactions). Without the second condition a
+//! transaction that waits between the log and the engine, for a slow disk or a replica's answer, would be in some views only.
+//! On a server that never rests, on one without a log or ids, and for an account that may not ask for the end of the log, one
+//! connection reads alone: slower, and as right.
+//!
+//! No lock is taken for any of this: `FLUSH TABLES WITH READ LOCK` would stop all writers for as long as the longest running
+//! statement.
 //!
 //! Not covered: commits that the log does not have. They are those of a session with `sql_log_bin = 0`, and those that a
 //! replica without `log_slave_updates` applies; such a replica is read by one connection. Tables of engines without
@@ -21,6 +28,7 @@
 
 use ol_chassis::shutdown::Shutdown;
 
+use super::binlog::server;
 use super::catalog::{self, Catalog};
 use super::error::SourceError;
 use super::session::{Flavor, Session};
@@ -30,11 +38,129 @@ use crate::position::{LogPlace, Position};
 /// How often connections that see different moments begin again.
 const ATTEMPTS: u32 = 5;
 
+/// Connections that have no view yet.
+pub struct Readers(Vec<Session>);
+
 /// Connections that see the same, and where that is in the log.
 pub struct Snapshot {
     readers: Vec<Session>,
     /// The place of the snapshot in the log; a time on our clock where there is none.
     pub position: Position,
+}
+
+impl Readers {
+    /// Connects, at most `streams` times. That there are not connections enough for all is no error: there is one at least.
+    ///
+    /// # Errors
+    /// The server is not reachable or refuses.
+    pub fn connect(
+        settings: &Settings,
+        streams: usize,
+        shutdown: &Shutdown,
+    ) -> Result<Self, SourceError> {
+        let mut readers = Self(vec![Session::open(settings, shutdown.clone())?]);
+        readers.connect_more(settings, streams, shutdown)?;
+        Ok(readers)
+    }
+
+    fn connect_more(
+        &mut self,
+        settings: &Settings,
+        streams: usize,
+        shutdown: &Shutdown,
+    ) -> Result<(), SourceError> {
+        while self.0.len() < streams {
+            match Session::open(settings, shutdown.clone()) {
+                Ok(connection) => self.0.push(connection),
+                Err(SourceError::Stopped) => return Err(SourceError::Stopped),
+                Err(error) => {
+                    tracing::info!(%error, readers = self.0.len(), "fewer readers than wanted");
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Has each begin a transaction with a view of its own, or begin it again.
+    ///
+    /// # Errors
+    /// The server's.
+    pub fn begin(&mut self) -> Result<(), SourceError> {
+        self.0.iter_mut().try_for_each(|reader| {
+            reader.execute("ROLLBACK")?;
+            reader.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+        })
+    }
+
+    /// Their common view, which is at this place.
+    #[must_use]
+    pub fn sharing(self, position: Position) -> Snapshot {
+        Snapshot { readers: self.0, position }
+    }
+
+    /// The view of the first of them, which is not before this place.
+    #[must_use]
+    pub fn alone(mut self, position: Position) -> Snapshot {
+        self.0.truncate(1);
+        self.sharing(position)
+    }
+
+    /// Takes a snapshot of which the server tells the place.
+    fn told(mut self, now: Position) -> Result<Snapshot, SourceError> {
+        let mut places = Vec::new();
+        for _ in 0..ATTEMPTS {
+            self.begin()?;
+            places.clear();
+            for reader in &mut self.0 {
+                places.push(place(reader)?);
+            }
+            if places.iter().all(|place| Some(place) == places.first()) {
+                break;
+            }
+        }
+        let place = most_common(&places);
+        let mut sharing = Vec::new();
+        for (reader, its) in self.0.into_iter().zip(places) {
+            // Those whose place is not known see what nobody knows: one reads alone.
+            if its == place && (place.is_some() || sharing.is_empty()) {
+                sharing.push(reader);
+            } else {
+                drop(reader);
+            }
+        }
+        Ok(Snapshot { readers: sharing, position: place.map_or(now, at) })
+    }
+
+    /// Takes a snapshot between two looks at the end of the log.
+    fn asked(mut self, now: Position) -> Result<Snapshot, SourceError> {
+        for _ in 0..ATTEMPTS {
+            let before = self.end()?;
+            if !server::settle(self.first()?)? {
+                break;
+            }
+            self.begin()?;
+            if self.end()? == before {
+                return Ok(self.sharing(at(before)));
+            }
+        }
+        self.begin()?;
+        Ok(self.alone(now))
+    }
+
+    fn end(&mut self) -> Result<Place, SourceError> {
+        let (file, offset, _) = server::end(self.first()?, &[])?;
+        Ok((server::file_number(&file)?, offset))
+    }
+
+    fn first(&mut self) -> Result<&mut Session, SourceError> {
+        self.0.first_mut().ok_or(SourceError::Protocol("a snapshot"))
+    }
+}
+
+/// A place as it is recorded.
+fn at((file, offset): Place) -> Position {
+    Position::Binlog(LogPlace { epoch: 0, file, offset })
 }
 
 impl Snapshot {
@@ -49,45 +175,23 @@ impl Snapshot {
         now_microseconds: i64,
         shutdown: &Shutdown,
     ) -> Result<Self, SourceError> {
-        let mut first = Session::open(settings, shutdown.clone())?;
-        let shares = can_share(&mut first)?;
-        let mut readers = vec![first];
-        while shares && readers.len() < streams {
-            match Session::open(settings, shutdown.clone()) {
-                Ok(connection) => readers.push(connection),
-                Err(SourceError::Stopped) => return Err(SourceError::Stopped),
-                Err(error) => {
-                    tracing::info!(%error, readers = readers.len(), "fewer readers than wanted");
-                    break;
-                }
-            }
+        let now = Position::Moment(u64::try_from(now_microseconds).unwrap_or_default());
+        let mut readers = Readers::connect(settings, 1, shutdown)?;
+        let first = readers.first()?;
+        let (is_shared, flavor) = (can_share(first)?, first.flavor);
+        if is_shared {
+            readers.connect_more(settings, streams, shutdown)?;
         }
-        let mut places = Vec::new();
-        for _ in 0..ATTEMPTS {
-            places.clear();
-            for reader in &mut readers {
-                places.push(begin(reader)?);
+        let snapshot = match (is_shared, flavor) {
+            (true, Flavor::MySql) => readers.asked(now)?,
+            (true, Flavor::MariaDb) => readers.told(now)?,
+            (false, _) => {
+                readers.begin()?;
+                readers.alone(now)
             }
-            if places.iter().all(|place| Some(place) == places.first()) {
-                break;
-            }
-        }
-        let place = most_common(&places);
-        let mut sharing = Vec::new();
-        for (reader, its) in readers.into_iter().zip(places) {
-            // Those whose place is not known see what nobody knows: one reads alone.
-            if its == place && (place.is_some() || sharing.is_empty()) {
-                sharing.push(reader);
-            } else {
-                drop(reader);
-            }
-        }
-        tracing::debug!(readers = sharing.len(), "a snapshot is taken");
-        let position = match place {
-            Some((file, offset)) => Position::Binlog(LogPlace { epoch: 0, file, offset }),
-            None => Position::Moment(u64::try_from(now_microseconds).unwrap_or_default()),
         };
-        Ok(Self { readers: sharing, position })
+        tracing::debug!(readers = snapshot.readers(), "a snapshot is taken");
+        Ok(snapshot)
     }
 
     /// What the server has in `databases`, as far as we may see it.
@@ -135,22 +239,30 @@ fn most_common(places: &[Option<Place>]) -> Option<Place> {
     places.iter().max_by_key(|place| count(place)).copied().flatten()
 }
 
-/// Whether the server tells the place of a snapshot, and the log has all that is committed.
+/// Whether the place of a view can be known, and the log has all that is committed.
 fn can_share(connection: &mut Session) -> Result<bool, SourceError> {
-    if connection.flavor != Flavor::MariaDb {
-        return Ok(false);
+    let whole = match connection.flavor {
+        Flavor::MariaDb => "SELECT @@log_bin AND (@@log_slave_updates OR @@gtid_slave_pos = '')",
+        Flavor::MySql => "SELECT @@log_bin AND @@log_replica_updates AND @@gtid_mode = 'ON'",
+    };
+    match connection.scalar(whole) {
+        Ok(whole) if whole.as_deref() == Some("1") => {}
+        // Before MySQL 8.0.26 the setting has another name ("Unknown system variable").
+        Ok(_) | Err(SourceError::Server { code: 1193, .. }) => return Ok(false),
+        Err(error) => return Err(error),
     }
-    let whole = "SELECT @@log_bin AND (@@log_slave_updates OR @@gtid_slave_pos = '')";
-    Ok(connection.scalar(whole)?.as_deref() == Some("1"))
+    match connection.flavor {
+        Flavor::MariaDb => Ok(true),
+        Flavor::MySql => match server::end(connection, &[]) {
+            Ok(_) => Ok(true),
+            Err(SourceError::Log { .. }) => Ok(false),
+            Err(error) => Err(error),
+        },
+    }
 }
 
-/// Begins a transaction with a view of its own, and tells its place: the number of the log file and the byte in it.
-fn begin(connection: &mut Session) -> Result<Option<Place>, SourceError> {
-    connection.execute("ROLLBACK")?;
-    connection.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")?;
-    if connection.flavor != Flavor::MariaDb {
-        return Ok(None);
-    }
+/// The place of a view: the number of the log file and the byte in it.
+fn place(connection: &mut Session) -> Result<Option<Place>, SourceError> {
     let status = "SELECT (SELECT VARIABLE_VALUE FROM information_schema.SESSION_STATUS WHERE VARIABLE_NAME = \
                   'BINLOG_SNAPSHOT_FILE'), (SELECT VARIABLE_VALUE FROM information_schema.SESSION_STATUS WHERE \
                   VARIABLE_NAME = 'BINLOG_SNAPSHOT_POSITION')";

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::super::error::SourceError;
 use super::super::wire::Cursor;
-use super::gtid::Gtid;
+use super::gtid::{Gtid, Origin, Tag};
 
 /// Bytes of an event's head.
 pub const HEAD_BYTES: usize = 19;
@@ -166,7 +166,7 @@ impl<'a> Event<'a> {
             INCIDENT => Body::Incident,
             HEARTBEAT => Body::Heartbeat { file: String::from_utf8_lossy(body).into_owned() },
             PAYLOAD => Body::Payload(payload(body)?),
-            TAGGED_GTID => return Err(SourceError::Unread("a transaction id with a tag")),
+            TAGGED_GTID => super::tagged::gtid(body)?,
             PARTIAL_UPDATE => {
                 let rows = rows(body, Change::Update, true, false)?;
                 Body::Rows(Rows { is_partial: true, ..rows })
@@ -239,7 +239,8 @@ fn mysql_gtid(body: &[u8], has_gtid: bool) -> Result<Body<'_>, SourceError> {
     cursor.byte()?;
     let server: [u8; 16] = cursor.bytes(16)?.try_into().map_err(|_| SHORT)?;
     let number = cursor.number(8)?;
-    let gtid = has_gtid.then_some(Gtid::MySql { server: Uuid::from_bytes(server), number });
+    let origin = Origin { server: Uuid::from_bytes(server), tag: Tag::default() };
+    let gtid = has_gtid.then_some(Gtid::MySql { origin, number });
     let mut committed_at_microseconds = None;
     if cursor.rest().first() == Some(&2) {
         cursor.bytes(17)?;

@@ -70,7 +70,10 @@ fn transaction_ids_of_both_kinds() {
     else {
         panic!("it is a transaction id");
     };
-    assert_eq!(gtid, Some(Gtid::MySql { server, number: 23 }));
+    assert_eq!(
+        gtid,
+        Some(Gtid::MySql { origin: Origin { server, tag: Tag::default() }, number: 23 })
+    );
     assert_eq!(committed_at_microseconds, Some(1_700_000_000_000_000));
 }
 

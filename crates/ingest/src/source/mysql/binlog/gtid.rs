@@ -1,7 +1,7 @@
 //! Global transaction ids: what a server has committed, whatever its files are called.
 //!
-//! MySQL names a transaction by the server that first committed it and a number of that server; a set is the intervals of
-//! the numbers of each server. MariaDB names it by a domain, the server and a number that counts up within the domain;
+//! MySQL names a transaction by the server that first committed it, since 8.3 by a tag where somebody gave one, and by a number;
+//! a set is the intervals of the numbers of each server and tag. MariaDB names it by a domain, the server and a number that counts up within the domain;
 //! where a server is, is the last id of each domain. A set of MariaDB therefore says "all of this domain up to here", and
 //! that is right only while numbers count up, which the stream checks ([`GtidSet::add`]).
 
@@ -23,13 +23,53 @@ pub enum Gtid {
         /// Its number in the domain.
         number: u64,
     },
-    /// `server:number`.
+    /// `server:number`, `server:tag:number`.
     MySql {
-        /// The server that committed it first.
-        server: Uuid,
+        /// Who committed it first.
+        origin: Origin,
         /// Its number there, from 1.
         number: u64,
     },
+}
+
+/// Who counts the numbers of MySQL's transactions (MySQL: a "TSID").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    /// The server.
+    pub server: Uuid,
+    /// The tag, for the most part none.
+    pub tag: Tag,
+}
+
+/// At most 32 letters, digits and underscores, in lower case; none is no tag.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tag([u8; Tag::LONGEST]);
+
+impl Tag {
+    const LONGEST: usize = 32;
+
+    /// Takes a tag.
+    ///
+    /// # Errors
+    /// It is longer, or has other characters.
+    pub fn new(text: &[u8]) -> Result<Self, GtidError> {
+        let mut tag = Self::default();
+        let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        let place = tag.0.get_mut(..text.len()).filter(|_| text.iter().all(is_letter));
+        place.ok_or(GtidError)?.copy_from_slice(text);
+        tag.0.make_ascii_lowercase();
+        Ok(tag)
+    }
+
+    fn text(&self) -> &[u8] {
+        self.0.split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text().iter().try_for_each(|byte| write!(f, "{}", char::from(*byte)))
+    }
 }
 
 /// Transactions, as a server says what it has.
@@ -37,8 +77,8 @@ pub enum Gtid {
 pub enum GtidSet {
     /// The last transaction of each domain.
     MariaDb(BTreeMap<u32, (u32, u64)>),
-    /// By server, the intervals `[first, last]`, in order, with gaps between them.
-    MySql(BTreeMap<Uuid, Vec<(u64, u64)>>),
+    /// By server and tag, the intervals `[first, last]`, in order, with gaps between them.
+    MySql(BTreeMap<Origin, Vec<(u64, u64)>>),
 }
 
 /// The text or the transaction is not one of the set's kind, or comes out of order.
@@ -54,8 +94,8 @@ impl GtidSet {
             (Self::MariaDb(domains), Gtid::MariaDb { domain, number, .. }) => {
                 domains.get(&domain).is_some_and(|(_, last)| number <= *last)
             }
-            (Self::MySql(servers), Gtid::MySql { server, number }) => {
-                let intervals = servers.get(&server).map(Vec::as_slice).unwrap_or_default();
+            (Self::MySql(origins), Gtid::MySql { origin, number }) => {
+                let intervals = origins.get(&origin).map(Vec::as_slice).unwrap_or_default();
                 intervals.iter().any(|(first, last)| (*first..=*last).contains(&number))
             }
             (Self::MariaDb(_), Gtid::MySql { .. }) | (Self::MySql(_), Gtid::MariaDb { .. }) => {
@@ -77,8 +117,8 @@ impl GtidSet {
                     })
                 })
             }
-            (Self::MySql(servers), Self::MySql(others)) => others.iter().all(|(server, wanted)| {
-                let held = servers.get(server).map(Vec::as_slice).unwrap_or_default();
+            (Self::MySql(origins), Self::MySql(others)) => others.iter().all(|(origin, wanted)| {
+                let held = origins.get(origin).map(Vec::as_slice).unwrap_or_default();
                 let is_held = |(first, last): &(u64, u64)| {
                     held.iter().any(|(from, to)| from <= first && last <= to)
                 };
@@ -102,8 +142,8 @@ impl GtidSet {
                 domains.insert(domain, (server, number));
                 Ok(())
             }
-            (Self::MySql(servers), Gtid::MySql { server, number }) => {
-                insert(servers.entry(server).or_default(), (number, number));
+            (Self::MySql(origins), Gtid::MySql { origin, number }) => {
+                insert(origins.entry(origin).or_default(), (number, number));
                 Ok(())
             }
             (Self::MariaDb(_), Gtid::MySql { .. }) | (Self::MySql(_), Gtid::MariaDb { .. }) => {
@@ -112,14 +152,23 @@ impl GtidSet {
         }
     }
 
-    /// The set as COM_BINLOG_DUMP_GTID has it (`Gtid_set::encode`): the number of servers; of each its sixteen bytes, the
-    /// number of its intervals, and of each its first number and the one behind its last.
+    /// The set as COM_BINLOG_DUMP_GTID has it (`Gtid_set::encode`): the number of origins; of each its sixteen bytes, the
+    /// number of its intervals, and of each its first number and the one behind its last. Where there are tags, a byte before
+    /// and one behind the number say so, and each server's bytes are followed by the tag behind twice its length.
     #[must_use]
     pub fn encoded(&self) -> Vec<u8> {
-        let Self::MySql(servers) = self else { return 0u64.to_le_bytes().to_vec() };
-        let mut out = (servers.len() as u64).to_le_bytes().to_vec();
-        for (server, intervals) in servers {
+        let Self::MySql(origins) = self else { return 0u64.to_le_bytes().to_vec() };
+        let has_tags = origins.keys().any(|origin| origin.tag != Tag::default());
+        let count = origins.len() as u64;
+        let count = if has_tags { 1 << 56 | count << 8 | 1 } else { count };
+        let mut out = count.to_le_bytes().to_vec();
+        for (Origin { server, tag }, intervals) in origins {
             out.extend_from_slice(server.as_bytes());
+            if has_tags {
+                let tag = tag.text();
+                out.push(u8::try_from(tag.len() * 2).unwrap_or_default());
+                out.extend_from_slice(tag);
+            }
             out.extend((intervals.len() as u64).to_le_bytes());
             for (first, last) in intervals {
                 out.extend(first.to_le_bytes());
@@ -154,7 +203,7 @@ fn insert(intervals: &mut Vec<(u64, u64)>, (first, last): (u64, u64)) {
 impl FromStr for GtidSet {
     type Err = GtidError;
 
-    /// Reads what a server shows: `0-1-100,1-2-7` or `uuid:1-5:7,uuid:1`. The empty text is the empty set of MySQL; an empty
+    /// Reads what a server shows: `0-1-100,1-2-7` or `uuid:1-5:7:tag:1,uuid:1`. The empty text is the empty set of MySQL; an empty
     /// one of MariaDB is written as `-`.
     fn from_str(text: &str) -> Result<Self, GtidError> {
         let text: String = text.chars().filter(|it| !it.is_whitespace()).collect();
@@ -173,21 +222,29 @@ impl FromStr for GtidSet {
             }
             return Ok(Self::MariaDb(domains));
         }
-        let mut servers: BTreeMap<Uuid, Vec<(u64, u64)>> = BTreeMap::new();
+        let mut origins: BTreeMap<Origin, Vec<(u64, u64)>> = BTreeMap::new();
         for part in parts {
             let mut fields = part.split(':');
             let server = fields.next().and_then(|text| Uuid::try_parse(text).ok());
-            let intervals = servers.entry(server.ok_or(GtidError)?).or_default();
+            let mut origin = Origin { server: server.ok_or(GtidError)?, tag: Tag::default() };
             for field in fields {
+                // A tag does not begin with a digit, and is that of what follows.
+                if !field.starts_with(|first: char| first.is_ascii_digit()) {
+                    origin.tag = Tag::new(field.as_bytes())
+                        .ok()
+                        .filter(|_| !field.is_empty())
+                        .ok_or(GtidError)?;
+                    continue;
+                }
                 let (first, last) = field.split_once('-').unwrap_or((field, field));
                 let (first, last) = (number(Some(first))?, number(Some(last))?);
                 if first == 0 || last < first {
                     return Err(GtidError);
                 }
-                insert(intervals, (first, last));
+                insert(origins.entry(origin).or_default(), (first, last));
             }
         }
-        Ok(Self::MySql(servers))
+        Ok(Self::MySql(origins))
     }
 }
 
@@ -207,9 +264,18 @@ impl fmt::Display for GtidSet {
                 }
                 Ok(())
             }
-            Self::MySql(servers) => {
-                for (place, (server, intervals)) in servers.iter().enumerate() {
-                    write!(f, "{}{server}", if place == 0 { "" } else { "," })?;
+            Self::MySql(origins) => {
+                let mut before = None;
+                for (origin, intervals) in origins {
+                    match before {
+                        Some(server) if server == origin.server => {}
+                        Some(_) => write!(f, ",{}", origin.server)?,
+                        None => write!(f, "{}", origin.server)?,
+                    }
+                    if origin.tag != Tag::default() {
+                        write!(f, ":{}", origin.tag)?;
+                    }
+                    before = Some(origin.server);
                     for (first, last) in intervals {
                         match first == last {
                             true => write!(f, ":{first}")?,
@@ -234,12 +300,21 @@ mod tests {
 
     #[test]
     fn sets_are_read_and_written_as_servers_show_them() {
-        for text in ["0-1-100,1-2-7", "-", &format!("{A}:1-5:7"), ""] {
+        let tagged = format!("{A}:1-5:7:a_1:1-2:b:9,4{}:x:1", &A[1..]);
+        for text in ["0-1-100,1-2-7", "-", &format!("{A}:1-5:7"), &tagged, ""] {
             assert_eq!(text.parse::<GtidSet>().unwrap().to_string(), *text);
         }
         let spaced = format!("{A}:1-3,\n{A}:4");
         assert_eq!(spaced.parse::<GtidSet>().unwrap().to_string(), format!("{A}:1-4"));
-        for text in ["0-1", "0-1-2-3", "a-1-2", &format!("{A}:0"), &format!("{A}:5-1"), "x:1"] {
+        for text in [
+            "0-1",
+            "0-1-2-3",
+            "a-1-2",
+            &format!("{A}:0"),
+            &format!("{A}:5-1"),
+            "x:1",
+            &format!("{A}:é:1"),
+        ] {
             assert!(text.parse::<GtidSet>().is_err(), "{text}");
         }
     }
@@ -272,18 +347,23 @@ mod tests {
         assert_eq!(bytes.get(..9), Some(&[1, 0, 0, 0, 0, 0, 0, 0, 0x3e][..]));
         assert_eq!(bytes.get(24..40), Some(&[2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0][..]));
         assert_eq!(bytes.get(40), Some(&6));
+        let tagged: GtidSet = format!("{A}:1:tag:2").parse().unwrap();
+        let bytes = tagged.encoded();
+        assert_eq!(bytes.get(..8), Some(&[1, 2, 0, 0, 0, 0, 0, 1][..]));
+        assert_eq!(bytes.get(24), Some(&0));
+        assert_eq!(bytes.get(65..69), Some(&b"\x06tag"[..]));
     }
 
     proptest! {
         #[test]
         fn a_set_has_what_was_added_and_nothing_else(numbers in prop::collection::vec(1u64..40, 0..30)) {
-            let server: Uuid = A.parse().unwrap();
+            let origin = Origin { server: A.parse().unwrap(), tag: Tag::new(b"Tag").unwrap() };
             let mut set = GtidSet::MySql(BTreeMap::new());
             for number in &numbers {
-                set.add(Gtid::MySql { server, number: *number }).unwrap();
+                set.add(Gtid::MySql { origin, number: *number }).unwrap();
             }
             for number in 1..45 {
-                let is_in = set.contains(Gtid::MySql { server, number });
+                let is_in = set.contains(Gtid::MySql { origin, number });
                 prop_assert_eq!(is_in, numbers.contains(&number), "{} of {}", number, set);
             }
             prop_assert_eq!(set.to_string().parse::<GtidSet>().unwrap(), set);

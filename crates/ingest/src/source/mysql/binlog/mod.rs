@@ -3,7 +3,7 @@
 //! ```text
 //!   stream.rs   the server sends events as they are in the file
 //!   event.rs    what kind each is; table_map.rs what the columns of the rows behind it are; statement.rs what a statement
-//!               that was written as text does to tables
+//!               that was written as text does to tables; tagged.rs how a transaction with a tag is named
 //!   image.rs    where the values of a row lie; value.rs the same value as a prepared statement would send it
 //!   rows.rs     values into the builders of a full load: so a row of the log is the row that a copy would read
 //! ```
@@ -28,4 +28,5 @@ pub mod server;
 pub mod statement;
 pub mod stream;
 pub mod table_map;
+mod tagged;
 pub mod value;

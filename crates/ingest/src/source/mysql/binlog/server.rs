@@ -1,5 +1,8 @@
 //! What a server says of its log: whether it holds what is needed, where it ends, which files there are.
 
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
 use super::super::error::SourceError;
 use super::super::session::{Flavor, Session};
 use super::gtid::GtidSet;
@@ -179,8 +182,57 @@ fn check_replica(session: &mut Session) -> Result<(), SourceError> {
     })
 }
 
+/// How long transactions that are in the log may take to be committed in the engine.
+const SETTLES_WITHIN: Duration = Duration::from_secs(2);
+
+/// Waits until everything that is in MySQL's log by now is committed in the engine, where others see it; whether it came to be.
+///
+/// A transaction owns its id from before it is written to the log until after it is committed in the engine
+/// (`MYSQL_BIN_LOG::ordered_commit`), and `gtid_owned` tells the ids that are owned. So when none is owned any more that was
+/// owned at a moment after the look at the log's end, all before that end is committed. New ones that come do not matter.
+///
+/// # Errors
+/// The server's.
+pub fn settle(session: &mut Session) -> Result<bool, SourceError> {
+    let ask = |session: &mut Session| -> Result<BTreeSet<String>, SourceError> {
+        let text = session.scalar("SELECT @@GLOBAL.gtid_owned")?.unwrap_or_default();
+        Ok(owned(&text))
+    };
+    let mut left = ask(session)?;
+    let started = Instant::now();
+    while !left.is_empty() && started.elapsed() < SETTLES_WITHIN {
+        std::thread::sleep(Duration::from_millis(5));
+        let now = ask(session)?;
+        left.retain(|id| now.contains(id));
+    }
+    Ok(left.is_empty())
+}
+
+/// The ids in `gtid_owned`: `server:number#thread:number#thread,` and so on, with a tag before the numbers where they have one.
+fn owned(text: &str) -> BTreeSet<String> {
+    let mut ids = BTreeSet::new();
+    for of_server in text.split(',').map(str::trim) {
+        let mut parts = of_server.split(':');
+        let server = parts.next().unwrap_or_default();
+        let mut origin = server.to_owned();
+        for part in parts {
+            match part.split_once('#') {
+                Some((number, _)) => drop(ids.insert(format!("{origin}:{number}"))),
+                None => origin = format!("{server}:{part}"),
+            }
+        }
+    }
+    ids
+}
+
 /// Where the log ends, with MySQL's set of the transactions before, and whether it has all of the databases.
-fn end(session: &mut Session, databases: &[String]) -> Result<(String, u64, String), SourceError> {
+///
+/// # Errors
+/// It has not, or the account may not ask.
+pub fn end(
+    session: &mut Session,
+    databases: &[String],
+) -> Result<(String, u64, String), SourceError> {
     let asked = session.rows("SHOW MASTER STATUS");
     let rows = match asked {
         // MySQL 8.4 knows only the other name.
@@ -221,6 +273,15 @@ pub(super) fn rights(error: SourceError) -> SourceError {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
+
+    #[test]
+    fn ids_that_are_owned_are_told_apart() {
+        let server = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
+        let text = format!("{server}:23#4:24#5:tag:7#9,\n{server}:other:1#2");
+        let expected = ["23", "24", "other:1", "tag:7"].map(|id| format!("{server}:{id}"));
+        assert_eq!(owned(&text).into_iter().collect::<Vec<_>>(), expected);
+        assert!(owned("").is_empty());
+    }
 
     #[test]
     fn files_are_named_and_numbered() {

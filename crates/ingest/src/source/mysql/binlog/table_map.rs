@@ -226,7 +226,8 @@ fn storage(kind: u8, metadata: &mut Cursor<'_>) -> Result<Storage, SourceError> 
         },
         245 => Storage::Json(metadata.byte()?),
         246 => Storage::Decimal { precision: metadata.byte()?, scale: metadata.byte()? },
-        249..=252 => Storage::Long { width: metadata.byte()?, is_compressed: false },
+        // MySQL's vector (242) is bytes behind their length.
+        242 | 249..=252 => Storage::Long { width: metadata.byte()?, is_compressed: false },
         254 => {
             let (first, second) = (metadata.byte()?, metadata.byte()?);
             match first {

@@ -35,7 +35,7 @@ pub(super) fn column_type(definition: &[u8]) -> Result<Form, SourceError> {
         5 | 8 => Form::Fixed(8),
         6 => Form::Nothing,
         7 | 10..=12 | 14 => Form::Short,
-        0 | 15 | 16 | 245..=255 => Form::Counted,
+        0 | 15 | 16 | 242 | 245..=255 => Form::Counted,
         _ => return Err(SourceError::Protocol("a type of the protocol")),
     })
 }
