@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use ol_testkit::{Readers, Step};
+use ol_testkit::{Python, Step};
 use serde_json::{Value, json};
 
 use super::common::{Receiver, SECRET, Sender, course, told_no_secret};
@@ -91,7 +91,7 @@ with sqlite3.connect(sys.argv[1]) as outbox:
     assert outbox.execute(change, (sys.stdin.buffer.read(), sys.argv[2])).rowcount == 1
 ";
     let path = sender.outbox.strip_prefix("sqlite:").unwrap();
-    let step = Step::new(Readers::receivers_python()).args(["-c", PROGRAM, path, id]);
+    let step = Step::new(Python::Receivers.path()).args(["-c", PROGRAM, path, id]);
     step.input(body).run().expect_code(0);
 }
 
@@ -849,7 +849,7 @@ for line in sys.stdin:
     body = json.dumps(json.loads(line), separators=(',', ':')).encode()
     print(base64.b64encode(body).decode())
 ";
-    let step = Step::new(Readers::receivers_python()).args(["-c", PROGRAM]);
+    let step = Step::new(Python::Receivers.path()).args(["-c", PROGRAM]);
     let done = step.input(documents.join("\n")).run().expect_code(0);
     done.stdout.lines().map(str::to_owned).collect()
 }
