@@ -99,14 +99,15 @@ impl Question {
         });
         let answer: Value = serde_json::from_str(&line)
             .unwrap_or_else(|error| panic!("the judge says no JSON ({error}): {line}"));
-        let said = |stream: &str| answer[stream].as_str().unwrap_or_default().to_owned();
-        let status = answer["status"].as_i64().and_then(|status| i32::try_from(status).ok());
+        let said = |stream| answer.get(stream).and_then(Value::as_str).unwrap_or_default();
+        let number = |name| answer.get(name).and_then(Value::as_u64);
+        let status = number("status").and_then(|status| i32::try_from(status).ok());
         Finished {
-            status: ExitStatus::from_raw(status.expect("a status is a number")),
-            stdout: said("stdout"),
-            stderr: said("stderr"),
+            status: ExitStatus::from_raw(status.expect("the judge says how a program ended")),
+            stdout: said("stdout").to_owned(),
+            stderr: said("stderr").to_owned(),
             seconds: started.elapsed().as_secs_f64(),
-            peak_bytes: answer["peak_bytes"].as_u64().unwrap_or_default(),
+            peak_bytes: number("peak_bytes").unwrap_or_default(),
         }
     }
 }

@@ -122,10 +122,13 @@ impl MongoDatabase<'_> {
         client.args(["--database", database]).input(commands).run().expect_code(0).stdout
     }
 
-    /// A Python program of `tests/mongodb` that is told where the server is.
+    /// A Python program of `tests/mongodb` that is told where the server is, in a process of its own, which may be killed.
     pub fn program(&self, name: &str) -> Step {
-        let step = Step::new(Python::Readers.path()).arg(file("mongodb", name));
-        step.env("PYTHONDONTWRITEBYTECODE", "1").args(["--url", &self.server_url()])
+        Step::new(Python::Readers.path())
+            .arg(file("mongodb", name))
+            .env("PYTHONPATH", file("readers", ""))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .args(["--url", &self.server_url()])
     }
 
     fn server_url(&self) -> String {
