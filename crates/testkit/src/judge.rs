@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn requests_run_beside_each_other() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let (here, there) = (folder.path().join("here"), folder.path().join("there"));
         // Each waits for the other.
         let meets = |mine: &Path, other: &Path| {
@@ -249,21 +249,23 @@ mod tests {
     #[test]
     fn a_judge_that_dies_is_told_and_followed_by_another() {
         let place = Place(Mutex::new(None));
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let id = folder.path().join("id");
         let kills = "import os, signal, sys, time\nopen(sys.argv[1], 'w').write(str(os.getpid()))\n\
                      os.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(600)";
         let question = script(kills).arg(&id);
         let killed = std::panic::catch_unwind(|| question.run_in(&place));
-        let told = *killed.unwrap_err().downcast::<String>().unwrap();
+        let told = killed.expect_err("its judge is killed");
+        let told = told.downcast::<String>().expect("a panic says a sentence");
         assert!(told.contains("the judge does not answer for -c"), "{told}");
-        let id = std::fs::read_to_string(&id).unwrap();
+        let id = std::fs::read_to_string(&id).expect("the program has told its id");
         let started = Instant::now();
         while is_alive(&id) {
             assert!(started.elapsed() < START, "what the judge ran goes on without it");
             std::thread::sleep(Duration::from_millis(10));
         }
-        let judge = place.0.lock().unwrap().clone().unwrap();
+        let judge = place.0.lock().expect("nobody panics while holding it").clone();
+        let judge = judge.expect("there was a judge");
         while judge.service.ended().is_none() {
             assert!(started.elapsed() < START, "the judge goes on");
             std::thread::sleep(Duration::from_millis(10));
