@@ -17,7 +17,6 @@ from client import (
     RESOURCES,
     SECRET,
     VIDEO,
-    Answer,
     Receiver,
     assert_server_error,
     signature,
