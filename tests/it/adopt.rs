@@ -1,7 +1,5 @@
 //! Raw tables of other loaders, taken over where they stand.
 
-use std::process::Command;
-
 use ol_testkit::{Lake, Readers};
 use serde_json::{Value, json};
 
@@ -45,15 +43,12 @@ table.append(pyarrow.Table.from_pylist(rows, schema=table.schema().as_arrow()))
 table = catalog.load_table((namespace, name))
 print(table.location(), table.current_snapshot().snapshot_id)"
     );
-    let done = Command::new(Readers::python())
-        .args(["-c", &script])
-        .arg(lake.catalog_file())
-        .arg(lake.warehouse())
-        .args([lake.namespace(), raw_table, "1"])
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    String::from_utf8(done.stdout).unwrap().trim().to_owned()
+    let question = Readers::script(&script).arg(lake.catalog_file()).arg(lake.warehouse()).args([
+        lake.namespace(),
+        raw_table,
+        "1",
+    ]);
+    question.run().expect_code(0).stdout.trim().to_owned()
 }
 
 fn prepared(deployment: &'static str) -> (Case, std::path::PathBuf) {

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use ol_testkit::{Finished, Lake, Readers, Unit};
+use ol_testkit::{Finished, Lake, Python, Unit};
 use serde_json::Value;
 
 use crate::common::{Case, entry, expect_told, rows, text};
@@ -299,7 +299,7 @@ fn a_locked_catalog_is_transient_and_named() {
                  connection.execute('BEGIN EXCLUSIVE')\n\
                  print('held', flush=True)\n\
                  sys.stdin.read()";
-    let mut holder = Command::new(Readers::python())
+    let mut holder = Command::new(Python::Readers.path())
         .args(["-c", holds])
         .arg(case.lake.catalog_file())
         .stdin(Stdio::piped())

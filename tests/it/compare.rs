@@ -1,7 +1,5 @@
 //! A unit in shadow beside the tables of another loader: equal where the values are, and told apart where they are not.
 
-use std::process::Command;
-
 use ol_testkit::Readers;
 use serde_json::{Value, json};
 
@@ -88,14 +86,11 @@ fn prepared(deployment: &'static str) -> Case {
 
 /// Makes the other loader's tables.
 fn theirs(case: &Case, change: &str, change_of_plain: &str) {
-    let done = Command::new(Readers::python())
-        .args(["-c", THEIR_TABLE])
+    let question = Readers::script(THEIR_TABLE)
         .arg(case.lake.catalog_file())
         .arg(case.lake.warehouse())
-        .args([THEIRS, &case.raw_table(""), change, change_of_plain])
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        .args([THEIRS, &case.raw_table(""), change, change_of_plain]);
+    question.run().expect_code(0);
 }
 
 fn compared(case: &Case, arguments: &[&str], code: i32) -> Value {

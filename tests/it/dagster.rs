@@ -1,12 +1,12 @@
 //! Real Dagster starts our binaries: `tests/dagster`, run with pytest.
 
-use ol_testkit::{PostgresServer, Readers, Step, binary, example, workspace_root};
+use ol_testkit::{PostgresServer, Python, Step, binary, example, workspace_root};
 
 #[test]
 fn dagster_hears_of_every_table_check_and_failure() {
     let database = PostgresServer::shared().create_database("dagster");
     let folder = tempfile::tempdir().unwrap();
-    let done = Step::new(Readers::python())
+    let done = Step::new(Python::Readers.path())
         .args(["-m", "pytest", "-q", "-p", "no:cacheprovider"])
         .arg(workspace_root().join("tests/dagster"))
         .folder(folder.path())

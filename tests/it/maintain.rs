@@ -1,7 +1,6 @@
 //! `ol-ingest maintain` beside runs, killed, stopped, and told nothing.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use ol_testkit::Readers;
@@ -61,15 +60,11 @@ from pyiceberg.catalog.sql import SqlCatalog
 catalog = SqlCatalog('ol', uri='sqlite:///' + sys.argv[1], warehouse='file://' + sys.argv[2])
 raw = catalog.load_table((sys.argv[3], sys.argv[4]))
 ";
-        let done = Command::new(Readers::python())
-            .args(["-c", &format!("{CATALOG}{script}")])
+        let question = Readers::script(&format!("{CATALOG}{script}"))
             .arg(self.case.lake.catalog_file())
             .arg(self.case.lake.warehouse())
-            .args([self.case.lake.namespace(), &self.case.raw_table("t")])
-            .output()
-            .unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        String::from_utf8(done.stdout).unwrap().trim().to_owned()
+            .args([self.case.lake.namespace(), &self.case.raw_table("t")]);
+        question.run().expect_code(0).stdout.trim().to_owned()
     }
 }
 

@@ -5,10 +5,11 @@
 """
 
 import argparse
+import contextlib
 import datetime
 import decimal
+import io
 import json
-import os
 import pathlib
 import random
 import struct
@@ -19,7 +20,8 @@ import pyarrow as pa
 from pyiceberg.catalog.sql import SqlCatalog
 
 import canonical
-from source import Source, literal, value
+import digest
+from source import Source, literal
 
 VALUES = 1_000
 NAMESPACE = "ol_warehouse_ci_raw"
@@ -36,7 +38,7 @@ def main() -> int:
     print(f"seed {arguments.seed}")
     source = Source(arguments.source)
     check_texts(source, random.Random(arguments.seed))
-    check_faults(source, arguments.source, arguments.folder)
+    check_faults(source, arguments.folder)
     return 0
 
 
@@ -84,20 +86,10 @@ def check_texts(source, chance):
     ]
     for name, values, expressions in cases:
         query = " UNION ALL ".join(f"SELECT {place}, ({text})::text" for place, text in enumerate(expressions))
-        server = {int(place): shown for place, shown in source_rows(source, query)}
+        server = {int(place): shown for place, shown in source.rows(query)}
         for place, ours in enumerate(canonical.texts(values)):
             assert ours == server[place], f"{name} {place}: the server says {server[place]!r}, we say {ours!r}"
         print(f"{name}: {len(expressions)} texts equal the server's")
-
-
-def source_rows(source, query):
-    """Rows of a query too long for a command line."""
-    environment = dict(source.environment)
-    answer = subprocess.run(
-        ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", source.url, "-f", "-"],
-        input=f"COPY ({query}) TO STDOUT;", env=environment, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return [[value(field) for field in line.split("\t")] for line in answer.stdout.split("\n")[:-1]]
 
 
 ROWS = 50
@@ -130,10 +122,10 @@ def replaced(table, name, place, value):
     return table.set_column(table.schema.get_field_index(name), name, pa.array(values, table.schema.field(name).type))
 
 
-def check_faults(source, url, folder):
+def check_faults(source, folder):
     """The comparison is silent on a true copy and finds each planted fault."""
     subprocess.run(
-        ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", f"""
+        ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", source.url, "-c", f"""
         CREATE TABLE sample (id int PRIMARY KEY, amount numeric(10,2), note text, at timestamptz);
         INSERT INTO sample SELECT n, n / 100.0, CASE WHEN n % 7 <> 0 THEN E'note ' || n || E'\\t\\\\' END,
             CASE WHEN n = 9 THEN 'infinity' ELSE '2020-01-01 00:00+00'::timestamptz + n * interval '1 s' END
@@ -162,19 +154,17 @@ def check_faults(source, url, folder):
         catalog = SqlCatalog("ol", uri=f"sqlite:///{path}", warehouse=f"file://{folder}/warehouse-{number}")
         catalog.create_namespace(NAMESPACE)
         catalog.create_table(f"{NAMESPACE}.{RAW_TABLE}", schema=rows.schema).append(rows)
-        command = [
-            sys.executable, str(pathlib.Path(__file__).with_name("digest.py")), "--source", url,
-            "--catalog", f"sqlite:{path}", "--namespace", NAMESPACE, "--unit", str(unit), "--output", "json",
-        ]  # fmt: skip
-        answer = subprocess.run(command, capture_output=True, text=True, env=os.environ)
-        document = json.loads(answer.stdout)
+        asked = ["--source", source.url, "--catalog", f"sqlite:{path}", "--namespace", NAMESPACE, "--unit", str(unit)]
+        with contextlib.redirect_stdout(io.StringIO()) as answer:
+            code = digest.main([*asked, "--output", "json"])
+        document = json.loads(answer.getvalue())
         readers = {difference["reader"] for difference in document["tables"][0].get("differences", [])}
         if fault is None:
-            assert answer.returncode == 0, answer.stdout
+            assert code == 0, answer.getvalue()
         else:
-            found = answer.returncode == 1 and readers == {"pyiceberg", "duckdb"}
-            assert found, f"not found: {fault}\n{answer.stdout}"
-        print(f"{fault or 'a true copy'}: exit code {answer.returncode}")
+            found = code == 1 and readers == {"pyiceberg", "duckdb"}
+            assert found, f"not found: {fault}\n{answer.getvalue()}"
+        print(f"{fault or 'a true copy'}: exit code {code}")
 
 
 if __name__ == "__main__":

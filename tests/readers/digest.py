@@ -32,8 +32,8 @@ SHOWN_ROWS = 3
 SHOWN_CHARACTERS = 80
 
 
-def main() -> int:
-    """Compares and prints; returns the exit code."""
+def main(words=None) -> int:
+    """Compares what the command line asks for, and prints; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--source", required=True)
     parser.add_argument("--catalog", required=True)
@@ -43,7 +43,7 @@ def main() -> int:
     parser.add_argument("--table", action="append", default=[])
     parser.add_argument("--reader", action="append", default=[], choices=ALL_READERS)
     parser.add_argument("--output", choices=("text", "json"), default="text")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     seconds = collections.Counter()
     tables = compared(arguments, seconds)
     outcomes = collections.Counter(table["outcome"] for table in tables)

@@ -3,7 +3,6 @@ and Trino."""
 
 import pathlib
 import sqlite3
-import subprocess
 import urllib.parse
 
 import duckdb
@@ -14,6 +13,7 @@ from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.table import StaticTable, Table
 
 import canonical
+from source import Source
 from spark import Spark
 from trino import Trino
 
@@ -36,6 +36,8 @@ class Lake:
         self.spark = None
         self.trino = None
         self.sql_catalog = None
+        self.server = None
+        self.tables = {}
 
     def locations(self) -> dict:
         """Raw table name → location of its current metadata file."""
@@ -44,14 +46,17 @@ class Lake:
         if self.catalog.startswith("sqlite:"):
             with sqlite3.connect(f"file:{self.catalog.removeprefix('sqlite:')}?mode=ro", uri=True) as connection:
                 return dict(connection.execute(query).fetchall())
-        answer = subprocess.run(
-            ["psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", self.catalog, "-c", query],
-            check=True, capture_output=True, text=True,
-        )  # fmt: skip
-        return dict(line.split("\t") for line in answer.stdout.splitlines())
+        self.server = self.server or Source(self.catalog)
+        return dict(self.server.rows(query))
 
     def opened(self, raw_table: str) -> Table:
-        """The table in PyIceberg, through its own SQL catalog where it has a driver for it."""
+        """The table in PyIceberg as it was when it was first asked for, so that all that is said of it is of one moment."""
+        if raw_table not in self.tables:
+            self.tables[raw_table] = self.loaded(raw_table)
+        return self.tables[raw_table]
+
+    def loaded(self, raw_table: str) -> Table:
+        """The table as it is now, through PyIceberg's own SQL catalog where it has a driver for it."""
         if self.catalog.startswith("sqlite:"):
             if self.sql_catalog is None:
                 path = self.catalog.removeprefix("sqlite:")

@@ -125,6 +125,7 @@ class Check:
         self.present = self.lake.locations()
         self.source = Source(arguments.source)
         self.acknowledged = position_of(arguments.acknowledged)
+        self.histories, self.truths = {}, {}
         with open(arguments.unit, encoding="utf-8") as file:
             self.tables = {table["name"]: table for table in yaml.safe_load(file)["tables"]}
 
@@ -156,9 +157,7 @@ class Check:
             if self.arguments.complete:
                 finding.faults.append("the table is not in the lake")
             return
-        history = History(opened)
-        history.is_renewed = name in self.arguments.renewed
-        history.is_replaced = history.is_replaced and not history.is_renewed
+        history = self.history(name, opened)
         finding.faults += history.faults
         if history.position is None:
             # Rows of a copy that is not complete: they are nobody's claim yet.
@@ -177,11 +176,19 @@ class Check:
         if is_log:
             replayed = logged.check(*arguments, self.arguments.total)
         else:
-            merged.check(*arguments, table["sync_mode"].endswith("soft_delete"), self.arguments.total)
-            replayed = None
+            soft = table["sync_mode"].endswith("soft_delete")
+            replayed = merged.check(*arguments, soft, self.arguments.total)
         self.check_reached(finding, placing, position)
         if self.arguments.complete:
-            self.check_source(finding, reader, raw_table, replayed, table)
+            self.check_source(finding, replayed, table)
+
+    def history(self, name: str, table) -> History:
+        """The history of a table, which is the same whoever reads its rows."""
+        if name not in self.histories:
+            history = self.histories[name] = History(table)
+            history.is_renewed = name in self.arguments.renewed
+            history.is_replaced = history.is_replaced and not history.is_renewed
+        return self.histories[name]
 
     def check_reached(self, finding: Finding, placing: Placing, position: int):
         """Nothing journaled lies behind the table where it must not."""
@@ -197,19 +204,9 @@ class Check:
             elif self.acknowledged is not None and one.after <= self.acknowledged:
                 finding.faults.append(f"transaction {one.number} is acknowledged at the source and not in the table")
 
-    def check_source(self, finding: Finding, reader: str, raw_table: str, replayed, table: dict):
+    def check_source(self, finding: Finding, replayed: dict, table: dict):
         """The rows are those that the source shows now."""
-        excluded = set(table.get("excluded_columns") or [])
-        columns = [column for column in self.source.columns("ledger", finding.table) if column.name not in excluded]
-        key = self.journal.first_shapes[finding.table].key
-        names = [column.name for column in columns]
-        truth = {}
-        for _, chunk in self.source.chunks("ledger", finding.table, columns):
-            for row in zip(*chunk):
-                values = dict(zip(names, row))
-                truth[tuple(values[column] for column in key)] = values
-        if replayed is None:
-            replayed = merged.live_rows(self.lake, reader, raw_table, key)
+        names, truth = self.truth(finding.table, table)
         # A column that got its name later is unknown in rows that were logged before.
         known = self.journal.first_shapes[finding.table].columns
         is_log = table["sync_mode"] == "incremental_append"
@@ -223,6 +220,19 @@ class Check:
             if differing:
                 finding.altered.append(f"row {row_key} of the source in {', '.join(differing)}")
         finding.extra += [f"row {row_key}, which the source has not" for row_key in replayed]
+
+    def truth(self, name: str, table: dict) -> tuple:
+        """The columns of a table of the source, which stands still, and its rows by key: read once, for all readers."""
+        if name not in self.truths:
+            excluded = set(table.get("excluded_columns") or [])
+            columns = [column for column in self.source.columns("ledger", name) if column.name not in excluded]
+            names, rows = [column.name for column in columns], {}
+            for _, chunk in self.source.chunks("ledger", name, columns):
+                for row in zip(*chunk):
+                    values = dict(zip(names, row))
+                    rows[tuple(values[column] for column in self.journal.first_shapes[name].key)] = values
+            self.truths[name] = names, rows
+        return self.truths[name]
 
 
 def position_of(text):

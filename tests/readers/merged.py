@@ -24,17 +24,8 @@ def read(lake, reader: str, raw_table: str) -> list:
     return found
 
 
-def live_rows(lake, reader: str, raw_table: str, key: tuple) -> dict:
-    """The rows that are not deleted, by key."""
-    return {
-        tuple(values[column] for column in key): values
-        for values, _, deleted_at in read(lake, reader, raw_table)
-        if deleted_at is None
-    }
-
-
-def check(lake, reader, raw_table, finding, history, journal, placing, soft: bool, total: int):
-    """Fills in a finding."""
+def check(lake, reader, raw_table, finding, history, journal, placing, soft: bool, total: int) -> dict:
+    """Fills in a finding; returns the rows that are not deleted, by key."""
     found = read(lake, reader, raw_table)
     finding.rows = len(found)
     live = [(values, position) for values, position, deleted_at in found if deleted_at is None]
@@ -57,6 +48,8 @@ def check(lake, reader, raw_table, finding, history, journal, placing, soft: boo
         finding.extra += [f"{len(marked)} marked rows in a table without marks"]
     if finding.table == "accounts":
         check_sums(lake, raw_table, finding, history, total)
+    key = journal.first_shapes[finding.table].key
+    return {tuple(values[column] for column in key): values for values, _ in live}
 
 
 def check_positions(finding, journal, placing, state, live: list):

@@ -7,6 +7,7 @@ import itertools
 import os
 import re
 import subprocess
+import tempfile
 from dataclasses import dataclass
 
 SETTINGS = (
@@ -20,6 +21,8 @@ SETTINGS = (
     "statement_timeout=0",
     "idle_in_transaction_session_timeout=0",
 )
+# COPY's text has no such line: its backslashes are doubled.
+END = b"\\.end\n"
 ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 CHUNK_ROWS = 20_000
@@ -47,6 +50,32 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+class Session:
+    """A psql that copies out one query after another."""
+
+    def __init__(self, url: str, environment: dict):
+        self.complaints = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.complaints, env=environment, bufsize=1 << 20,
+        )  # fmt: skip
+
+    def copied(self, query: str):
+        """The lines of a query, to the last of which the next one must wait."""
+        try:
+            self.process.stdin.write(f"COPY ({query}) TO STDOUT;\nSELECT '{END.decode().strip()}';\n".encode())
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended and says why
+        for line in self.process.stdout:
+            if line == END:
+                return
+            yield line.rstrip(b"\n").decode()
+        self.process.wait()
+        self.complaints.seek(0)
+        raise RuntimeError(f"psql failed: {self.complaints.read().decode().strip()}")
+
+
 class Source:
     """A Postgres database."""
 
@@ -54,18 +83,14 @@ class Source:
         self.url = url
         options = " ".join(f"-c {setting}" for setting in SETTINGS)
         self.environment = dict(os.environ, PGOPTIONS=options, PGCLIENTENCODING="UTF8")
+        self.idle = []
 
     def copied(self, query: str):
-        """Rows of `query` as lists of text, None for NULL."""
-        command = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", self.url, "-c", f"COPY ({query}) TO STDOUT"]
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment, bufsize=1 << 20
-        )
-        for line in process.stdout:
-            yield line.rstrip(b"\n").decode()
-        complaint = process.stderr.read().decode()
-        if process.wait() != 0:
-            raise RuntimeError(f"psql failed: {complaint.strip()}")
+        """The lines of `query` in COPY's text format; each query is a transaction of its own."""
+        session = self.idle.pop() if self.idle else Session(self.url, self.environment)
+        yield from session.copied(query)
+        # One whose answer was not taken to its end does not come back.
+        self.idle.append(session)
 
     def rows(self, query: str):
         """Rows of a small query."""

@@ -11,10 +11,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::binary::workspace_root;
 use crate::install::{install, java};
+use crate::judge::{Question, file};
 use crate::process::Step;
-use crate::readers::Readers;
+use crate::python::Python;
 use crate::service::Service;
 
 /// How long a server may take to start.
@@ -118,13 +118,21 @@ impl MongoDatabase<'_> {
 
     #[track_caller]
     fn commands(&self, database: &str, commands: &str) -> String {
-        let step = self.program("client.py").args(["--database", database]).input(commands);
-        step.run().expect_code(0).stdout
+        let client = Question::program("mongodb", "client.py").args(["--url", &self.server_url()]);
+        client.args(["--database", database]).input(commands).run().expect_code(0).stdout
     }
 
-    /// A Python program of `tests/mongodb` that is told where the server is.
+    /// A Python program of `tests/mongodb` that is told where the server is, in a process of its own, which may be killed.
     pub fn program(&self, name: &str) -> Step {
-        program(name).args(["--url", &format!("mongodb://127.0.0.1:{}", self.server.port())])
+        Step::new(Python::Readers.path())
+            .arg(file("mongodb", name))
+            .env("PYTHONPATH", file("readers", ""))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .args(["--url", &self.server_url()])
+    }
+
+    fn server_url(&self) -> String {
+        format!("mongodb://127.0.0.1:{}", self.server.port())
     }
 }
 
@@ -138,8 +146,8 @@ impl MongoStandIn {
     /// Starts `tests/mongodb/stand_in.py` with these arguments; its head tells of them.
     pub fn start(arguments: &[&str]) -> Self {
         let service = Service::start("mongodb-stand-in", |_, port| {
-            let mut command = Command::new(Readers::python());
-            command.arg(workspace_root().join("tests/mongodb/stand_in.py"));
+            let mut command = Command::new(Python::Readers.path());
+            command.arg(file("mongodb", "stand_in.py"));
             command.args(["--port", &port.to_string()]).args(arguments);
             command.env("PYTHONDONTWRITEBYTECODE", "1");
             command
@@ -157,13 +165,4 @@ impl MongoStandIn {
     pub fn url(&self) -> String {
         format!("mongodb://127.0.0.1:{}/zoo", self.port())
     }
-}
-
-/// A Python program of `tests/mongodb`, which may use what judges the lake.
-pub(crate) fn program(name: &str) -> Step {
-    let root = workspace_root();
-    Step::new(Readers::python())
-        .arg(root.join("tests/mongodb").join(name))
-        .env("PYTHONPATH", root.join("tests/readers"))
-        .env("PYTHONDONTWRITEBYTECODE", "1")
 }

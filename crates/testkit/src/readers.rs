@@ -1,13 +1,12 @@
 //! The judges: `tests/readers`, Python programs that read the lake with `PyIceberg`, `DuckDB` and, where a test asks for
 //! it, Spark.
 
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::Path;
 
-use crate::binary::workspace_root;
-use crate::install::install;
+use crate::judge::Question;
 use crate::lake::Lake;
-use crate::process::{Finished, Step};
+use crate::process::Finished;
+use crate::python::Python;
 
 /// What the comparison of a source with the lake found.
 #[derive(Debug)]
@@ -75,82 +74,55 @@ impl Comparison {
     }
 }
 
-/// The Python programs and the interpreter that runs them.
+/// The Python programs, which the judge runs (`tests/readers/judge.py`).
 #[derive(Debug)]
 pub struct Readers;
 
 impl Readers {
-    /// The Python interpreter with the readers' packages.
-    ///
-    /// The variable `OL_PYTHON`, or a virtual environment under `${OL_CACHE:-~/.cache/ol-flows}/venv`, made when it
-    /// is not there or when a requirements file has changed.
-    pub fn python() -> PathBuf {
-        static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-        PYTHON
-            .get_or_init(|| {
-                std::env::var_os("OL_PYTHON").map_or_else(virtual_environment, PathBuf::from)
-            })
-            .clone()
-    }
-
-    /// The Python interpreter of `tests/receivers`, which has Django: the variable `OL_RECEIVERS_PYTHON`, or a virtual
-    /// environment `venv-receivers` beside the other one.
-    pub fn receivers_python() -> PathBuf {
-        static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-        PYTHON
-            .get_or_init(|| match std::env::var_os("OL_RECEIVERS_PYTHON") {
-                Some(path) => path.into(),
-                None => {
-                    environment("python", "venv-receivers", &["tests/receivers/requirements.txt"])
-                }
-            })
-            .clone()
-    }
-
     /// The readers that need no server.
     pub const ALL: &'static [&'static str] = &["pyiceberg", "duckdb", "spark"];
-
-    /// The Python interpreter with Spark: the variable `OL_SPARK_PYTHON`, or a virtual environment `venv-spark` beside
-    /// the others.
-    fn spark_python() -> PathBuf {
-        static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-        PYTHON
-            .get_or_init(|| match std::env::var_os("OL_SPARK_PYTHON") {
-                Some(path) => path.into(),
-                None => {
-                    environment("spark", "venv-spark", &["tests/readers/spark-requirements.txt"])
-                }
-            })
-            .clone()
-    }
 
     /// Compares a collection with its table in the lake, document by document (`tests/mongodb/compare.py`): the answer of
     /// the program, which must find them equal. `of` names the collection (`--url`, `--database`, `--collection`), or the zoo.
     #[track_caller]
     pub fn compare_documents(of: &[&str], lake: &Lake, raw_table: &str) -> serde_json::Value {
-        let step = crate::mongodb::program("compare.py")
+        let question = Question::program("mongodb", "compare.py")
             .args(of)
             .args(["--catalog", lake.catalog(), "--namespace", lake.namespace()])
             .args(["--table", raw_table]);
-        step.run().expect_code(0).json()
+        question.run().expect_code(0).json()
     }
 
     /// A Python program of `tests/readers` that takes `--reader`, with all readers.
-    pub fn program_of_all(name: &str) -> Step {
-        let step = Self::program_with_spark(name);
-        Self::ALL.iter().fold(step, |step, reader| step.args(["--reader", reader]))
+    pub fn program_of_all(name: &str) -> Question {
+        let question = Self::program_with_spark(name);
+        Self::ALL.iter().fold(question, |question, reader| question.args(["--reader", reader]))
     }
 
     /// The same, for a test that names the readers.
-    pub fn program_with_spark(name: &str) -> Step {
-        Self::program(name).env("OL_SPARK_PYTHON", Self::spark_python())
+    pub fn program_with_spark(name: &str) -> Question {
+        Self::program(name).env("OL_SPARK_PYTHON", Python::Spark.path())
     }
 
     /// A Python program of `tests/readers`.
-    pub fn program(name: &str) -> Step {
-        Step::new(Self::python())
-            .arg(workspace_root().join("tests/readers").join(name))
-            .env("PYTHONDONTWRITEBYTECODE", "1")
+    pub fn program(name: &str) -> Question {
+        Question::program("readers", name)
+    }
+
+    /// A Python program that works on the lake as another engine would.
+    pub fn script(script: &str) -> Question {
+        Question::script(script)
+    }
+
+    /// The answer to a query over a raw table, called `lake` in it, on which both readers must agree: rows of texts, `None` for
+    /// NULL.
+    #[track_caller]
+    pub fn rows(lake: &Lake, raw_table: &str, query: &str) -> Vec<Vec<Option<String>>> {
+        let question = Self::program("rows.py")
+            .args(["--catalog", lake.catalog(), "--namespace", lake.namespace()])
+            .args(["--table", raw_table, "--query", query]);
+        let rows = question.run().expect_code(0).json();
+        serde_json::from_value(rows).expect("rows are lists of texts")
     }
 
     /// Compares a source with a lake: rows and an order-free digest of every column, at the source and in both readers.
@@ -187,26 +159,26 @@ impl Readers {
     }
 
     fn judge(
-        step: Step,
+        question: Question,
         source: &str,
         lake: &Lake,
         unit: &Path,
         report: Option<&serde_json::Value>,
         globs: &[&str],
     ) -> Comparison {
-        let mut step = step
+        let mut question = question
             .args(["--output", "json", "--source", source, "--catalog", lake.catalog()])
             .args(["--namespace", lake.namespace(), "--unit"])
             .arg(unit);
         if let Some(report) = report {
             let path = lake.folder().join("report.json");
             std::fs::write(&path, report.to_string()).expect("a report can be written");
-            step = step.arg("--report").arg(path);
+            question = question.arg("--report").arg(path);
         }
         for glob in globs {
-            step = step.args(["--table", glob]);
+            question = question.args(["--table", glob]);
         }
-        let finished = step.run();
+        let finished = question.run();
         let document = finished.json();
         Comparison { document, finished }
     }
@@ -220,18 +192,4 @@ impl Readers {
             .expect_code(0)
             .json()
     }
-}
-
-fn virtual_environment() -> PathBuf {
-    environment(
-        "python",
-        "venv",
-        &["tests/readers/requirements.txt", "tests/dagster/requirements.txt"],
-    )
-}
-
-/// Makes or brings up to date an environment that `make test` uses.
-fn environment(kind: &str, name: &str, requirements: &[&str]) -> PathBuf {
-    let arguments: Vec<&str> = [kind, name].iter().chain(requirements).copied().collect();
-    install(&arguments).join(name).join("bin/python")
 }

@@ -77,8 +77,7 @@ impl Service {
     pub(crate) fn wait_until(&self, limit: Duration, mut is_ready: impl FnMut() -> bool) {
         let started = Instant::now();
         while !is_ready() {
-            let ended = std::fs::read_to_string(self.folder.join("ended")).ok();
-            let code = ended.as_deref().map(str::trim).filter(|code| !code.is_empty());
+            let code = self.ended();
             assert!(code.is_none(), "{} ended with {code:?}:\n{}", self.name, self.log_end());
             assert!(
                 started.elapsed() < limit,
@@ -88,6 +87,12 @@ impl Service {
             );
             std::thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// The exit code of a server that has ended by itself; `None` while it runs.
+    pub(crate) fn ended(&self) -> Option<String> {
+        let code = std::fs::read_to_string(self.folder.join("ended")).ok()?;
+        Some(code.trim().to_owned()).filter(|code| !code.is_empty())
     }
 
     /// Ends the server by a signal and has it started again; whoever asked waits until it is ready.

@@ -36,7 +36,7 @@ fn a_reset_keeps_what_only_the_lake_has() {
     change(&follow, 7);
     follow.tick(DONE);
     let counted = |table: &str| -> u64 {
-        lake_answer(&follow, table, "SELECT count(*) FROM {}").parse().unwrap()
+        lake_answer(&follow, table, "SELECT count(*) FROM lake").parse().unwrap()
     };
     let before = [counted("keyed"), counted("keyless"), counted("soft")];
     let reset = follow.case.command("reset").arg("--unit").arg("cdcagain/app_postgres");
@@ -47,7 +47,7 @@ fn a_reset_keeps_what_only_the_lake_has() {
     follow.tick(DONE);
     for (table, before) in ["keyed", "keyless"].iter().zip(before) {
         assert!(counted(table) > before, "{table} lost its history");
-        let first = "SELECT count(*) FROM {} WHERE _ol_op IN ('u', 'd')";
+        let first = "SELECT count(*) FROM lake WHERE _ol_op IN ('u', 'd')";
         assert!(lake_answer(&follow, table, first).parse::<u64>().unwrap() >= 50, "{table}");
     }
     assert_eq!(counted("soft"), 50);
@@ -60,15 +60,15 @@ fn a_reset_keeps_what_only_the_lake_has() {
     };
     // The latest row of each key; in the log without a key, what stands since the last time it was emptied.
     let latest = "WITH last AS (SELECT id, n, _ol_op, row_number() OVER (PARTITION BY id ORDER BY _ol_position DESC) r \
-                  FROM {} WHERE id IS NOT NULL) SELECT count(*) || ' ' || sum(id) || ' ' || sum(n) FROM last \
+                  FROM lake WHERE id IS NOT NULL) SELECT count(*) || ' ' || sum(id) || ' ' || sum(n) FROM last \
                   WHERE r = 1 AND _ol_op <> 'd'";
     assert_eq!(lake_answer(&follow, "keyed", latest), truth("keyed"));
-    let since = "SELECT max(_ol_position) FROM {} WHERE _ol_op = 't'";
+    let since = "SELECT max(_ol_position) FROM lake WHERE _ol_op = 't'";
     let emptied = lake_answer(&follow, "keyless", since);
     let after =
         latest.replace("id IS NOT NULL", &format!("id IS NOT NULL AND _ol_position > '{emptied}'"));
     assert_eq!(lake_answer(&follow, "keyless", &after), truth("keyless"));
     let living =
-        "SELECT count(*) || ' ' || sum(id) || ' ' || sum(n) FROM {} WHERE _ol_deleted_at IS NULL";
+        "SELECT count(*) || ' ' || sum(id) || ' ' || sum(n) FROM lake WHERE _ol_deleted_at IS NULL";
     assert_eq!(lake_answer(&follow, "soft", living), truth("soft"));
 }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use ol_testkit::ledger::{self, Landing, Ledger};
-use ol_testkit::{Database, Finished, Lake, PostgresServer, Readers, Running, Step};
+use ol_testkit::{Database, Finished, Lake, PostgresServer, Question, Readers, Running, Step};
 use serde_json::Value;
 
 use crate::common::{Case, PATIENCE, Random, told};
@@ -167,24 +167,24 @@ impl Follow {
         self.judged(Readers::program("ledger.py"), complete, acknowledged)
     }
 
-    fn judged(&self, checker: Step, complete: bool, acknowledged: Option<&str>) -> Value {
-        let mut step = checker
+    fn judged(&self, checker: Question, complete: bool, acknowledged: Option<&str>) -> Value {
+        let mut question = checker
             .args(["--source", &self.case.database.url(), "--catalog", self.case.lake.catalog()])
             .args(["--namespace", self.case.lake.namespace(), "--unit"])
             .arg(&self.unit);
         for journal in &self.journals {
-            step = step.arg("--journal").arg(journal);
+            question = question.arg("--journal").arg(journal);
         }
         for table in &self.renewed {
-            step = step.args(["--renewed", table]);
+            question = question.args(["--renewed", table]);
         }
         if complete {
-            step = step.arg("--complete");
+            question = question.arg("--complete");
         }
         if let Some(position) = acknowledged {
-            step = step.args(["--acknowledged", position]);
+            question = question.args(["--acknowledged", position]);
         }
-        step.run().json()
+        question.run().json()
     }
 
     /// The lake is right as far as it goes, and goes as far as the source was told.
@@ -348,23 +348,10 @@ pub(super) fn expect_no_defect(finished: &Finished) {
     assert!(!said.contains("panicked at") && !said.contains("ingest-defect"), "{said}");
 }
 
-/// What DuckDB answers to a query of a lake table, which stands for `{}` in it: one value, as text.
+/// The lake's answer to a query of a table, called `lake` in it, on which both readers agree: one value, as text.
 #[track_caller]
 pub(super) fn lake_answer(follow: &Follow, table: &str, query: &str) -> String {
-    let script = "import sys; sys.path.insert(0, sys.argv[1]); from lake import Lake; \
-                  lake = Lake(sys.argv[2], sys.argv[3]); table = lake.opened(sys.argv[4]); \
-                  query = sys.argv[5].replace('{}', 'iceberg_scan(?)', 1); \
-                  print(lake.connection().execute(query, [table.metadata_location]).fetchone()[0])";
-    let answer = Step::new(Readers::python())
-        .args(["-c", script])
-        .arg(ol_testkit::workspace_root().join("tests/readers"))
-        .args([
-            follow.case.lake.catalog(),
-            follow.case.lake.namespace(),
-            &follow.case.raw_table(table),
-            query,
-        ])
-        .run()
-        .expect_code(0);
-    answer.stdout.trim().to_owned()
+    let rows = Readers::rows(&follow.case.lake, &follow.case.raw_table(table), query);
+    let value = rows.into_iter().flatten().flatten().next();
+    value.unwrap_or_else(|| panic!("no value answers {query}"))
 }

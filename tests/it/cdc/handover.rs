@@ -57,9 +57,9 @@ fn a_slot_of_another_loader_is_gone_on_from() {
     follow.case.compare(&follow.unit, &document);
     let truth = database.psql("SELECT count(*) || ' ' || sum(id) || ' ' || sum(n) FROM t");
     let ours =
-        lake_answer(&follow, "t", "SELECT count(*) || ' ' || sum(id) || ' ' || sum(n) FROM {}");
+        lake_answer(&follow, "t", "SELECT count(*) || ' ' || sum(id) || ' ' || sum(n) FROM lake");
     assert_eq!(ours, truth);
-    let logged = lake_answer(&follow, "log", "SELECT count(*) FROM {} WHERE _ol_op = 'u'");
+    let logged = lake_answer(&follow, "log", "SELECT count(*) FROM lake WHERE _ol_op = 'u'");
     assert_eq!(logged, "11");
     database.psql("SELECT pg_drop_replication_slot('airbyte_slot')");
 }

@@ -134,11 +134,11 @@ fn a_column_whose_new_name_is_declared_is_renamed_in_the_lake() {
         let entry = crate::common::entry(&document, &follow.case.raw_table(table));
         assert_eq!(entry["rows"], rows, "{table} was copied again");
     }
-    let merged = "SELECT string_agg(new_name, ' ' ORDER BY id) FROM {}";
+    let merged = "SELECT string_agg(new_name, ' ' ORDER BY id) FROM lake";
     assert_eq!(lake_answer(&follow, "t", merged), "after b");
-    let logged = "SELECT string_agg(new_name, ' ' ORDER BY _ol_position, id) FROM {}";
+    let logged = "SELECT string_agg(new_name, ' ' ORDER BY _ol_position, id) FROM lake";
     assert_eq!(lake_answer(&follow, "log", logged), "a b before after");
-    let old = "SELECT count(*) FROM (DESCRIBE SELECT * FROM {}) WHERE column_name = 'old_name'";
+    let old = "SELECT count(*) FROM (DESCRIBE SELECT * FROM lake) WHERE column_name = 'old_name'";
     assert_eq!(lake_answer(&follow, "t", old), "0");
 }
 

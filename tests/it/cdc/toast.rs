@@ -83,6 +83,6 @@ fn wide_rows_under_many_updates_are_right() {
 
 /// Rows of the lake's table, under a condition, that have no value in `body`.
 fn lost_values(follow: &Follow, condition: &str) -> u64 {
-    let query = format!("SELECT count(*) FROM {{}} WHERE body IS NULL AND {condition}");
+    let query = format!("SELECT count(*) FROM lake WHERE body IS NULL AND {condition}");
     lake_answer(follow, "t", &query).parse().unwrap()
 }

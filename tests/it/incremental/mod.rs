@@ -145,17 +145,7 @@ impl Followed {
     /// The answer of both readers to a query over the table `lake`.
     #[track_caller]
     pub(crate) fn lake(&self, query: &str) -> Rows {
-        let finished = Readers::program("rows.py")
-            .args([
-                "--catalog",
-                self.case.lake.catalog(),
-                "--namespace",
-                self.case.lake.namespace(),
-            ])
-            .args(["--table", &self.raw_table(), "--query", query])
-            .run()
-            .expect_code(0);
-        serde_json::from_value(finished.json()).unwrap()
+        Readers::rows(&self.case.lake, &self.raw_table(), query)
     }
 
     /// The lake's answer in the form of psql's: rows as lines, fields separated by tabs, NULL as nothing.

@@ -77,13 +77,12 @@ impl MongoCase {
     /// Rows of a query over the lake's table, called `lake` in it, fields separated by tabs; both readers must agree.
     #[track_caller]
     pub(crate) fn lines(&self, table: &str, query: &str) -> Vec<String> {
-        let step = Readers::program("rows.py")
-            .args(["--catalog", self.lake.catalog(), "--namespace", self.lake.namespace()])
-            .args(["--table", &self.raw_table(table), "--query", query]);
-        let rows = step.run().expect_code(0).json();
-        let field = |field: &Value| field.as_str().unwrap_or("NULL").to_owned();
-        let line = |row: &Value| row.as_array().unwrap().iter().map(field).collect::<Vec<_>>();
-        rows.as_array().unwrap().iter().map(|row| line(row).join("\t")).collect()
+        let line = |row: Vec<Option<String>>| {
+            let fields = row.into_iter().map(|field| field.unwrap_or_else(|| "NULL".to_owned()));
+            fields.collect::<Vec<_>>().join("\t")
+        };
+        let rows = Readers::rows(&self.lake, &self.raw_table(table), query);
+        rows.into_iter().map(line).collect()
     }
 
     /// What both readers see in the lake.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ol_testkit::{Finished, Readers, Running, Step, binary, workspace_root};
+use ol_testkit::{Finished, Python, Running, Step, binary, workspace_root};
 use serde_json::Value;
 
 /// The secret of a case, unless it says otherwise.
@@ -118,7 +118,7 @@ impl Receiver {
     pub(crate) fn django(flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let journal = folder.path().join("journal.jsonl");
-        let mut running = Step::new(Readers::receivers_python())
+        let mut running = Step::new(Python::Receivers.path())
             .arg(workspace_root().join("tests/receivers/learn_receiver.py"))
             .args(["--port", "0", "--secret", SECRET, "--journal"])
             .arg(&journal)

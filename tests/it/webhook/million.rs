@@ -1,6 +1,6 @@
 //! A million queued messages: start, list and deliver take bounded memory and do not read them all.
 
-use ol_testkit::{Readers, Step};
+use ol_testkit::{Python, Step};
 
 use super::common::{Receiver, Sender, told_no_secret};
 
@@ -14,7 +14,7 @@ fn a_million_messages_are_started_on_listed_and_delivered_in_bounded_memory() {
     // The schema is made by the program, the rows by SQLite itself.
     sender.run(["list"], 0);
     let file = sender.folder.path().join("outbox.db");
-    let made = Step::new(Readers::python())
+    let made = Step::new(Python::Readers.path())
         .arg("-c")
         .arg(
             "import sqlite3, sys\n\

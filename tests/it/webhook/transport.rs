@@ -15,7 +15,7 @@ mod tls;
 use std::path::Path;
 use std::time::Duration;
 
-use ol_testkit::{Readers, Running, Step, workspace_root};
+use ol_testkit::{Python, Running, Step, workspace_root};
 use serde_json::{Value, json};
 
 use super::common::{SECRET, Sender, course, requests};
@@ -101,7 +101,7 @@ struct TlsReceiver {
 impl TlsReceiver {
     fn start(certificate: &Path, flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut running = Step::new(Readers::receivers_python())
+        let mut running = Step::new(Python::Receivers.path())
             .arg(workspace_root().join("tests/receivers/tls_receiver.py"))
             .args(["--secret", SECRET, "--journal"])
             .arg(folder.path().join("journal.jsonl"))

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use ol_testkit::{Readers, Step};
+use ol_testkit::{Python, Step};
 use serde_json::{Value, json};
 
 use super::loopback::{CHUNKED, Loopback, listen, respond};
@@ -45,7 +45,7 @@ fn hold(stream: TcpStream) {
 
 #[test]
 fn who_does_not_take_a_connection_is_given_the_time_to_connect() {
-    let mut full = Step::new(Readers::receivers_python()).args(["-c", FULL]).open_input().start();
+    let mut full = Step::new(Python::Receivers.path()).args(["-c", FULL]).open_input().start();
     let port = full.first_line(Duration::from_secs(60));
     let sender = patient(&format!("http://127.0.0.1:{port}")).with(CONNECT, "1");
     took_about(&weather(&sender, "timed_out"), 1.0);
