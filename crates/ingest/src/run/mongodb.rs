@@ -14,6 +14,7 @@ use crate::load::{LoadMode, Target, TargetSettings, contract_digest};
 use crate::position::Position;
 use crate::report::TableReport;
 use crate::source::address::SourceAddress;
+use crate::source::incremental::due_sweep;
 use crate::source::mongodb::catalog::Catalog;
 use crate::source::mongodb::error::SourceError;
 use crate::source::mongodb::full_load::{Loading, TableLoad, TableResult, load_tables};
@@ -162,6 +163,9 @@ async fn target(
         LoadMode::Merge(merging) if merging.replaces => table.cursor_field.clone(),
         LoadMode::Overwrite | LoadMode::Append | LoadMode::Merge(_) => None,
     };
+    let (incremental, now) =
+        (&job.context.config.incremental, job.extracted_at_microseconds / 1000);
+    let sweep = due_sweep(incremental, &plan.key, &plan.mode, &base, None, now);
     let settings = TargetSettings {
         mode: plan.mode.clone(),
         mode_word: table.sync_mode.word(),
@@ -180,6 +184,7 @@ async fn target(
         batch: job.batch_limit(),
         run: RunColumns { position: position(job).to_string(), ..job.run_columns() },
         order,
+        is_narrow: false,
     };
-    Ok(TableLoad { request, target, guard: job.guard(table) })
+    Ok(TableLoad { request, target, guard: job.guard(table), sweep, chunks: None })
 }
