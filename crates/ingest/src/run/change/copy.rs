@@ -20,7 +20,7 @@ use super::copying;
 use super::log::{Log, Plan as _};
 use super::partial::{self, Partial};
 use super::place::Place as _;
-use super::prepare::Copy;
+use super::prepare::{Copy, PartialOf};
 use super::state::no_gap;
 use crate::error::{Definite, Error, Result};
 use crate::load::chunks::{self, Chunks};
@@ -79,7 +79,7 @@ impl<L: Log> Copier<'_, L> {
     /// comes what would be its chunks if it began now.
     pub async fn loads<T>(
         &self,
-        copies: Vec<(Copy<L>, Option<Partial<L::Terms>>)>,
+        copies: Vec<(Copy<L>, Option<PartialOf<L>>)>,
         place: &L::Place,
         failures: &mut Vec<(usize, Error)>,
         make: impl Fn(L::Plan, Landing<L>) -> T,
@@ -105,7 +105,7 @@ impl<L: Log> Copier<'_, L> {
     async fn land(
         &self,
         copy: Copy<L>,
-        anew: Option<Partial<L::Terms>>,
+        anew: Option<PartialOf<L>>,
         place: &L::Place,
     ) -> Result<(L::Plan, Landing<L>)> {
         let Copy { index, plan, stamp, table, partial } = copy;
@@ -128,9 +128,8 @@ impl<L: Log> Copier<'_, L> {
         let most_keys = self.job.context.config.incremental.sweep_keys;
         let sweep = kind.filter(|_| !key.is_empty()).map(|kind| Sweep { key, kind, most_keys });
         // What was gathered is gone on with if its rows are those that would be made now.
-        let fits = |(partial, since): &(Partial<L::Terms>, L::Place)| {
-            partial.terms == L::terms(&plan, since)
-        };
+        let fits =
+            |(partial, since): &(PartialOf<L>, L::Place)| partial.terms == L::terms(&plan, since);
         let known = partial.filter(fits);
         let (partial, since) = match (&mode, known, anew) {
             (LoadMode::Overwrite, Some((partial, since)), _) => (Some(partial), since),

@@ -41,6 +41,9 @@ impl<L: Log> Prepared<L> {
     }
 }
 
+/// A copy that is not complete.
+pub type PartialOf<L> = Partial<<L as Log>::Terms>;
+
 /// A table to copy.
 pub struct Copy<L: Log> {
     /// Its index in the unit.
@@ -52,7 +55,7 @@ pub struct Copy<L: Log> {
     /// Its table, if there is one.
     pub table: Option<LakeTable>,
     /// A copy of it that is not complete, and where its first chunk was read.
-    pub partial: Option<(Partial<L::Terms>, L::Place)>,
+    pub partial: Option<(PartialOf<L>, L::Place)>,
 }
 
 /// What is prepared, of which unit, for whom.
@@ -129,7 +132,7 @@ impl<'a, L: Log> Preparation<'a, L> {
 
     /// The copy of a table that is not complete, and where its first chunk was read; `None` for one that follows the log.
     #[must_use]
-    pub fn partial(&self, in_lake: Option<&LakeTable>) -> Option<(Partial<L::Terms>, L::Place)> {
+    pub fn partial(&self, in_lake: Option<&LakeTable>) -> Option<(PartialOf<L>, L::Place)> {
         let in_lake = in_lake.filter(|found| place::own::<L::Place>(found).is_none())?;
         let partial = Partial::of(in_lake)?;
         let since = L::since(&partial)?;
