@@ -88,24 +88,22 @@ pub async fn begin(
         chunks: landing.chunks,
     });
     let loads = loads.await;
-    let tables = loads.tables();
+    let tables = loads.indexes.iter().map(|index| (*index, ())).collect();
     let loading = Arc::new(Loading {
         range_bytes: job.context.config.ingest.range_bytes,
         batch: job.batch_limit(),
         run: job.run_columns(),
         shutdown: job.context.shutdown.clone(),
-        progress: job.progress(loads.labels),
+        progress: job.progress(loads.labels.clone()),
     });
-    let (indexes, loads) = (loads.indexes, Arc::new(loads.loads));
     let copying = Copying::begin(tables, |mut ending| async move {
-        load_tables(snapshot, loading, Arc::clone(&loads), |result| {
-            let both = indexes.get(result.index).zip(loads.get(result.index));
-            let Some((index, load)) = both else { return };
+        load_tables(snapshot, loading, Arc::clone(&loads.loads), |result| {
+            let Some((index, load)) = loads.get(result.index) else { return };
             let named = |error: SourceError| {
                 error.into_error(Doing::Reading).with("table", load.relation.display())
             };
             let totals = result.totals;
-            ending.say(*index, result.result.map_err(named).map(|loaded| (totals, loaded)));
+            ending.say(index, result.result.map_err(named).map(|loaded| (totals, loaded)));
         })
         .await;
     });

@@ -10,7 +10,6 @@
 //! gone, or, without a key, with a row that says that all was emptied; rows marked as deleted keep their mark, and those that
 //! are not in the copy get one.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ol_lake::{Lake, LakeTable, TableDefinition, TableName};
@@ -26,6 +25,7 @@ use crate::error::{Definite, Error, Result};
 use crate::load::chunks::{self, Chunks};
 use crate::load::{Claim, LoadMode, Merging, ShrinkGuard, Target, TargetSettings};
 use crate::run::UnitJob;
+use crate::run::unit::Loads;
 use crate::source::incremental::sweep::{self, Sweep};
 
 /// Copies that are under way.
@@ -56,49 +56,30 @@ pub struct Landing<L: Log> {
     pub chunks: Option<Chunks<L::Condition>>,
 }
 
-/// Tables that are ready to be read.
-pub struct Loads<T> {
-    /// How each is read.
-    pub loads: Vec<T>,
-    /// Their indexes in the unit.
-    pub indexes: Vec<usize>,
-    /// For people: the raw table, and about how many rows there are.
-    pub labels: Vec<(String, Option<f64>)>,
-}
-
-impl<T> Loads<T> {
-    /// The tables, as those of which copies are under way.
-    #[must_use]
-    pub fn tables(&self) -> BTreeMap<usize, ()> {
-        self.indexes.iter().map(|index| (*index, ())).collect()
-    }
-}
-
 impl<L: Log> Copier<'_, L> {
     /// Makes tables ready to be read at `place`: `make` of a plan and how its rows go in is how it is read. With each copy
     /// comes what would be its chunks if it began now.
-    pub async fn loads<T>(
+    pub(crate) async fn loads<T>(
         &self,
         copies: Vec<(Copy<L>, Option<PartialOf<L>>)>,
         place: &L::Place,
         failures: &mut Vec<(usize, Error)>,
         make: impl Fn(L::Plan, Landing<L>) -> T,
     ) -> Loads<T> {
-        let mut loads = Loads { loads: Vec::new(), indexes: Vec::new(), labels: Vec::new() };
+        let mut ready = Vec::new();
         for (copy, anew) in copies {
             let (index, display) = (copy.index, copy.plan.display());
             let label = self.job.unit.tables.get(index).map(|table| table.raw_table.clone());
             let estimate = copy.plan.row_estimate();
             match self.land(copy, anew, place).await {
                 Ok((plan, landing)) => {
-                    loads.loads.push(make(plan, landing));
-                    loads.indexes.push(index);
-                    loads.labels.push((label.unwrap_or_default(), estimate));
+                    let load = make(plan, landing);
+                    ready.push((index, label.unwrap_or_default(), estimate, load));
                 }
                 Err(error) => failures.push((index, error.with("table", display))),
             }
         }
-        loads
+        Loads::of(ready)
     }
 
     /// How the rows of a copy go in.

@@ -76,25 +76,23 @@ pub async fn begin(
         chunks: landing.chunks,
     });
     let loads = loads.await;
-    let tables = loads.tables();
+    let tables = loads.indexes.iter().map(|index| (*index, ())).collect();
     let loading = Arc::new(Loading {
         settings: settings.clone(),
         streams: job.context.config.streams(),
         position: place.position,
         after: Some(after),
         shutdown: job.context.shutdown.clone(),
-        progress: job.progress(loads.labels),
+        progress: job.progress(loads.labels.clone()),
     });
-    let (indexes, loads) = (loads.indexes, Arc::new(loads.loads));
     Ok(Copying::begin(tables, |mut ending| async move {
-        load_tables(session, loading, Arc::clone(&loads), |result| {
-            let both = indexes.get(result.index).zip(loads.get(result.index));
-            let Some((index, load)) = both else { return };
+        load_tables(session, loading, Arc::clone(&loads.loads), |result| {
+            let Some((index, load)) = loads.get(result.index) else { return };
             let display = load.request.plan.collection.display();
             let named =
                 |error: SourceError| error.into_error(Doing::Reading).with("table", display);
             let totals = result.totals;
-            ending.say(*index, result.result.map_err(named).map(|loaded| (totals, loaded)));
+            ending.say(index, result.result.map_err(named).map(|loaded| (totals, loaded)));
         })
         .await;
     }))
