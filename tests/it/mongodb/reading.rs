@@ -235,17 +235,43 @@ fn a_unit_can_name_another_database_and_metadata_of_other_loaders() {
 fn a_mode_that_is_not_read_so_is_refused_with_those_that_are() {
     let insert = r#"{"insert": "t", "documents": [{"_id": 1}]}"#;
     let (case, _database) = MongoCase::new("mongoincremental", insert);
-    for (method, mode) in
-        [("cursor", "incremental_deduped_history"), ("cdc", "full_refresh_soft_delete")]
-    {
-        let unit = Unit::mongodb(case.deployment).method(method).table("public", "t", mode);
-        case.inventory.unit(&unit.with("primary_key: [_id]").with("cursor_field: [_id]"));
-        let document = case.run(2);
-        let table: &Value = entry(&document, &case.raw_table("t"));
-        assert_eq!(text(table, "outcome"), "blocked");
-        for word in ["full_refresh_update", "replication_method: cdc", "incremental_soft_delete"] {
-            assert!(text(table, "advice").contains(word), "no {word} in {table:#}");
-        }
-        assert_eq!(rows(&case.state(), &case.raw_table("t")), None);
+    let unit = Unit::mongodb(case.deployment).method("cursor");
+    let unit = unit.table("public", "t", "incremental_deduped_history");
+    case.inventory.unit(&unit.with("primary_key: [_id]").with("cursor_field: [_id]"));
+    let document = case.run(2);
+    let table: &Value = entry(&document, &case.raw_table("t"));
+    assert_eq!(text(table, "outcome"), "blocked");
+    for word in ["full_refresh_soft_delete", "replication_method: cdc", "incremental_soft_delete"] {
+        assert!(text(table, "advice").contains(word), "no {word} in {table:#}");
     }
+    assert_eq!(rows(&case.state(), &case.raw_table("t")), None);
+}
+
+#[test]
+fn documents_that_are_gone_are_marked_by_a_full_refresh() {
+    let insert = r#"{"insert": "t", "documents": [{"_id": 1, "n": 1}, {"_id": "b", "n": 2}, {"_id": "c", "n": 3}]}"#;
+    let (case, database) = MongoCase::new("mongosoft", insert);
+    let unit = Unit::mongodb(case.deployment).table("public", "t", "full_refresh_soft_delete");
+    case.inventory.unit(&unit.with("primary_key: [_id]"));
+    case.run(0);
+    // Nothing has changed, so nothing is written.
+    let again = case.run(0);
+    assert_eq!(entry(&again, &case.raw_table("t"))["files"], 0, "{again:#}");
+    database.run(
+        r#"{"delete": "t", "deletes": [{"q": {"_id": "b"}, "limit": 1}]}
+           {"update": "t", "updates": [{"q": {"_id": "c"}, "u": {"$set": {"n": 30}}}]}
+           {"insert": "t", "documents": [{"_id": "d", "n": 4}]}"#,
+    );
+    let document = case.run(0);
+    assert_eq!(entry(&document, &case.raw_table("t"))["deletes"], 1, "{document:#}");
+    let marks = "SELECT _id, n, _ol_deleted_at IS NULL FROM lake ORDER BY _id";
+    let wanted = ["b\t2\tFalse", "c\t30\tTrue", "d\t4\tTrue", "{\"$numberInt\":\"1\"}\t1\tTrue"];
+    assert_eq!(case.lines("t", marks), wanted);
+    // One that comes again is none that is gone, and a mark stays.
+    database.run(r#"{"delete": "t", "deletes": [{"q": {"_id": "d"}, "limit": 1}]}"#);
+    database.run(r#"{"insert": "t", "documents": [{"_id": "b", "n": 5}]}"#);
+    case.run(0);
+    let wanted = ["b\t5\tTrue", "c\t30\tTrue", "d\t4\tFalse", "{\"$numberInt\":\"1\"}\t1\tTrue"];
+    assert_eq!(case.lines("t", marks), wanted);
+    case.finish(case.command("verify")).expect_code(0);
 }

@@ -66,6 +66,11 @@ final class ChangeLog implements Oplog {
         ordinal = 0;
     }
 
+    /** A time that no change of before has, and every change to come has, or a later one: in the midst of a transaction its own. */
+    BsonTimestamp next() {
+        return isTogether ? time : new BsonTimestamp(time.getValue() + 1);
+    }
+
     private void tick() {
         BsonTimestamp now = new BsonTimestamp(Instant.now(), 1);
         time = now.compareTo(time) > 0 ? now : new BsonTimestamp(time.getValue() + 1);

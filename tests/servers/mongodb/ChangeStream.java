@@ -37,11 +37,8 @@ final class ChangeStream {
             resume(after, true);
         } else if (options.get("resumeAfter") instanceof Document after) {
             resume(after, false);
-        } else if (start != null) {
-            begin(start);
         } else {
-            next = log.end();
-            token = mark(new BsonTimestamp(log.time().getValue() + 1));
+            begin(start != null ? start : log.next());
         }
     }
 

@@ -107,6 +107,10 @@ final class ReplicaSetMember extends MemoryBackend {
             return;
         }
         Document fault = data();
+        if (failPoint.get("mode") instanceof Document mode && mode.get("skip") instanceof Number skip && skip.intValue() > 0) {
+            mode.put("skip", skip.intValue() - 1);
+            return;
+        }
         Object times = failPoint.get("mode") instanceof Document mode ? mode.get("times") : null;
         if (times instanceof Number number) {
             ((Document) failPoint.get("mode")).put("times", number.intValue() - 1);

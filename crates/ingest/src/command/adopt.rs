@@ -11,6 +11,7 @@ use crate::inventory::{SourceKind, Table, Unit};
 use crate::report::adoption::{AdoptReport, AdoptedTable};
 use crate::run::binlog;
 use crate::run::capture::CapturePlan;
+use crate::run::change::log::Plan as _;
 use crate::run::unit::{partition_by, sort_by};
 use crate::run::{self, open_lake};
 use crate::source::address::SourceAddress;

@@ -22,7 +22,8 @@ use crate::report::verification::{TableVerification, VerifyReport};
 use crate::run::binlog;
 use crate::run::binlog::state::Record;
 use crate::run::capture::CapturePlan;
-use crate::run::change::Shape;
+use crate::run::change::log::Plan as _;
+use crate::run::change::{Shape, place};
 use crate::run::change_stream::{self, CapturePlan as CollectionCapture};
 use crate::run::open_lake;
 use crate::source::address::SourceAddress;
@@ -257,8 +258,10 @@ impl OfUnit<'_> {
                 records.extend(self.lake.load(&name).await?.iter().flat_map(Record::of));
             }
             let found = self.load(table).await?;
-            let Some(own) = binlog::state::own(&found) else { return Ok((found, None, false)) };
-            let is_at = binlog::state::begins(&table.raw_table, &own, &records);
+            let Some(own) = place::own::<binlog::state::Place>(&found) else {
+                return Ok((found, None, false));
+            };
+            let is_at = place::begins(&table.raw_table, &own, &records);
             let at = place
                 .log_place()
                 .map(|place| Position::Binlog(LogPlace { epoch: is_at.log().epoch, ..place }));
@@ -337,6 +340,7 @@ impl OfUnit<'_> {
             batch: self.batch,
             run: RunColumns::default(),
             order: None,
+            is_narrow: false,
             plan,
         };
         let source = mongodb::reread::Reread { session: Arc::clone(session), request };
@@ -367,8 +371,10 @@ impl OfUnit<'_> {
                 records.extend(found.iter().flat_map(change_stream::state::Record::of));
             }
             let found = self.load(table).await?;
-            let Some(own) = change_stream::state::own(&found) else { return Ok((found, false)) };
-            let is_at = change_stream::state::begins(&table.raw_table, &own, &records);
+            let Some(own) = place::own::<change_stream::state::Place>(&found) else {
+                return Ok((found, false));
+            };
+            let is_at = place::begins(&table.raw_table, &own, &records);
             // A token behind the last change of a time has that time, and no more is to come of it.
             let is_reached =
                 place.and_then(Position::cluster_time) <= is_at.position.cluster_time();

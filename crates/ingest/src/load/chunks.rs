@@ -53,19 +53,19 @@ impl Cut {
 }
 
 /// What is to be read of a table that is copied in chunks.
-pub struct Chunks {
-    /// The rows of each chunk, as a condition in SQL.
-    pub conditions: Vec<String>,
+pub struct Chunks<Condition = String> {
+    /// What the rows of each chunk are chosen by, as the source wants it said.
+    pub conditions: Vec<Condition>,
     /// The chunks that the lake lacks.
     pub missing: Vec<usize>,
     /// Where the table is when all are there: the position of the first of them.
     pub since: Position,
 }
 
-impl Chunks {
+impl<Condition> Chunks<Condition> {
     /// What `table` lacks of the chunks with these conditions, the first of which were read at `since`.
     #[must_use]
-    pub fn of(table: &LakeTable, conditions: Vec<String>, since: Position) -> Self {
+    pub fn of(table: &LakeTable, conditions: Vec<Condition>, since: Position) -> Self {
         let gathered = gathered(table);
         let missing: Vec<usize> =
             (0..conditions.len()).filter(|chunk| !gathered.contains(chunk)).collect();

@@ -10,6 +10,7 @@
 //! rows' bytes, the same number of rows, and the same contract (so a changed type or a changed decoder loads again).
 
 pub mod chunks;
+pub mod gathering;
 mod part;
 
 use std::collections::BTreeMap;

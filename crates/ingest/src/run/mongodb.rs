@@ -6,7 +6,7 @@ use c4model::platform::{Forum, RawLake};
 use c4model::{Sink, Source};
 use ol_lake::{Lake, TableName};
 
-use super::unit::{Attempted, TableDone, Tries, UnitJob, WantedTable};
+use super::unit::{Attempted, Loads, TableDone, Tries, UnitJob, WantedTable, unopened};
 use crate::column::batch::RunColumns;
 use crate::error::{Definite, Doing, Error, Result};
 use crate::inventory::Table;
@@ -14,6 +14,7 @@ use crate::load::{LoadMode, Target, TargetSettings, contract_digest};
 use crate::position::Position;
 use crate::report::TableReport;
 use crate::source::address::SourceAddress;
+use crate::source::incremental::due_sweep;
 use crate::source::mongodb::catalog::Catalog;
 use crate::source::mongodb::error::SourceError;
 use crate::source::mongodb::full_load::{Loading, TableLoad, TableResult, load_tables};
@@ -43,17 +44,9 @@ pub async fn mongodb_full_load(
     sink: Sink<RawLake, Arc<Lake>>,
     job: UnitJob,
 ) -> Result<Vec<TableReport>> {
-    let mut tries = Tries::new(&job);
-    while let Some(pending) = tries.next().await {
-        let attempted = attempt(&job, source.endpoint(), sink.endpoint(), &pending).await;
-        for (index, seconds, result) in attempted {
-            if let Ok(done) = &result {
-                sink.moved(done.totals.rows, done.loaded.bytes);
-            }
-            tries.take(index, seconds, result);
-        }
-    }
-    Ok(tries.reports())
+    let attempt =
+        async |pending: &[usize]| attempt(&job, source.endpoint(), sink.endpoint(), pending).await;
+    Ok(Tries::new(&job).run(attempt, |rows, bytes| sink.moved(rows, bytes)).await)
 }
 
 /// Reads the collections of `pending` once.
@@ -63,44 +56,36 @@ async fn attempt(
     lake: &Arc<Lake>,
     pending: &[usize],
 ) -> Vec<Attempted> {
-    let (context, id) = (&job.context, &job.unit.id);
+    let context = &job.context;
     let opened = Opened::open(address, Wanted::of(&job.unit), context.shutdown.clone()).await;
     let source = match opened {
         Ok(source) => source,
-        Err(error) => {
-            tracing::warn!(unit = %id, error = %ol_chassis::error::chain(&error), "no connection");
-            let each = || error.again().with("unit", id);
-            return pending.iter().map(|index| (*index, 0.0, Err(each()))).collect();
-        }
+        Err(error) => return unopened(job, pending, &error),
     };
     let mut attempted: Vec<Attempted> = Vec::new();
-    let (mut loads, mut indexes, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+    let mut ready = Vec::new();
     for index in pending {
         let Some(table) = job.unit.tables.get(*index) else { continue };
         match prepare(job, lake, table, &source.catalog).await {
             Ok(load) => {
                 let rows = load.request.plan.collection.row_estimate.map(|rows| rows as f64);
-                labels.push((table.raw_table.clone(), rows));
-                loads.push(load);
-                indexes.push(*index);
+                ready.push((*index, table.raw_table.clone(), rows, load));
             }
             Err(error) => attempted.push((*index, 0.0, Err(error))),
         }
     }
-    let loads = Arc::new(loads);
+    let loads = Loads::of(ready);
     let loading = Arc::new(Loading {
         settings: source.settings,
         streams: context.config.streams(),
         position: position(job),
         after: None,
         shutdown: context.shutdown.clone(),
-        progress: job.progress(labels),
+        progress: job.progress(loads.labels.clone()),
     });
-    load_tables(source.session, loading, Arc::clone(&loads), |result| {
-        let (Some(index), Some(load)) = (indexes.get(result.index), loads.get(result.index)) else {
-            return;
-        };
-        attempted.push((*index, result.seconds, outcome(load, result)));
+    load_tables(source.session, loading, Arc::clone(&loads.loads), |result| {
+        let Some((index, load)) = loads.get(result.index) else { return };
+        attempted.push((index, result.seconds, outcome(load, result)));
     })
     .await;
     attempted
@@ -162,6 +147,9 @@ async fn target(
         LoadMode::Merge(merging) if merging.replaces => table.cursor_field.clone(),
         LoadMode::Overwrite | LoadMode::Append | LoadMode::Merge(_) => None,
     };
+    let (incremental, now) =
+        (&job.context.config.incremental, job.extracted_at_microseconds / 1000);
+    let sweep = due_sweep(incremental, &plan.key, &plan.mode, &base, None, now);
     let settings = TargetSettings {
         mode: plan.mode.clone(),
         mode_word: table.sync_mode.word(),
@@ -180,6 +168,7 @@ async fn target(
         batch: job.batch_limit(),
         run: RunColumns { position: position(job).to_string(), ..job.run_columns() },
         order,
+        is_narrow: false,
     };
-    Ok(TableLoad { request, target, guard: job.guard(table) })
+    Ok(TableLoad { request, target, guard: job.guard(table), sweep, chunks: None })
 }

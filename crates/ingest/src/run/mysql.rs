@@ -8,7 +8,7 @@ use c4model::platform::{OpenEdxMysql, RawLake};
 use c4model::{Sink, Source};
 use ol_lake::{Lake, LakeTable};
 
-use super::unit::{Attempted, TableDone, Tries, UnitJob, WantedTable};
+use super::unit::{Attempted, Loads, TableDone, Tries, UnitJob, WantedTable, unopened};
 use crate::error::{Definite, Doing, Error, Failure, Result};
 use crate::inventory::{DEFAULT_NAMESPACE, Table, Unit};
 use crate::load::{LoadMode, Target, TargetSettings, contract_digest};
@@ -45,17 +45,9 @@ pub async fn mysql_full_load(
     sink: Sink<RawLake, Arc<Lake>>,
     job: UnitJob,
 ) -> Result<Vec<TableReport>> {
-    let mut tries = Tries::new(&job);
-    while let Some(pending) = tries.next().await {
-        let attempted = attempt(&job, source.endpoint(), sink.endpoint(), &pending).await;
-        for (index, seconds, result) in attempted {
-            if let Ok(done) = &result {
-                sink.moved(done.totals.rows, done.loaded.bytes);
-            }
-            tries.take(index, seconds, result);
-        }
-    }
-    Ok(tries.reports())
+    let attempt =
+        async |pending: &[usize]| attempt(&job, source.endpoint(), sink.endpoint(), pending).await;
+    Ok(Tries::new(&job).run(attempt, |rows, bytes| sink.moved(rows, bytes)).await)
 }
 
 /// The databases that a unit's tables name.
@@ -72,7 +64,7 @@ async fn attempt(
     lake: &Arc<Lake>,
     pending: &[usize],
 ) -> Vec<Attempted> {
-    let (context, id) = (&job.context, &job.unit.id);
+    let context = &job.context;
     let opening = Opening {
         databases: databases(&job.unit),
         streams: context.config.streams(),
@@ -81,39 +73,31 @@ async fn attempt(
     };
     let mut source = match Opened::open(address, opening).await {
         Ok(source) => source,
-        Err(error) => {
-            tracing::warn!(unit = %id, error = %ol_chassis::error::chain(&error), "no snapshot");
-            let each = || error.again().with("unit", id);
-            return pending.iter().map(|index| (*index, 0.0, Err(each()))).collect();
-        }
+        Err(error) => return unopened(job, pending, &error),
     };
     let mut attempted: Vec<Attempted> = Vec::new();
-    let (mut loads, mut indexes, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+    let mut ready = Vec::new();
     for index in pending {
         let Some(table) = job.unit.tables.get(*index) else { continue };
         match prepare(job, lake, table, &mut source).await {
             Ok(load) => {
                 let rows = load.relation.row_estimate.map(|rows| rows as f64);
-                labels.push((table.raw_table.clone(), rows));
-                loads.push(load);
-                indexes.push(*index);
+                ready.push((*index, table.raw_table.clone(), rows, load));
             }
             Err(error) => attempted.push((*index, 0.0, Err(error))),
         }
     }
-    let loads = Arc::new(loads);
+    let loads = Loads::of(ready);
     let loading = Arc::new(Loading {
         range_bytes: context.config.ingest.range_bytes,
         batch: job.batch_limit(),
         run: job.run_columns(),
         shutdown: context.shutdown.clone(),
-        progress: job.progress(labels),
+        progress: job.progress(loads.labels.clone()),
     });
-    load_tables(source.snapshot, loading, Arc::clone(&loads), |result| {
-        let (Some(index), Some(load)) = (indexes.get(result.index), loads.get(result.index)) else {
-            return;
-        };
-        attempted.push((*index, result.seconds, outcome(load, result)));
+    load_tables(source.snapshot, loading, Arc::clone(&loads.loads), |result| {
+        let Some((index, load)) = loads.get(result.index) else { return };
+        attempted.push((index, result.seconds, outcome(load, result)));
     })
     .await;
     attempted

@@ -6,7 +6,7 @@ use c4model::platform::{ApplicationPostgres, RawLake};
 use c4model::{Sink, Source};
 use ol_lake::{Lake, LakeTable};
 
-use super::unit::{Attempted, TableDone, Tries, UnitJob, WantedTable};
+use super::unit::{Attempted, Loads, TableDone, Tries, UnitJob, WantedTable, unopened};
 use crate::error::{Definite, Doing, Error, Result, Transient};
 use crate::inventory::Table;
 use crate::load::{LoadMode, Target, TargetSettings, contract_digest};
@@ -42,17 +42,9 @@ pub async fn postgres_full_load(
     sink: Sink<RawLake, Arc<Lake>>,
     job: UnitJob,
 ) -> Result<Vec<TableReport>> {
-    let mut tries = Tries::new(&job);
-    while let Some(pending) = tries.next().await {
-        let attempted = job.attempt(source.endpoint(), sink.endpoint(), &pending).await;
-        for (index, seconds, result) in attempted {
-            if let Ok(done) = &result {
-                sink.moved(done.totals.rows, done.loaded.bytes);
-            }
-            tries.take(index, seconds, result);
-        }
-    }
-    Ok(tries.reports())
+    let attempt =
+        async |pending: &[usize]| job.attempt(source.endpoint(), sink.endpoint(), pending).await;
+    Ok(Tries::new(&job).run(attempt, |rows, bytes| sink.moved(rows, bytes)).await)
 }
 
 impl UnitJob {
@@ -63,44 +55,32 @@ impl UnitJob {
         lake: &Arc<Lake>,
         pending: &[usize],
     ) -> Vec<Attempted> {
-        let id = &self.unit.id;
-        let all = |error: &Error| {
-            let each = || error.again().with("unit", id);
-            pending.iter().map(|index| (*index, 0.0, Err(each()))).collect()
-        };
         let mut session = tokio::select! {
             opened = Session::open(source) => match opened {
                 Ok(session) => session,
-                Err(error) => {
-                    tracing::warn!(unit = %id, error = %ol_chassis::error::chain(&error), "no snapshot");
-                    return all(&error);
-                }
+                Err(error) => return unopened(self, pending, &error),
             },
-            () = self.context.shutdown.requested() => return all(&Error::new(Transient::Stopped)),
+            () = self.context.shutdown.requested() => {
+                return unopened(self, pending, &Error::new(Transient::Stopped));
+            }
         };
         let mut attempted: Vec<Attempted> = Vec::new();
-        let mut loads = Vec::new();
-        let mut indexes = Vec::new();
-        let mut labels = Vec::new();
+        let mut ready = Vec::new();
         for index in pending {
             let Some(table) = self.unit.tables.get(*index) else { continue };
             match self.prepare(lake, table, &session.catalog, &mut session.keeper).await {
                 Ok(load) => {
-                    labels.push((table.raw_table.clone(), load.relation.row_estimate));
-                    loads.push(load);
-                    indexes.push(*index);
+                    let rows = load.relation.row_estimate;
+                    ready.push((*index, table.raw_table.clone(), rows, load));
                 }
                 Err(error) => attempted.push((*index, 0.0, Err(error))),
             }
         }
-        let loads = Arc::new(loads);
-        let loading = Arc::new(self.loading(session.settings.clone(), labels));
-        load_tables(&session.keeper, loading, Arc::clone(&loads), |result| {
-            let (Some(index), Some(load)) = (indexes.get(result.index), loads.get(result.index))
-            else {
-                return;
-            };
-            attempted.push((*index, result.seconds, self.outcome(*index, load, result)));
+        let loads = Loads::of(ready);
+        let loading = Arc::new(self.loading(session.settings.clone(), loads.labels.clone()));
+        load_tables(&session.keeper, loading, Arc::clone(&loads.loads), |result| {
+            let Some((index, load)) = loads.get(result.index) else { return };
+            attempted.push((index, result.seconds, self.outcome(index, load, result)));
         })
         .await;
         if let Err(error) = session.keeper.close().await {

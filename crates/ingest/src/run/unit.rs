@@ -13,7 +13,7 @@ use ol_lake::{
 
 use super::{Reporter, RunContext};
 use crate::column::batch::{BatchLimit, RunColumns};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::inventory::{self, DateTransform, Table, Unit};
 use crate::load::{Loaded, ShrinkGuard, Target, Totals};
 use crate::metrics;
@@ -78,7 +78,7 @@ impl<'a> Tries<'a> {
     }
 
     /// The tables of the next try, after a pause that doubles; `None` when there is nothing to try.
-    pub(super) async fn next(&mut self) -> Option<Vec<usize>> {
+    async fn next(&mut self) -> Option<Vec<usize>> {
         let context = &self.job.context;
         if self.attempt > 0 {
             if self.again.is_empty() || context.shutdown.is_requested() {
@@ -95,8 +95,26 @@ impl<'a> Tries<'a> {
         Some(std::mem::take(&mut self.again))
     }
 
+    /// Tries until nothing is left to be tried: `attempt` says of each of the tables that it is given what became of it. `moved`
+    /// is told the rows and the bytes of each that is in the lake.
+    pub(super) async fn run(
+        mut self,
+        attempt: impl AsyncFn(&[usize]) -> Vec<Attempted>,
+        moved: impl Fn(u64, u64),
+    ) -> Vec<TableReport> {
+        while let Some(pending) = self.next().await {
+            for (index, seconds, result) in attempt(&pending).await {
+                if let Ok(done) = &result {
+                    moved(done.totals.rows, done.loaded.bytes);
+                }
+                self.take(index, seconds, result);
+            }
+        }
+        self.reports()
+    }
+
     /// What became of a table in this try.
-    pub(super) fn take(&mut self, index: usize, seconds: f64, result: Result<TableDone>) {
+    fn take(&mut self, index: usize, seconds: f64, result: Result<TableDone>) {
         let Some(table) = self.job.unit.tables.get(index) else { return };
         let report = match result {
             Ok(done) => {
@@ -127,10 +145,45 @@ impl<'a> Tries<'a> {
     }
 
     /// A report a table, in the unit's order.
-    pub(super) fn reports(self) -> Vec<TableReport> {
+    fn reports(self) -> Vec<TableReport> {
         self.reports.values().for_each(metrics::ended);
         self.reports.into_values().collect()
     }
+}
+
+/// Tables of a unit that are ready to be read.
+pub(crate) struct Loads<T> {
+    /// How each is read.
+    pub(crate) loads: Arc<Vec<T>>,
+    /// Their indexes in the unit.
+    pub(crate) indexes: Vec<usize>,
+    /// For people: the raw table, and about how many rows there are.
+    pub(crate) labels: Vec<(String, Option<f64>)>,
+}
+
+impl<T> Loads<T> {
+    /// Those of a list: index in the unit, raw table, about how many rows there are, how it is read.
+    pub(crate) fn of(ready: Vec<(usize, String, Option<f64>, T)>) -> Self {
+        let (mut loads, mut indexes, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, raw_table, rows, load) in ready {
+            loads.push(load);
+            indexes.push(index);
+            labels.push((raw_table, rows));
+        }
+        Self { loads: Arc::new(loads), indexes, labels }
+    }
+
+    /// A table by its place in the list: its index in the unit, and how it is read.
+    pub(crate) fn get(&self, place: usize) -> Option<(usize, &T)> {
+        self.indexes.get(place).copied().zip(self.loads.get(place))
+    }
+}
+
+/// No table could be looked at.
+pub(super) fn unopened(job: &UnitJob, pending: &[usize], error: &Error) -> Vec<Attempted> {
+    let unit = &job.unit.id;
+    tracing::warn!(unit = %unit, error = %ol_chassis::error::chain(error), "the source could not be opened");
+    pending.iter().map(|index| (*index, 0.0, Err(error.again().with("unit", unit)))).collect()
 }
 
 /// How the inventory divides a table; it counts when the table is made.

@@ -30,17 +30,17 @@ const OF_A_SLOT: &[&str] =
 const BROUGHT_ABOUT: &[&str] = &[failpoints::GAP_RECORDED, failpoints::RECORDED];
 
 /// What writes, and where its journal is.
-struct Ledger {
+pub(super) struct Ledger {
     journal: PathBuf,
     seed: u64,
 }
 
 impl Ledger {
-    fn new(follow: &Follow, seed: u64) -> Self {
+    pub(super) fn new(follow: &Follow, seed: u64) -> Self {
         Self { journal: follow.case.lake.folder().join("journal"), seed: seed % 1_000_000 }
     }
 
-    fn step(&self, follow: &Follow) -> Step {
+    pub(super) fn step(&self, follow: &Follow) -> Step {
         follow
             .database
             .program("ledger.py")
@@ -57,10 +57,9 @@ impl Ledger {
         whole.lines().map(line).collect()
     }
 
-    /// Demands that the lake's log tells each change once, in its order, and, if `is_complete`, all of them, and that then the
-    /// merged tables hold what the collections hold.
+    /// Demands that the lake's log tells each change once, in its order; how many it tells, and how many there were.
     #[track_caller]
-    fn judge(&self, follow: &Follow, is_complete: bool, when: &str) {
+    pub(super) fn judge_log(&self, follow: &Follow, when: &str) -> (usize, usize) {
         let told = "SELECT _ol_op, _id, n FROM lake WHERE _ol_op <> 'r' ORDER BY _ol_position";
         let lines = follow.case.lines("history", told);
         let journal = self.journal();
@@ -81,11 +80,18 @@ impl Ledger {
             };
             assert!(fits, "{when}: change {number} is {line:?} of {expected:?}");
         }
+        assert!(lines.len() <= journal.len() + 3, "{when}: more is told than happened");
+        (lines.len(), journal.len())
+    }
+
+    /// The same, and, if `is_complete`, that it tells all changes, and that then the merged tables hold what the collections hold.
+    #[track_caller]
+    fn judge(&self, follow: &Follow, is_complete: bool, when: &str) {
+        let (told, happened) = self.judge_log(follow, when);
         if !is_complete {
-            assert!(lines.len() <= journal.len() + 3, "{when}: more is told than happened");
             return;
         }
-        assert_eq!(lines.len(), journal.len(), "{when}: changes are lost or doubled");
+        assert_eq!(told, happened, "{when}: changes are lost or doubled");
         follow.expect_equal("moving");
         let kept = "SELECT _id, n FROM lake WHERE _ol_deleted_at IS NULL ORDER BY _id";
         let step = follow.database.program("kept.py").args(["--collection", "marked"]);
@@ -109,7 +115,7 @@ fn wait_for_changes(running: &mut Running, ledger: &Ledger, more: usize) {
 }
 
 #[track_caller]
-fn stop(running: Running) {
+pub(super) fn stop(running: Running) {
     running.signal("TERM");
     running.wait().expect_code(0);
 }
@@ -136,11 +142,17 @@ fn following_killed_at_any_point_loses_and_doubles_nothing() {
 
 #[test]
 fn a_first_copy_killed_at_any_point_is_completed() {
-    for point in failpoints::ALL.iter().filter(|point| **point != failpoints::REPORT) {
+    let whole = failpoints::ALL.iter().filter(|point| **point != failpoints::REPORT);
+    let whole = whole.map(|point| (point, "1073741824"));
+    // Every collection but the smallest is some chunks then.
+    let chunked = failpoints::CHUNKS.iter().map(|point| (point, "100"));
+    for (point, chunk_bytes) in whole.chain(chunked) {
         let follow = Follow::new("mongokillcopy", BEGIN, MODES);
         let ledger = Ledger::new(&follow, Random::seeded("MongoDB kills of a copy").0);
         ledger.step(&follow).args(["--steps", "60"]).run().expect_code(0);
-        let batches = |step: Step| step.env("OL_INGEST__BATCH_ROWS", "2");
+        let batches = |step: Step| {
+            step.env("OL_INGEST__BATCH_ROWS", "2").env("OL_STREAM__CHUNK_BYTES", chunk_bytes)
+        };
         let kill = batches(follow.until_caught_up()).env("OL_FAILPOINT_KILL", format!("{point}:1"));
         assert_eq!(follow.case.finish(kill).code(), -1, "{point} was not come by");
         follow.case.finish(batches(follow.until_caught_up())).expect_code(0);

@@ -1,5 +1,6 @@
 //! Changes followed by a change stream, on a server that is a replica set of one member.
 
+mod chunks;
 mod kill;
 mod modes;
 mod server;

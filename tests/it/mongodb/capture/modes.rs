@@ -75,6 +75,35 @@ fn changes_come_to_every_kind_of_table() {
 }
 
 #[test]
+fn what_a_copy_cannot_bring_back_is_told_by_a_comparison_of_keys() {
+    let follow = Follow::new("mongokeys", &each(FIRST), &MODES[2..]);
+    follow.tick(0);
+    follow
+        .database
+        .run(&each(&[r#"{"delete": "TABLE", "deletes": [{"q": {"_id": "a"}, "limit": 1}]}"#]));
+    follow.tick(0);
+    let marks =
+        "SELECT _id, _ol_deleted_at FROM lake WHERE _ol_deleted_at IS NOT NULL ORDER BY _id";
+    let marked = follow.case.lines("marked", marks);
+    // Nobody follows while these go and come.
+    follow.case.finish(follow.case.command("reset")).expect_code(0);
+    follow.database.run(&each(&[
+        r#"{"delete": "TABLE", "deletes": [{"q": {"_id": "b"}, "limit": 1}]}"#,
+        r#"{"insert": "TABLE", "documents": [{"_id": "f", "n": 9}]}"#,
+    ]));
+    follow.tick(0);
+    let marked_now = follow.case.lines("marked", marks);
+    assert_eq!(marked_now.first(), marked.first(), "a mark stays what it was");
+    let kept = "SELECT _id, _ol_deleted_at IS NULL FROM lake ORDER BY _id";
+    assert_eq!(
+        follow.case.lines("marked", kept),
+        ["a\tFalse", "b\tFalse", "c\tTrue", "f\tTrue", r#"{"$numberInt":"4"}	True"#]
+    );
+    let told = "SELECT _ol_op, _id FROM lake WHERE _ol_op <> 'r' ORDER BY _ol_position";
+    assert_eq!(follow.case.lines("told", told), ["d\ta", "d\tb"]);
+}
+
+#[test]
 fn what_differs_is_told_by_verify() {
     let follow = Follow::new("mongodiffers", &each(FIRST), &MODES[..1]);
     follow.tick(0);

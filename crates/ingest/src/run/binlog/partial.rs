@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::{CapturePlan, Form};
 use super::state::Place;
-use crate::load::contract_digest;
+use crate::run::change::log::Plan as _;
 use crate::run::change::partial;
 use crate::source::mysql::binlog::gtid::GtidSet;
 
@@ -31,12 +31,11 @@ impl Terms {
     /// Those of the rows that a plan makes, of which the first were read at `place`.
     #[must_use]
     pub fn of(plan: &CapturePlan, place: &Place) -> Self {
-        let contracts = plan.readings.iter().map(|r| (r.name.as_str(), &r.contract));
         Self {
             source: place.source.clone(),
             gtids: place.gtids.as_ref().map(ToString::to_string),
             form: plan.form(),
-            contract: contract_digest(contracts),
+            contract: plan.contract(),
         }
     }
 }

@@ -8,14 +8,14 @@
 
 use std::collections::BTreeMap;
 
-use ol_lake::LakeTable;
 use ol_lake::schema::LakeSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::column::{foreign, metadata};
+use crate::column::metadata;
 use crate::error::{Definite, Error, Result};
 use crate::inventory::{MetadataColumns, Table, Unit};
-use crate::run::change::Shape;
+use crate::load::contract_digest;
+use crate::run::change::{Shape, log};
 use crate::source::mysql::catalog::{Catalog, Column, Relation};
 use crate::source::mysql::plan;
 use crate::source::mysql::types::Reading;
@@ -74,22 +74,6 @@ impl CapturePlan {
         planned.map_err(|error| error.with("table", display()).with("unit", &unit.id))
     }
 
-    /// The lake table's columns: the source's, then ours.
-    #[must_use]
-    pub fn lake_schema(&self) -> LakeSchema {
-        let ours = match self.shape {
-            Shape::Log => metadata::log(),
-            Shape::Merge { soft } => metadata::merge(soft),
-        };
-        plan::lake_schema(&self.relation, &self.readings, ours, self.metadata_columns)
-    }
-
-    /// The same for a table that exists: where another loader gave its own column of time a type, it keeps it.
-    #[must_use]
-    pub fn lake_schema_of(&self, table: &LakeTable) -> LakeSchema {
-        foreign::as_in(self.lake_schema(), table)
-    }
-
     /// Gives masked columns their salt, if there are any.
     ///
     /// # Errors
@@ -110,6 +94,44 @@ impl CapturePlan {
             nullable: column.nullable,
         });
         Form { columns: columns.collect(), dropped: Vec::new() }
+    }
+}
+
+impl log::Plan for CapturePlan {
+    fn display(&self) -> String {
+        self.relation.display()
+    }
+
+    fn comment(&self) -> Option<String> {
+        self.relation.comment.clone()
+    }
+
+    fn row_estimate(&self) -> Option<f64> {
+        self.relation.row_estimate.map(|rows| rows as f64)
+    }
+
+    fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    fn key(&self) -> Vec<String> {
+        self.key.clone()
+    }
+
+    fn lake_schema(&self) -> LakeSchema {
+        let ours = match self.shape {
+            Shape::Log => metadata::log(),
+            Shape::Merge { soft } => metadata::merge(soft),
+        };
+        plan::lake_schema(&self.relation, &self.readings, ours, self.metadata_columns)
+    }
+
+    fn contract(&self) -> String {
+        contract_digest(self.readings.iter().map(|it| (it.name.as_str(), &it.contract)))
+    }
+
+    fn properties(&self) -> BTreeMap<String, String> {
+        self.form().remembered()
     }
 }
 

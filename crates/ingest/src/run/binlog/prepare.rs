@@ -6,21 +6,19 @@
 //! transactions by their ids, and the stream is asked for by ids. Without ids nobody knows what another server has: that is
 //! definite.
 
-use std::sync::Arc;
-
 use ol_chassis::shutdown::Shutdown;
-use ol_lake::{Lake, LakeTable, TableName};
+use ol_lake::LakeTable;
 
-use super::followed::{Followed, Skip};
-use super::partial::{self, Partial};
+use super::Binlog;
+use super::followed::Skip;
+use super::partial::Partial;
 use super::plan::{CapturePlan, Form};
-use super::state::{self, Place, Record};
+use super::state::{Place, Record};
 use super::writer::TableWriter;
 use crate::error::{Definite, Doing, Error, Failure, Result, Transient};
 use crate::inventory::{Table, Unit};
 use crate::position::{LogPlace, Position};
-use crate::run::change::state::{Stamp, forget};
-use crate::run::change::{Shape, Writing};
+use crate::run::change::{Shape, place, prepare};
 use crate::run::mysql_databases;
 use crate::source::mysql::binlog::charset::Charsets;
 use crate::source::mysql::binlog::server::{Server, gtid_at};
@@ -31,53 +29,22 @@ use crate::source::mysql::plan;
 use crate::source::mysql::session::{Flavor, Session};
 use crate::source::mysql::settings::Settings;
 
-/// What a session and its copies begin with.
-pub struct Prepared {
+/// What is found out before a session.
+pub struct Found {
     /// The server.
     pub server: Server,
     /// Its epoch.
     pub epoch: u16,
     /// The character sets of the tables.
     pub charsets: Charsets,
-    /// The tables that are followed.
-    pub followed: Vec<Followed>,
-    /// The tables to copy.
-    pub copies: Vec<Copy>,
-    /// Tables that cannot be followed, and why.
-    pub failures: Vec<(usize, Error)>,
 }
 
+/// What a session and its copies begin with.
+pub type Prepared = prepare::Prepared<Binlog>;
 /// A table to copy.
-pub struct Copy {
-    /// Its index in the unit.
-    pub index: usize,
-    /// Its plan.
-    pub plan: CapturePlan,
-    /// What its commit carries.
-    pub stamp: Stamp,
-    /// Its table, if there is one.
-    pub table: Option<LakeTable>,
-    /// A copy of it that is not complete, if the log has all that happened since.
-    pub partial: Option<(Partial, Place)>,
-}
-
+pub type Copy = prepare::Copy<Binlog>;
 /// What is prepared, of which unit, for whom.
-pub struct Preparation<'a> {
-    /// The lake.
-    pub lake: &'a Arc<Lake>,
-    /// The namespace of raw tables.
-    pub namespace: String,
-    /// The unit.
-    pub unit: &'a Arc<Unit>,
-    /// The tables of it that are to be followed.
-    pub tables: &'a [usize],
-    /// The database of the source's URL.
-    pub database: String,
-    /// The run.
-    pub run_id: &'a str,
-    /// For the writers.
-    pub writing: Writing,
-}
+pub type Preparation<'a> = prepare::Preparation<'a, Binlog>;
 
 /// A table on its way to a decision.
 struct Candidate {
@@ -92,29 +59,26 @@ fn reading(error: SourceError) -> Error {
     error.into_error(Doing::Reading)
 }
 
-impl Prepared {
-    /// Where the stream begins, and which place that is: the least of the tables'.
+impl Found {
+    /// How the stream is asked for that begins at a place.
     #[must_use]
-    pub fn from(&self) -> Option<(From, Place)> {
-        let least = self.followed.iter().map(|followed| &followed.begins);
-        let least = least.min_by_key(|place| place.position)?;
-        let LogPlace { epoch, file, offset } = least.log();
-        let from = match (&least.gtids, epoch == self.epoch) {
+    pub fn from(&self, begins: &Place) -> From {
+        let LogPlace { epoch, file, offset } = begins.log();
+        match (&begins.gtids, epoch == self.epoch) {
             (Some(gtids), false) => From::Gtids(gtids.clone()),
             (_, true) | (None, false) => From::Place { file: self.server.file(file), offset },
-        };
-        Some((from, least.clone()))
+        }
     }
 }
 
 impl Preparation<'_> {
-    /// Asks everybody, decides, and makes what is missing.
+    /// Asks everybody, decides, and makes what is missing; `of_url` is the database of the source's URL.
     ///
     /// # Errors
     /// Whatever concerns the unit as a whole.
-    pub async fn prepare(&self, control: Session) -> Result<(Session, Prepared)> {
+    pub async fn prepare(&self, control: Session, of_url: &str) -> Result<(Session, Prepared)> {
         let mut databases = mysql_databases(self.unit);
-        databases.push(self.database.clone());
+        databases.push(of_url.to_owned());
         databases.sort_unstable();
         databases.dedup();
         let (mut control, (server, mut catalog)) = blocking(control, move |control| {
@@ -123,22 +87,18 @@ impl Preparation<'_> {
         })
         .await
         .map_err(|error| reading(error).with("unit", &self.unit.id))?;
-        catalog.database.clone_from(&self.database);
-        let (mut failures, mut candidates, mut records) = (Vec::new(), Vec::new(), Vec::new());
-        for index in self.tables {
-            let Some(table) = self.unit.tables.get(*index) else { continue };
-            let name = TableName::new(self.namespace.clone(), &table.raw_table);
-            let found = self.lake.load(&name).await?;
-            // What a table recorded for the unit counts, whatever became of the table.
-            records.extend(found.iter().flat_map(Record::of));
-            match self.candidate(*index, table, &catalog, found.clone()).await {
+        of_url.clone_into(&mut catalog.database);
+        let (mut failures, mut candidates) = (Vec::new(), Vec::new());
+        let (declared, records) = self.look().await?;
+        for (index, table, in_lake) in declared {
+            match self.candidate(index, table, &catalog, in_lake.clone()).await {
                 Ok(candidate) => candidates.push(candidate),
                 Err(error) if error.is_transient() => return Err(error),
                 Err(error) => {
-                    let (back, error) = self.why(control, table, error).await?;
+                    let (back, error) = self.why(control, of_url, table, error).await?;
                     control = back;
-                    self.note(found.as_ref(), &records, table, &error).await?;
-                    failures.push((*index, error));
+                    self.note(in_lake.as_ref(), &records, table, &error).await?;
+                    failures.push((index, error));
                 }
             }
         }
@@ -149,8 +109,8 @@ impl Preparation<'_> {
             .collect();
         let latest = candidates
             .iter()
-            .filter_map(|it| Some((it, it.table.as_ref().and_then(state::own)?)))
-            .map(|(it, own)| state::begins(&it.raw_table, &own, &records))
+            .filter_map(|it| Some((it, it.table.as_ref().and_then(place::own::<Place>)?)))
+            .map(|(it, own)| place::begins(&it.raw_table, &own, &records))
             .max_by_key(|place| place.position);
         let (control, (server, charsets, epoch, candidates)) = blocking(control, move |control| {
             let mut charsets = Charsets::default();
@@ -174,14 +134,8 @@ impl Preparation<'_> {
         .await
         .map_err(reading)?;
         let epoch = epoch.map_err(|error| error.with("unit", &self.unit.id))?;
-        let mut prepared = Prepared {
-            server,
-            epoch,
-            charsets,
-            followed: Vec::new(),
-            copies: Vec::new(),
-            failures,
-        };
+        let mut prepared = Prepared::new(Found { server, epoch, charsets });
+        prepared.failures = failures;
         for it in candidates {
             self.decide(it, &records, &mut prepared).await?;
         }
@@ -198,53 +152,36 @@ impl Preparation<'_> {
     ) -> Result<Candidate> {
         let plan = CapturePlan::new(self.unit, table, catalog)?.salted().await?;
         let outdated = found.as_ref().and_then(|found| {
-            state::own(found)?;
+            place::own::<Place>(found)?;
             let remembered = Form::recall(found.properties())?;
             // A log has what happened, and what was true then.
             let is_merge = matches!(plan.shape, Shape::Merge { .. });
             is_merge.then(|| remembered.outdated_by(&plan.form(), &plan.relation)).flatten()
         });
         let found = match (found, outdated) {
-            (Some(found), Some(reason)) => {
-                tracing::warn!(table = %table.raw_table, reason, "a table is copied again");
-                Some(forget(self.lake, &found).await?)
-            }
+            (Some(found), Some(reason)) => Some(self.copy_again(&found, reason).await?),
             (found, _) => found,
         };
-        let partial = found.as_ref().filter(|found| state::own(found).is_none());
-        let partial = partial.and_then(Partial::of);
-        let partial = partial.and_then(|it| partial::since(&it).map(|since| (it, since)));
+        let partial = self.partial(found.as_ref());
         Ok(Candidate { index, raw_table: table.raw_table.clone(), plan, table: found, partial })
     }
 
     /// Why a table cannot be followed: one that the catalog does not show is missing, or hidden from the account.
-    async fn why(&self, control: Session, table: &Table, error: Error) -> Result<(Session, Error)> {
+    async fn why(
+        &self,
+        control: Session,
+        of_url: &str,
+        table: &Table,
+        error: Error,
+    ) -> Result<(Session, Error)> {
         if error.failure() != Failure::Definite(Definite::RelationMissing) {
             return Ok((control, error));
         }
-        let (database, name) =
-            (plan::database(table, &self.database).to_owned(), table.name.clone());
+        let (database, name) = (plan::database(table, of_url).to_owned(), table.name.clone());
         let asked = blocking(control, move |control| Catalog::missing(control, &database, &name));
         let (control, failure) = asked.await.map_err(reading)?;
-        let display = plan::display(table, &self.database);
+        let display = plan::display(table, of_url);
         Ok((control, Error::new(failure).with("table", display).with("unit", &self.unit.id)))
-    }
-
-    /// Writes down that a table that was followed is not any more.
-    async fn note(
-        &self,
-        found: Option<&LakeTable>,
-        records: &[Record],
-        table: &Table,
-        error: &Error,
-    ) -> Result<()> {
-        let Some((found, own)) = found.and_then(|found| Some((found, state::own(found)?))) else {
-            return Ok(());
-        };
-        let since = state::begins(&table.raw_table, &own, records);
-        let properties = state::left(&table.raw_table, since, &ol_chassis::error::chain(error));
-        self.lake.set_properties(found, &properties).await?;
-        Ok(())
     }
 
     /// Whether a table is copied or followed, and from where.
@@ -254,47 +191,43 @@ impl Preparation<'_> {
         records: &[Record],
         prepared: &mut Prepared,
     ) -> Result<()> {
-        let mode = self.unit.tables.get(it.index).map_or("", |table| table.sync_mode.word());
-        let stamp = Stamp { run_id: self.run_id.to_owned(), mode };
-        let own = it.table.as_ref().and_then(state::own);
+        let own = it.table.as_ref().and_then(place::own::<Place>);
         let (Some(own), Some(table)) = (own, &it.table) else {
             let Candidate { index, plan, table, partial, .. } = it;
+            let Some(stamp) = self.unit.tables.get(index).map(|table| self.stamp(table)) else {
+                return Ok(());
+            };
             prepared.copies.push(Copy { index, plan, stamp, table, partial });
             return Ok(());
         };
-        let begins = state::begins(&it.raw_table, &own, records);
+        let begins = place::begins(&it.raw_table, &own, records);
         let display = it.plan.relation.display();
-        let place = begins.log();
+        let (place_of_server, found) = (begins.log(), &prepared.found);
         let is_cut = matches!(begins.position, Position::BinlogChange { .. });
-        let failure = if place.epoch == prepared.epoch {
-            let is_purged = place.file < prepared.server.first_file;
+        let failure = if place_of_server.epoch == found.epoch {
+            let is_purged = place_of_server.file < found.server.first_file;
             is_purged.then(|| reading(SourceError::Purged(begins.position.to_string())))
         } else {
             // Rows of half a transaction are in the log, and where the half ends is not told by another server.
             (is_cut && it.plan.shape == Shape::Log).then(|| {
                 Error::new(Definite::TimelineChanged)
                     .with("recorded", &begins.source)
-                    .with("found", &prepared.server.identity)
+                    .with("found", &found.server.identity)
             })
         };
         if let Some(error) = failure {
             let error = error.with("table", display);
             let cause = ol_chassis::error::chain(&error);
-            let properties = state::left(&it.raw_table, begins, &cause);
+            let properties = place::left(&it.raw_table, begins, &cause);
             self.lake.set_properties(table, &properties).await?;
             prepared.failures.push((it.index, error));
             return Ok(());
         }
-        let skip = match (&begins.gtids, place.epoch == prepared.epoch) {
+        let skip = match (&begins.gtids, place_of_server.epoch == found.epoch) {
             (Some(gtids), false) => Skip::Within(gtids.clone()),
             (_, true) | (None, false) => Skip::UpTo(begins.position),
         };
-        let change = self.lake.evolve(table, &it.plan.lake_schema_of(table)).await?;
-        let table = match change.is_empty() {
-            true => table.clone(),
-            false => self.lake.commit_schema(table, &change).await?,
-        };
-        crate::failpoints::hit(crate::failpoints::SCHEMA_CHANGED);
+        let table = self.columns(&it.plan, table).await?;
         let form = it.plan.form();
         let known = Form::recall(table.properties());
         let now = known.as_ref().map_or_else(|| form.clone(), |known| known.followed_by(&form));
@@ -302,15 +235,9 @@ impl Preparation<'_> {
             true => table,
             false => self.lake.set_properties(&table, &now.remembered()).await?,
         };
-        prepared.followed.push(Followed {
-            index: it.index,
-            raw_table: it.raw_table,
-            writer: TableWriter::new(it.plan, table, self.writing.clone()),
-            stamp,
-            position: own.position,
-            begins,
-            skip,
-        });
+        let writer = TableWriter::new(it.plan, table, self.writing.clone());
+        let followed = self.followed((it.index, writer), own.position, (begins, skip));
+        prepared.followed.extend(followed);
         Ok(())
     }
 }

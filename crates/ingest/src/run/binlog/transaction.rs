@@ -9,14 +9,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::plan::Form;
-use super::session::{MOST_TOUCHED_KEYS, Session, streaming};
+use super::session::{Session, streaming};
 use crate::error::{Definite, Error, Result};
 use crate::failpoints;
 use crate::position::{LogPlace, Position};
 use crate::run::change::live::live_keys;
+use crate::run::change::log::Writer as _;
 use crate::run::change::{At, Refused, Shape};
 use crate::source::mysql::binlog::event::{Body, Change, Event, Rows, payload_events};
 use crate::source::mysql::binlog::gtid::Gtid;
@@ -50,9 +50,6 @@ pub(super) struct Reading {
     /// By place: what was announced last.
     pub(super) announced: HashMap<usize, Arc<TableMap>>,
     pub(super) transaction: Option<Transaction>,
-    pub(super) bytes: u64,
-    pub(super) first: Option<Instant>,
-    pub(super) must_regroup: bool,
 }
 
 impl Session {
@@ -234,17 +231,17 @@ impl Session {
             committed_at_microseconds: transaction.committed_at_microseconds,
         };
         transaction.events += 1;
-        for place in 0..self.tables.len() {
-            let Some(Some(followed)) = self.tables.get(place) else { continue };
+        for place in 0..self.following.tables.len() {
+            let Some(Some(followed)) = self.following.tables.get(place) else { continue };
             let gtid = reading.transaction.as_ref().and_then(|open| open.gtid);
-            if followed.has(at.position, gtid) {
+            if followed.has.has(at.position, gtid) {
                 continue;
             }
             let relation = &followed.writer.plan().relation;
             match statement.on(text, database, (&relation.database, &relation.name)) {
                 Effect::None => {}
                 Effect::Emptied => self.emptied(reading, place, at)?,
-                Effect::Altered(dropped) => self.altered(reading, place, dropped)?,
+                Effect::Altered(dropped) => self.altered(place, dropped)?,
                 Effect::Other(reason) => self.leave(reading, place, Refused::Copy(reason))?,
             }
         }
@@ -252,17 +249,17 @@ impl Session {
     }
 
     /// A table may have other columns from here on: the next session asks for them.
-    fn altered(&mut self, reading: &mut Reading, place: usize, dropped: &[String]) -> Result<()> {
-        reading.must_regroup = true;
-        let Some(Some(followed)) = self.tables.get_mut(place) else { return Ok(()) };
+    fn altered(&mut self, place: usize, dropped: &[String]) -> Result<()> {
+        self.following.must_regroup = true;
+        let Some(Some(followed)) = self.following.tables.get_mut(place) else { return Ok(()) };
         if dropped.is_empty() {
             return Ok(());
         }
         let form = Form::recall(followed.writer.table().properties());
         let form = form.unwrap_or_else(|| followed.writer.plan().form()).without(dropped);
         let properties = form.remembered();
-        let changed = self.lake.set_properties(followed.writer.table(), &properties);
-        let table = self.runtime.block_on(changed)?;
+        let changed = self.following.lake.set_properties(followed.writer.table(), &properties);
+        let table = self.following.runtime.block_on(changed)?;
         followed.writer.changes().set_table(table);
         Ok(())
     }
@@ -279,15 +276,11 @@ impl Session {
                 .advise("Reset the tables of the unit (ol-ingest reset) and run again."));
         }
         self.taken_back.insert(transaction.begins);
-        for followed in self.tables.iter_mut().flatten() {
-            followed.writer.discard();
-        }
+        self.following.discard();
         // Where the tables are is where the last commit left them; so nothing is recorded.
-        self.log.recorded = self.log.received;
+        self.following.recorded = Position::Binlog(self.log.received);
+        self.following.must_regroup = true;
         reading.transaction = None;
-        reading.must_regroup = true;
-        reading.bytes = 0;
-        reading.first = None;
         Ok(())
     }
 
@@ -297,7 +290,7 @@ impl Session {
         if reading.maps.get(&number).is_some_and(|(known, _)| known == body) {
             return Ok(());
         }
-        let place = self.tables.iter().position(|followed| {
+        let place = self.following.tables.iter().position(|followed| {
             followed.as_ref().is_some_and(|followed| {
                 let relation = &followed.writer.plan().relation;
                 relation.database == database && relation.name == name
@@ -347,10 +340,10 @@ impl Session {
             },
             committed_at_microseconds,
         };
-        let Some(Some(followed)) = self.tables.get(place) else { return Ok(()) };
+        let Some(Some(followed)) = self.following.tables.get(place) else { return Ok(()) };
         // The last row of an event is before the next event.
         let last = Position::BinlogChange { begins, event, row: u32::MAX };
-        if followed.has(last, gtid) || self.taken_back.contains(&begins) {
+        if followed.has.has(last, gtid) || self.taken_back.contains(&begins) {
             return Ok(());
         }
         if is_distributed {
@@ -381,8 +374,8 @@ impl Session {
         let mut taken = Ok(());
         for (number, images) in images.chunks(step).enumerate() {
             let at = at(number);
-            let Some(Some(followed)) = self.tables.get_mut(place) else { return Ok(()) };
-            if followed.has(at.position.second(), gtid) {
+            let Some(Some(followed)) = self.following.tables.get_mut(place) else { return Ok(()) };
+            if followed.has.has(at.position.second(), gtid) {
                 continue;
             }
             let writer = &mut followed.writer;
@@ -403,10 +396,8 @@ impl Session {
         if let Err(refused) = taken {
             return self.leave(reading, place, refused);
         }
-        reading.bytes += rows.body.len() as u64;
-        reading.first.get_or_insert_with(Instant::now);
-        let touched = self.tables.get_mut(place).and_then(Option::as_mut);
-        if touched.is_some_and(|it| it.writer.changes().touched_keys() >= MOST_TOUCHED_KEYS) {
+        self.following.took(rows.body.len());
+        if self.following.is_crowded() {
             let upto = self.before(reading, event + 1);
             self.commit(reading, &upto)?;
         }
@@ -415,13 +406,13 @@ impl Session {
 
     /// From here on, rows of a table look like this.
     fn announce(&mut self, place: usize, map: &Arc<TableMap>) -> Result<(), Refused> {
-        let Some(Some(followed)) = self.tables.get_mut(place) else { return Ok(()) };
+        let Some(Some(followed)) = self.following.tables.get_mut(place) else { return Ok(()) };
         followed.writer.announced(map, &self.charsets)
     }
 
     /// A table was emptied. Where deleted rows stay, the lake says which these are.
     fn emptied(&mut self, reading: &mut Reading, place: usize, at: At) -> Result<()> {
-        let Some(Some(followed)) = self.tables.get(place) else { return Ok(()) };
+        let Some(Some(followed)) = self.following.tables.get(place) else { return Ok(()) };
         let plan = followed.writer.plan();
         let taken = if plan.shape == (Shape::Merge { soft: true }) {
             let key = plan.key.clone();
@@ -429,13 +420,14 @@ impl Session {
                 let upto = self.border();
                 self.commit(reading, &upto)?;
             }
-            let Some(Some(followed)) = self.tables.get_mut(place) else { return Ok(()) };
+            let Some(Some(followed)) = self.following.tables.get_mut(place) else { return Ok(()) };
             let table = followed.writer.table().clone();
-            let live = self.runtime.block_on(live_keys(&self.lake, &table, &key))?;
+            let live =
+                self.following.runtime.block_on(live_keys(&self.following.lake, &table, &key))?;
             live.iter().try_for_each(|keys| followed.writer.changes().mark(keys, at))
         } else {
-            let Some(Some(followed)) = self.tables.get_mut(place) else { return Ok(()) };
-            followed.writer.truncate(at)
+            let Some(Some(followed)) = self.following.tables.get_mut(place) else { return Ok(()) };
+            followed.writer.changes().truncate(at)
         };
         if let Err(refused) = taken {
             return self.leave(reading, place, refused);
@@ -443,8 +435,7 @@ impl Session {
         if let Some(transaction) = &mut reading.transaction {
             transaction.taken += 1;
         }
-        reading.bytes += 1;
-        reading.first.get_or_insert_with(Instant::now);
+        self.following.took(1);
         failpoints::hit(failpoints::CHANGE_TAKEN);
         Ok(())
     }

@@ -6,17 +6,15 @@
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use ol_lake::{Commit, LakeTable};
+use ol_lake::LakeTable;
 
 use super::plan::CapturePlan;
-use super::state::Place;
 use crate::column::batch::{Assembler, RowMeta, Unknown};
 use crate::column::metadata::Op;
 use crate::error::{Definite, Doing, Error};
-use crate::position::Position;
-use crate::run::change::state::Stamp;
+use crate::run::change::log::Writer;
 use crate::run::change::writer::{Batches, ChangeWriter};
-use crate::run::change::{At, Refused, Shape, Tally, Writing};
+use crate::run::change::{At, Refused, Shape, Writing};
 use crate::source::mysql::binlog::charset::Charsets;
 use crate::source::mysql::binlog::image::Image;
 use crate::source::mysql::binlog::rows::{BinlogRows, Form, Misfit};
@@ -65,41 +63,10 @@ impl TableWriter {
         Self { plan, changes, form: None, map: None }
     }
 
-    /// The plan it follows.
-    #[must_use]
-    pub fn plan(&self) -> &CapturePlan {
-        &self.plan
-    }
-
-    /// The table as it was last committed.
-    #[must_use]
-    pub fn table(&self) -> &LakeTable {
-        self.changes.table()
-    }
-
-    /// What all writers of changes do.
-    pub fn changes(&mut self) -> &mut ChangeWriter<BinlogRows> {
-        &mut self.changes
-    }
-
-    /// Whether there is anything to commit.
-    #[must_use]
-    pub fn is_dirty(&self) -> bool {
-        self.changes.is_dirty()
-    }
-
     /// Whether rows of this description can be taken as they come.
     #[must_use]
     pub fn is_of(&self, map: &Arc<TableMap>) -> bool {
         self.map.as_ref().is_some_and(|known| Arc::ptr_eq(known, map))
-    }
-
-    /// The table was emptied.
-    ///
-    /// # Errors
-    /// It cannot be taken.
-    pub fn truncate(&mut self, at: At) -> Result<(), Refused> {
-        self.changes.truncate(at)
     }
 
     /// The log has said what rows look like. There must be nothing to commit.
@@ -209,24 +176,31 @@ impl TableWriter {
         let push = |keys: &mut BinlogRows, own: RowMeta<'_>| Ok(keys.push(old, None, own)?);
         self.changes.gone(at, hash.unwrap_or_default(), push)
     }
+}
 
-    /// Throws away what is not committed.
-    pub fn discard(&mut self) {
+impl Writer for TableWriter {
+    type Plan = CapturePlan;
+    type Rows = BinlogRows;
+
+    fn plan(&self) -> &CapturePlan {
+        &self.plan
+    }
+
+    fn table(&self) -> &LakeTable {
+        self.changes.table()
+    }
+
+    fn changes(&mut self) -> &mut ChangeWriter<BinlogRows> {
+        &mut self.changes
+    }
+
+    fn is_dirty(&self) -> bool {
+        self.changes.is_dirty()
+    }
+
+    fn discard(&mut self) {
         self.changes.discard();
         self.form = None;
         self.map = None;
-    }
-
-    /// What is to be committed, if anything, to reach `upto` from `after`.
-    ///
-    /// # Errors
-    /// The files cannot be completed.
-    pub fn seal(
-        &mut self,
-        stamp: &Stamp,
-        after: Position,
-        upto: &Place,
-    ) -> Result<Option<(Commit, Tally)>, Refused> {
-        self.changes.seal(|| upto.state(stamp, Some(after)), after)
     }
 }

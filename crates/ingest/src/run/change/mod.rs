@@ -2,9 +2,16 @@
 //! like in the lake, and how gathered changes become one commit.
 
 pub mod attempts;
+pub mod copy;
 pub mod copying;
+pub mod followed;
 pub mod live;
+pub mod log;
 pub mod partial;
+pub mod place;
+pub mod prepare;
+pub mod run;
+pub mod session;
 pub mod state;
 pub mod writer;
 

@@ -1,16 +1,7 @@
 //! The flow of changes from a forum's MongoDB to the raw lake: the function is the arrow.
 //!
-//! ```text
-//!   prepare ── what the catalog and the lake say
-//!      │ copies (new tables)              │ followed tables
-//!      ▼                                  ▼
-//!   copy ── behind a noted place       session ── change stream ▶ writer ▶ commit
-//!      └────────── prepare again ◀────────┘ a collection was dropped or renamed
-//! ```
-//!
-//! One stream over the database serves all collections of the unit. The server keeps its log by its own rules, whoever reads
-//! it, so nothing is acknowledged and nothing is held back; what it costs is that the log may be gone one day from where a
-//! table is, which is definite.
+//! One stream over the database serves all collections of the unit. How a run over a unit goes is told by
+//! [`crate::run::change::run`].
 //!
 //! **Each change exactly once.** The server tells the changes of a database in one order, the same one whenever and from
 //! wherever it is asked. A change is placed by its time in the cluster and its number among the changes of that time; that
@@ -39,35 +30,44 @@
 //! or doubled; it costs the work of both.
 
 pub mod copy;
-pub mod followed;
+pub mod partial;
 pub mod plan;
 pub mod prepare;
 pub mod session;
 pub mod state;
 pub mod writer;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use c4model::platform::{Forum, RawLake};
 use c4model::{Sink, Source};
+use ol_chassis::secret::SecretUrl;
+use ol_chassis::shutdown::Shutdown;
 use ol_lake::{Lake, LakeTable};
 
-use self::copy::Copying;
+use self::partial::{Partial, Terms};
 pub use self::plan::CapturePlan;
-use self::prepare::{Preparation, Prepared};
+use self::prepare::{Copy, Found, Preparation, Prepared};
 use self::session::Session;
-use super::capture::{CaptureJob, Until};
-use super::change::{Ended, Pace, TableEnds, Writing, attempts};
+use self::state::Place;
+use self::writer::TableWriter;
+use super::capture::CaptureJob;
+use super::change::copy::{Copier, Copying};
+use super::change::log::{Log, Writer as _};
+use super::change::place;
+use super::change::run::Run;
+use super::change::session::Following;
 use super::unit::UnitJob;
-use crate::error::{Doing, Error, Result, Transient};
-use crate::position::ClusterTime;
+use crate::error::{Definite, Doing, Error, Result};
+use crate::load::chunks::Cut;
+use crate::position::Position;
 use crate::report::TableReport;
 use crate::source::address::SourceAddress;
 use crate::source::mongodb::change_stream::{ChangeStream, pipeline};
+use crate::source::mongodb::chunks::{self as source_chunks, Bounds};
 use crate::source::mongodb::error::SourceError;
-use crate::source::mongodb::session::{Session as Connection, Source as Opened, Wanted};
+use crate::source::mongodb::session::{Session as Connection, Wanted, look};
 use crate::source::mongodb::settings::Settings;
 
 /// A server that answers nothing for so long, to a question that waits for less than a second, is gone.
@@ -76,7 +76,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// Whether a table follows a change stream.
 #[must_use]
 pub fn follows(table: &LakeTable) -> bool {
-    state::own(table).is_some()
+    place::own::<Place>(table).is_some()
 }
 
 c4model::flow! { mongodb_change_capture {
@@ -100,138 +100,114 @@ pub async fn mongodb_change_capture(
     sink: Sink<RawLake, Arc<Lake>>,
     capture: CaptureJob,
 ) -> Result<Vec<TableReport>> {
-    let started = Instant::now();
-    let mut run = Run { capture: &capture, lake: sink.endpoint(), ends: TableEnds::new() };
-    let failure = attempts::attempts(&capture.job, capture.until, async || {
-        run.attempt(source.endpoint()).await
-    })
-    .await;
-    let seconds = started.elapsed().as_secs_f64();
-    let reports =
-        attempts::reports(&capture.job, &capture.tables, &run.ends, failure.as_ref(), seconds);
-    for end in run.ends.values() {
-        sink.moved(end.tally.rows + end.tally.deletes, end.tally.bytes);
-    }
-    Ok(reports)
+    let log = ReplicaSet { shutdown: capture.job.context.shutdown.clone() };
+    let run = Run::new(&capture, sink.endpoint(), log);
+    Ok(run.follow(source.endpoint(), |rows, bytes| sink.moved(rows, bytes)).await)
 }
 
-/// One run over a unit.
-struct Run<'a> {
-    capture: &'a CaptureJob,
-    lake: &'a Arc<Lake>,
-    ends: TableEnds,
+/// The log of a replica set.
+pub struct ReplicaSet {
+    shutdown: Shutdown,
 }
 
-impl Run<'_> {
-    fn job(&self) -> &UnitJob {
-        &self.capture.job
+/// Where the source is.
+pub struct Control {
+    /// Held for as long as the source is read, so that leased credentials are renewed.
+    url: SecretUrl,
+    variable: String,
+    settings: Settings,
+}
+
+impl Log for ReplicaSet {
+    type Place = Place;
+    type Plan = CapturePlan;
+    type Writer = TableWriter;
+    type Has = Position;
+    type Terms = Terms;
+    type Condition = Bounds;
+    type Control = Control;
+    type Found = Found;
+    type Session = Session;
+
+    async fn open(&self, address: &SourceAddress, _job: &UnitJob) -> Result<Control> {
+        let (url, settings) = Settings::resolve(address).await?;
+        Ok(Control { url, variable: address.variable(), settings })
     }
 
-    /// Sessions, until the goal or a failure of the whole.
-    async fn attempt(&mut self, address: &SourceAddress) -> Result<()> {
-        // A table that fails waits for the next attempt.
-        let mut failed = BTreeSet::new();
-        loop {
-            let job = self.job();
-            if job.context.shutdown.is_requested() {
-                return Err(Error::new(Transient::Stopped));
-            }
-            let opened =
-                Opened::open(address, Wanted::of(&job.unit), job.context.shutdown.clone()).await?;
-            let Opened { settings, session, catalog, .. } = &opened;
-            let wanted = self.capture.tables.iter().copied();
-            let tables: Vec<usize> = wanted.filter(|index| !failed.contains(index)).collect();
-            let source = identity(session);
-            let preparation = Preparation {
-                lake: self.lake,
-                namespace: job.context.platform.raw_namespace(),
-                unit: &job.unit,
-                tables: &tables,
-                catalog,
-                source: &source,
-                run_id: &job.run_id,
-                writing: Writing::of(job),
-            };
-            let mut prepared = preparation.prepare().await?;
-            for (index, error) in std::mem::take(&mut prepared.failures) {
-                attempts::failed(&self.capture.job, &mut self.ends, index, error);
-                failed.insert(index);
-            }
-            let mut settings = settings.clone();
-            settings.stall_limit = settings.stall_limit.min(SILENCE);
-            let copies = std::mem::take(&mut prepared.copies);
-            if !copies.is_empty() {
-                let copying = Copying {
-                    lake: self.lake,
-                    job: &self.capture.job,
-                    settings: &settings,
-                    writing: Writing::of(self.job()),
-                };
-                for (index, result) in copying.run(opened.session, copies).await? {
-                    if result.is_err() {
-                        failed.insert(index);
-                    }
-                    attempts::copied(&self.capture.job, &mut self.ends, index, result);
-                }
-                continue;
-            }
-            let asked = blocking(opened.session, |session| {
-                session.operation_time()?.ok_or(SourceError::NotReplicated)
-            });
-            let (_, now) = asked.await.map_err(|error| error.into_error(Doing::StartingStream))?;
-            match self.session(&settings, prepared, now, &mut failed).await? {
-                Some(Ended::Stopped) => return Err(Error::new(Transient::Stopped)),
-                Some(Ended::Regroup) => {}
-                Some(Ended::Reached) | None => return attempts::first_transient(&mut self.ends),
-            }
-        }
+    async fn prepare(
+        &self,
+        preparation: &Preparation<'_>,
+        control: Control,
+    ) -> Result<(Control, Prepared)> {
+        let wanted = Wanted::of(preparation.unit);
+        let looked = look(&control.settings, wanted, self.shutdown.clone()).await;
+        // The address is a fact of the failure; it shows no password.
+        let (session, catalog) = looked.map_err(|error| {
+            error.with("source", &control.url).with("variable", &control.variable)
+        })?;
+        let asked = blocking(session, |session| {
+            session.operation_time()?.ok_or(SourceError::NotReplicated)
+        });
+        let (session, now) =
+            asked.await.map_err(|error| error.into_error(Doing::StartingStream))?;
+        let found = Found { source: identity(&session), now, session: Some(session) };
+        Ok((control, preparation.prepare(found, &catalog).await?))
     }
 
-    /// One session, of which all that happened before `now` is the goal; `None` when there is no table to follow.
-    async fn session(
-        &mut self,
-        settings: &Settings,
-        prepared: Prepared,
-        now: ClusterTime,
-        failed: &mut BTreeSet<usize>,
-    ) -> Result<Option<Ended>> {
-        let Some(begins) = prepared.from() else { return Ok(None) };
-        let job = &self.capture.job;
-        let plans = prepared.followed.iter().map(|followed| &followed.writer.plan().read);
-        let stages = pipeline::stages(plans);
-        let mut session = Session {
-            lake: Arc::clone(self.lake),
-            unit: Arc::clone(&job.unit),
-            database: settings.database.clone(),
-            runtime: tokio::runtime::Handle::current(),
-            shutdown: job.context.shutdown.clone(),
-            tables: prepared.followed.into_iter().map(Some).collect(),
-            pace: Pace::of(&job.context.config.stream),
-            goal: (self.capture.until == Until::CaughtUp).then_some(now),
-            ends: TableEnds::new(),
-            recorded: begins.position,
-            received: begins.clone(),
+    async fn copy(
+        &self,
+        copier: &Copier<'_, Self>,
+        control: Control,
+        found: &mut Found,
+        copies: Vec<Copy>,
+        failures: &mut Vec<(usize, Error)>,
+    ) -> Result<(Control, Copying)> {
+        let Some(session) = found.session.take() else {
+            return Err(Error::new(Definite::Defect).with("reason", "copies were begun twice"));
         };
-        let (settings, shutdown) = (settings.clone(), job.context.shutdown.clone());
-        let running = tokio::task::spawn_blocking(move || {
+        let with = (&control.settings, session);
+        let copying = copy::begin(copier, with, copies, failures).await?;
+        Ok((control, copying))
+    }
+
+    fn session(
+        &mut self,
+        control: &Control,
+        found: Found,
+        begins: Place,
+        following: Following<Self>,
+        ends: bool,
+    ) -> Session {
+        let followed = following.tables.iter().flatten();
+        let stages = pipeline::stages(followed.map(|followed| &followed.writer.plan().read));
+        let (settings, shutdown) = (quick(&control.settings), self.shutdown.clone());
+        let (database, received) = (settings.database.clone(), begins.clone());
+        let open = move || {
             let since = begins.position.to_string();
             let after = (Some(&begins.token), since.as_str());
-            let stream =
-                ChangeStream::open(&settings, &settings.database, stages, after, &shutdown);
-            let ended = session.run(stream);
-            // Writers with files under way wait for their encoders when they go, which no asynchronous thread may.
-            session.tables.clear();
-            (ended, session)
-        });
-        let (ended, session) = match running.await {
-            Ok(both) => both,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            ChangeStream::open(&settings, &settings.database, stages, after, &shutdown)
         };
-        let left = session.ends.iter().filter(|(_, end)| end.failure.is_some());
-        failed.extend(left.map(|(index, _)| *index));
-        attempts::add(&mut self.ends, session.ends);
-        ended.map(Some)
+        let (open, goal): (Option<session::Open>, _) =
+            (Some(Box::new(open)), ends.then_some(found.now));
+        Session { following, open, database, goal, received }
     }
+
+    fn terms(plan: &CapturePlan, place: &Place) -> Terms {
+        Terms::of(plan, place)
+    }
+
+    fn since(partial: &Partial) -> Option<Place> {
+        Some(partial::since(partial))
+    }
+
+    fn conditions(cut: &Cut) -> Vec<Bounds> {
+        source_chunks::bounds(cut)
+    }
+}
+
+/// The same settings for questions whose answers wait for nothing.
+fn quick(settings: &Settings) -> Settings {
+    Settings { stall_limit: settings.stall_limit.min(SILENCE), ..settings.clone() }
 }
 
 /// What tells a server from others: the replica set that it is a member of.

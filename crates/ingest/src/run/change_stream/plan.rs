@@ -9,11 +9,12 @@
 use ol_lake::LakeTable;
 use ol_lake::schema::LakeSchema;
 
-use super::state;
-use crate::column::{foreign, metadata};
+use super::state::Place;
+use crate::column::metadata;
 use crate::error::{Definite, Error, Result};
 use crate::inventory::{Table, Unit};
-use crate::run::change::Shape;
+use crate::load::{chunks, contract_digest};
+use crate::run::change::{Shape, log, place};
 use crate::source::mongodb::catalog::Catalog;
 use crate::source::mongodb::plan::{self, CollectionPlan};
 use crate::source::mongodb::types::{DOCUMENT, KEY, Reading};
@@ -74,21 +75,6 @@ impl CapturePlan {
         vec![KEY.to_owned()]
     }
 
-    /// The lake table's columns: the fields, the document, then ours.
-    #[must_use]
-    pub fn lake_schema(&self) -> LakeSchema {
-        self.read.lake_schema(match self.shape {
-            Shape::Log => metadata::log(),
-            Shape::Merge { soft } => metadata::merge(soft),
-        })
-    }
-
-    /// The same for a table that exists: where another loader gave its own column of time a type, it keeps it.
-    #[must_use]
-    pub fn lake_schema_of(&self, table: &LakeTable) -> LakeSchema {
-        foreign::as_in(self.lake_schema(), table)
-    }
-
     /// Gives masked columns their salt, if there are any.
     ///
     /// # Errors
@@ -98,11 +84,46 @@ impl CapturePlan {
     }
 }
 
+impl log::Plan for CapturePlan {
+    fn display(&self) -> String {
+        self.read.collection.display()
+    }
+
+    fn comment(&self) -> Option<String> {
+        None
+    }
+
+    fn row_estimate(&self) -> Option<f64> {
+        self.read.collection.row_estimate.map(|rows| rows as f64)
+    }
+
+    fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    fn key(&self) -> Vec<String> {
+        Self::key()
+    }
+
+    fn lake_schema(&self) -> LakeSchema {
+        self.read.lake_schema(match self.shape {
+            Shape::Log => metadata::log(),
+            Shape::Merge { soft } => metadata::merge(soft),
+        })
+    }
+
+    fn contract(&self) -> String {
+        contract_digest(self.read.readings.iter().map(|it| (it.name.as_str(), &it.contract)))
+    }
+}
+
 /// Takes the columns from the plan that the rows of a followed table do not have, but for those that the inventory declares;
 /// whether there are such.
 fn fix_columns(read: &mut CollectionPlan, table: &Table, in_lake: &LakeTable) -> bool {
     let has_rows = in_lake.current_snapshot().is_some_and(|snapshot| snapshot.records > 0);
-    if state::own(in_lake).is_none() || !has_rows {
+    let is_followed = place::own::<Place>(in_lake).is_some();
+    // The chunks of a copy have the columns of the first.
+    if !(is_followed && has_rows) && (is_followed || chunks::gathered(in_lake).is_empty()) {
         return false;
     }
     let is_there = |name: &str| in_lake.schema().column(name).is_some();

@@ -4,17 +4,15 @@
 //! merge passes it over: what it changed is gone, and the event that says so comes later in the same stream.
 
 use arrow_array::RecordBatch;
-use ol_lake::{Commit, LakeTable};
+use ol_lake::LakeTable;
 
 use super::plan::CapturePlan;
-use super::state::Place;
 use crate::column::batch::{RowMeta, Unknown};
 use crate::column::metadata::Op;
 use crate::error::Doing;
-use crate::position::Position;
-use crate::run::change::state::Stamp;
+use crate::run::change::log::Writer;
 use crate::run::change::writer::{Batches, ChangeWriter};
-use crate::run::change::{At, Refused, Shape, Tally, Writing};
+use crate::run::change::{At, Refused, Shape, Writing};
 use crate::source::mongodb::bson::{Document, Element};
 use crate::source::mongodb::change_stream::Change;
 use crate::source::mongodb::change_stream::rows::{ChangeRows, key_hash};
@@ -59,29 +57,6 @@ impl TableWriter {
         Self { plan, changes, has_form: false }
     }
 
-    /// The plan it follows.
-    #[must_use]
-    pub fn plan(&self) -> &CapturePlan {
-        &self.plan
-    }
-
-    /// The table as it was last committed.
-    #[must_use]
-    pub fn table(&self) -> &LakeTable {
-        self.changes.table()
-    }
-
-    /// What all writers of changes do.
-    pub fn changes(&mut self) -> &mut ChangeWriter<ChangeRows> {
-        &mut self.changes
-    }
-
-    /// Whether there is anything to commit.
-    #[must_use]
-    pub fn is_dirty(&self) -> bool {
-        self.changes.is_dirty()
-    }
-
     /// Takes what happened to a document.
     ///
     /// # Errors
@@ -121,14 +96,6 @@ impl TableWriter {
         }
     }
 
-    /// The collection holds nothing any more.
-    ///
-    /// # Errors
-    /// It cannot be taken.
-    pub fn truncate(&mut self, at: At) -> Result<(), Refused> {
-        self.changes.truncate(at)
-    }
-
     /// Makes what rows are gathered by, once.
     fn form(&mut self) -> Result<(), Refused> {
         if self.has_form {
@@ -145,23 +112,30 @@ impl TableWriter {
         self.has_form = true;
         Ok(())
     }
+}
 
-    /// Throws away what is not committed.
-    pub fn discard(&mut self) {
-        self.changes.discard();
-        self.has_form = false;
+impl Writer for TableWriter {
+    type Plan = CapturePlan;
+    type Rows = ChangeRows;
+
+    fn plan(&self) -> &CapturePlan {
+        &self.plan
     }
 
-    /// What is to be committed, if anything, to reach `upto` from `after`.
-    ///
-    /// # Errors
-    /// The files cannot be completed.
-    pub fn seal(
-        &mut self,
-        stamp: &Stamp,
-        after: Position,
-        upto: &Place,
-    ) -> Result<Option<(Commit, Tally)>, Refused> {
-        self.changes.seal(|| upto.state(stamp, Some(after)), after)
+    fn table(&self) -> &LakeTable {
+        self.changes.table()
+    }
+
+    fn changes(&mut self) -> &mut ChangeWriter<ChangeRows> {
+        &mut self.changes
+    }
+
+    fn is_dirty(&self) -> bool {
+        self.changes.is_dirty()
+    }
+
+    fn discard(&mut self) {
+        self.changes.discard();
+        self.has_form = false;
     }
 }

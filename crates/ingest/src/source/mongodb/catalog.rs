@@ -53,6 +53,8 @@ pub struct Collection {
     pub fields: Vec<Field>,
     /// How many documents were sampled.
     pub sampled: u64,
+    /// Their size.
+    pub sampled_bytes: u64,
     /// The server's number and its name, if it refused to show the collection.
     pub refusal: Option<(i32, String)>,
 }
@@ -151,6 +153,7 @@ fn list(session: &mut Session, database: &str) -> Result<Vec<Collection>, Source
             row_estimate: None,
             fields: Vec::new(),
             sampled: 0,
+            sampled_bytes: 0,
             refusal: None,
         });
         Ok::<(), SourceError>(())
@@ -192,6 +195,7 @@ fn sample(session: &mut Session, collection: &mut Collection) -> Result<(), Sour
         let command = session.reading(command);
         session.connection.each(&database, command, |document| {
             collection.sampled += 1;
+            collection.sampled_bytes += document.bytes().len() as u64;
             count(document, &mut collection.fields).map_err(SourceError::Malformed)
         })?;
     }

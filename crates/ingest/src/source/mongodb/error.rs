@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::bson::Malformed;
 use crate::error::{Definite, Doing, Error, Failure, Transient};
 use crate::source::address::SettingsError;
+use crate::source::incremental::sweep::Unfit;
 use crate::source::socket::SocketError;
 
 /// An error of the source or of the way to the lake.
@@ -102,6 +103,12 @@ impl From<SocketError> for SourceError {
 impl From<io::Error> for SourceError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
+    }
+}
+
+impl From<Unfit> for SourceError {
+    fn from(error: Unfit) -> Self {
+        Self::Batch(error.0)
     }
 }
 

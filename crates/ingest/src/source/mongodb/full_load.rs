@@ -1,12 +1,12 @@
 //! READ: full loads of the collections of one unit, several at a time.
 //!
 //! ```text
-//!   queue of collections, largest first
+//!   queue of (collection, chunk of its keys), largest first
 //!      ▼
 //!   reader 1 … n        each: connection → decode → part  (a blocking thread)
 //!      │                                    └── encoder   (a thread of the lake's writer)
-//!      ▼  finished collections, through a channel of a few places
-//!   committer ── one snapshot in the lake, one result
+//!      ▼  finished pieces, through a channel of a few places
+//!   committer ── one snapshot in the lake, or one a chunk on a branch; one result a collection
 //! ```
 //!
 //! **What a load is a copy of.** Collections are read one after the other and each in the order of its key, while they are
@@ -17,22 +17,32 @@
 //!
 //! A collection fails alone. A connection that broke is made anew for the next one.
 
+//!
+//! **Keys that are gone** are found after a collection was read, by a comparison of the keys of source and lake
+//! ([`sweep`]). The source's keys are read last: one that is among them was there after the copy, and one that is not was
+//! gone by then.
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arrow_array::{Array as _, RecordBatch};
+use arrow_schema::SchemaRef;
 use ol_chassis::shutdown::Shutdown;
 
+use super::chunks::Bounds;
 use super::error::SourceError;
 use super::read::Request;
 use super::session::Session;
 use super::settings::Settings;
 use crate::failpoints;
+use crate::load::chunks::Chunks;
+use crate::load::gathering::{self, Gathering, Part};
 use crate::load::{Completion, Loaded, PartWriter, ShrinkGuard, Target, Totals};
 use crate::position::{ClusterTime, Position};
+use crate::source::incremental::sweep::{self, Sweep};
 
-/// How many finished collections may wait for the committer.
+/// How many finished pieces may wait for the committer.
 const FINISHED: usize = 2;
 
 /// One collection that is ready to be read.
@@ -43,6 +53,10 @@ pub struct TableLoad {
     pub target: Arc<Target>,
     /// The guard against shrinking.
     pub guard: ShrinkGuard,
+    /// How rows that are gone are found, when they are.
+    pub sweep: Option<Sweep>,
+    /// The chunks that are committed one by one, when the collection is copied so.
+    pub chunks: Option<Chunks<Bounds>>,
 }
 
 /// What the loads of a unit share.
@@ -62,21 +76,27 @@ pub struct Loading {
 }
 
 /// What became of one collection.
-pub struct TableResult {
-    /// Its index in the list of loads.
-    pub index: usize,
-    /// What was read.
-    pub totals: Totals,
-    /// From the first document to the commit, in seconds.
-    pub seconds: f64,
-    /// The commit, or why there is none.
-    pub result: Result<Loaded, SourceError>,
+pub type TableResult = gathering::TableResult<SourceError>;
+type Finished = gathering::Finished<(), SourceError>;
+
+/// What one reader reads at a time.
+struct Piece {
+    table: usize,
+    /// The chunk that it is, when it is committed by itself.
+    chunk: Option<usize>,
+    bounds: Bounds,
 }
 
-struct Finished {
-    index: usize,
-    begun: Instant,
-    result: Result<(PartWriter, Totals), SourceError>,
+/// The pieces of a collection: one for most.
+fn pieces(table: usize, load: &TableLoad) -> Vec<Piece> {
+    let Some(chunks) = &load.chunks else {
+        return vec![Piece { table, chunk: None, bounds: Bounds::default() }];
+    };
+    let missing = chunks.missing.iter().filter_map(|chunk| {
+        let bounds = chunks.conditions.get(*chunk)?.clone();
+        Some(Piece { table, chunk: Some(*chunk), bounds })
+    });
+    missing.collect()
 }
 
 /// Loads the collections; calls `done` for each as soon as it is committed or has failed.
@@ -86,13 +106,20 @@ pub async fn load_tables(
     tables: Arc<Vec<TableLoad>>,
     mut done: impl FnMut(TableResult),
 ) {
-    let mut order: Vec<usize> = (0..tables.len()).collect();
-    order.sort_by_key(|index| {
-        let load = tables.get(*index);
+    let (mut queue, mut gathering) = (Vec::new(), Vec::new());
+    for (table, load) in tables.iter().enumerate() {
+        let pieces = pieces(table, load);
+        let since = load.chunks.as_ref().map(|chunks| chunks.since);
+        gathering.push(Gathering::new(&load.target, since, pieces.len()));
+        queue.extend(pieces);
+    }
+    // The sort is stable: chunks of one collection stay in order.
+    queue.sort_by_key(|piece| {
+        let load = tables.get(piece.table);
         std::cmp::Reverse(load.map_or(0, |it| it.request.plan.collection.row_estimate.unwrap_or(0)))
     });
-    let readers = loading.streams.clamp(1, order.len().max(1));
-    let queue = Arc::new(Mutex::new(VecDeque::from(order)));
+    let readers = loading.streams.clamp(1, queue.len().max(1));
+    let queue = Arc::new(Mutex::new(VecDeque::from(queue)));
     let (sender, mut receiver) = tokio::sync::mpsc::channel(FINISHED);
     let mut session = Some(session);
     for _ in 0..readers {
@@ -101,42 +128,90 @@ pub async fn load_tables(
         let mut worker = Worker { loading, session: session.take() };
         tokio::task::spawn_blocking(move || {
             failpoints::hit(failpoints::SNAPSHOT_ENTERED);
-            while let Some(index) = next(&queue) {
-                let Some(load) = tables.get(index) else { continue };
+            while let Some(piece) = next(&queue) {
+                let Some(load) = tables.get(piece.table) else { continue };
                 let begun = Instant::now();
-                let result = worker.read(index, load);
-                if sender.blocking_send(Finished { index, begun, result }).is_err() {
+                let result = worker.read(&piece, load);
+                let (table, chunk) = (piece.table, piece.chunk);
+                if sender.blocking_send(Finished { table, chunk, begun, result }).is_err() {
                     return;
                 }
             }
         });
     }
     drop(sender);
+    let end = async |index: usize, load: &TableLoad, state: &mut Gathering<(), SourceError>| {
+        let complete = async |parts, totals, ()| complete(&loading, load, parts, totals).await;
+        state.end(index, complete).await
+    };
+    // Of a collection whose last commit alone is missing there is nothing to read.
+    for (index, (load, state)) in tables.iter().zip(&mut gathering).enumerate() {
+        if state.is_complete() {
+            done(end(index, load, state).await);
+        }
+    }
     while let Some(finished) = receiver.recv().await {
-        if let Some(load) = tables.get(finished.index) {
-            done(end(finished, load, loading.position).await);
+        let index = finished.table;
+        let Some((load, state)) = tables.get(index).zip(gathering.get_mut(index)) else { continue };
+        state.take(finished, loading.position).await;
+        if state.is_complete() {
+            done(end(index, load, state).await);
         }
     }
 }
 
-/// A collection has been read.
-async fn end(finished: Finished, load: &TableLoad, position: Position) -> TableResult {
-    let Finished { index, begun, result } = finished;
-    let (totals, result) = match result {
-        Err(error) => (Totals::default(), Err(error)),
-        Ok((part, totals)) => {
-            failpoints::hit(failpoints::TABLE_READ);
-            let completion = Completion { totals, ..Completion::default() };
-            let target = Arc::clone(&load.target);
-            let completed = target.complete(vec![part], completion, position, load.guard).await;
-            (totals, completed.map_err(SourceError::Lake))
-        }
-    };
-    TableResult { index, totals, seconds: begun.elapsed().as_secs_f64(), result }
+/// Finds what is gone, if that is asked for, and commits.
+async fn complete(
+    loading: &Arc<Loading>,
+    load: &TableLoad,
+    mut parts: Vec<PartWriter>,
+    totals: Totals,
+) -> Result<Loaded, SourceError> {
+    let mut completion = Completion { totals, ..Completion::default() };
+    if let Some(sweep) = &load.sweep {
+        let readings = load.request.plan.readings.iter();
+        let side = sweep::Side {
+            target: &load.target,
+            guard: load.guard,
+            columns: readings.map(|reading| reading.name.clone()).collect(),
+            run: load.request.run.clone(),
+        };
+        let gone =
+            sweep::find(&side, sweep, |schema| keys(loading, load, &sweep.key, schema)).await?;
+        completion.deletes = gone.deletes;
+        parts.extend(gone.part);
+    }
+    let target = Arc::clone(&load.target);
+    let completed = target.complete(parts, completion, loading.position, load.guard).await;
+    completed.map_err(SourceError::Lake)
 }
 
-fn next(queue: &Mutex<VecDeque<usize>>) -> Option<usize> {
+/// What reads the keys of a collection.
+fn keys(
+    loading: &Arc<Loading>,
+    load: &TableLoad,
+    key: &[String],
+    schema: &SchemaRef,
+) -> sweep::ReadKeys<SourceError> {
+    let (request, loading) = (load.request.of_keys(key, schema), Arc::clone(loading));
+    Box::new(move |take| {
+        let mut session = open(&loading)?;
+        let read = request.read(&mut session, &Bounds::default(), |batch, _| take(&batch));
+        read.map(drop)
+    })
+}
+
+fn next(queue: &Mutex<VecDeque<Piece>>) -> Option<Piece> {
     queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+}
+
+/// A connection that reads what is of the wanted time.
+fn open(loading: &Loading) -> Result<Session, SourceError> {
+    let mut session = Session::open(&loading.settings, &loading.shutdown)?;
+    if let Some(time) = loading.after {
+        session.read_after(time);
+    }
+    Ok(session)
 }
 
 /// A row without a whole key, or with a key that its column cannot hold, has no place in a merge.
@@ -156,17 +231,13 @@ struct Worker {
 }
 
 impl Worker {
-    fn read(
-        &mut self,
-        index: usize,
-        load: &TableLoad,
-    ) -> Result<(PartWriter, Totals), SourceError> {
+    fn read(&mut self, piece: &Piece, load: &TableLoad) -> Result<Part<()>, SourceError> {
         if self.loading.shutdown.is_requested() {
             return Err(SourceError::Stopped);
         }
         let mut session = match self.session.take() {
             Some(session) => session,
-            None => Session::open(&self.loading.settings, &self.loading.shutdown)?,
+            None => open(&self.loading)?,
         };
         if let Some(time) = self.loading.after {
             session.read_after(time);
@@ -174,12 +245,12 @@ impl Worker {
         failpoints::hit(failpoints::COPY_BEGINS);
         let mut part = load.target.part();
         let key = load.target.merge_key();
-        let read = load.request.read(&mut session, |batch, read| {
+        let read = load.request.read(&mut session, &piece.bounds, |batch, read| {
             // An answer may hold a whole collection, and then no wait for the socket sees the request.
             if self.loading.shutdown.is_requested() {
                 return Err(SourceError::Stopped);
             }
-            (self.loading.progress)(index, read);
+            (self.loading.progress)(piece.table, read);
             check_key(&batch, key)?;
             part.write(batch).map_err(SourceError::Lake)
         });
@@ -187,6 +258,6 @@ impl Worker {
         if read.as_ref().map_or_else(SourceError::spares_connection, |_| true) {
             self.session = Some(session);
         }
-        Ok((part, read?))
+        Ok(Part { writer: part, totals: read?, found: () })
     }
 }

@@ -10,6 +10,7 @@
 pub mod bson;
 pub mod catalog;
 pub mod change_stream;
+pub mod chunks;
 pub mod contract_document;
 mod decode;
 pub mod discover;

@@ -138,7 +138,7 @@ fn decide(
             .with("source_kind", unit.source_kind)
             .advise(
                 "A MongoDB is read in full (full_refresh_overwrite, full_refresh_append, full_refresh_update, \
-                 full_refresh_overwrite_deduped), or followed: replication_method: cdc, and one of incremental_append, \
+                 full_refresh_overwrite_deduped, full_refresh_soft_delete), or followed: replication_method: cdc, and one of incremental_append, \
                  incremental_update, incremental_deduped_history, incremental_soft_delete.",
             )
     };
@@ -150,12 +150,6 @@ fn decide(
     let primary_key = [KEY.to_owned()];
     let key = shared::key(table, &primary_key, has)?;
     let mode = shared::mode(table, &primary_key, &key);
-    if let LoadMode::Merge(merging) = &mode
-        && merging.soft
-    {
-        // What is gone is found by a comparison of keys, which this source has none of.
-        return Err(unsupported());
-    }
     Ok(TablePlan { read, mode, key })
 }
 

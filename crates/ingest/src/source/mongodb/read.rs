@@ -4,6 +4,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 use super::bson::Builder;
+use super::chunks::Bounds;
 use super::error::SourceError;
 use super::plan::CollectionPlan;
 use super::rows::RowReader;
@@ -25,10 +26,12 @@ pub struct Request {
     pub run: RunColumns,
     /// The field in the order of which documents are to come instead of that of the key.
     pub order: Option<String>,
+    /// Whether nothing but the fields of the plan's columns leaves the server.
+    pub is_narrow: bool,
 }
 
 impl Request {
-    /// Reads every document and hands on batches, each with what was read for it. Blocks.
+    /// Reads every document of a chunk and hands on batches, each with what was read for it. Blocks.
     ///
     /// Documents come in the order of the index of `_id`. As no document ever changes its `_id`, each that was there all the
     /// time is met exactly once, whatever else is written.
@@ -38,6 +41,7 @@ impl Request {
     pub fn read(
         &self,
         session: &mut Session,
+        chunk: &Bounds,
         mut take: impl FnMut(RecordBatch, Totals) -> Result<(), SourceError>,
     ) -> Result<Totals, SourceError> {
         let plan = &self.plan;
@@ -46,7 +50,7 @@ impl Request {
             .map_err(|error| SourceError::Batch(error.to_string()))?;
         let mut rows = RowReader::new(&plan.readings, &plan.excluded, assembler, self.batch)?;
         let collection = &plan.collection;
-        let command = session.reading(self.command());
+        let command = session.reading(self.command(chunk)?);
         session.connection.each(&collection.database, command, |document| {
             match rows.row(document)? {
                 Some((batch, read)) => take(batch, read),
@@ -60,20 +64,40 @@ impl Request {
         Ok(totals)
     }
 
-    fn command(&self) -> Builder {
+    /// The same of the key of every document alone, for a comparison of keys: `key` names its fields, `schema` has their columns.
+    #[must_use]
+    pub fn of_keys(&self, key: &[String], schema: &SchemaRef) -> Self {
+        let readings = self.plan.readings.iter().filter(|it| key.contains(&it.name)).cloned();
+        let plan = CollectionPlan { readings: readings.collect(), ..self.plan.clone() };
+        Self {
+            plan,
+            schema: SchemaRef::clone(schema),
+            order: None,
+            is_narrow: true,
+            ..self.clone()
+        }
+    }
+
+    fn command(&self, chunk: &Bounds) -> Result<Builder, SourceError> {
         let order = self.order.as_deref().unwrap_or(KEY);
         let command = Builder::new()
             .string("find", &self.plan.collection.name)
+            .document("filter", chunk.filter()?)
             .document("sort", Builder::new().int32(order, 1));
         // What can be said in a projection does not leave the server; the rest is left out here.
         let is_sayable =
             |name: &&str| !name.is_empty() && !name.starts_with('$') && !name.contains(['.', '\0']);
+        let read = self.plan.readings.iter().map(|reading| reading.name.as_str());
+        if self.is_narrow && read.clone().all(|name| is_sayable(&name)) {
+            let projection = read.fold(Builder::new(), |it, name| it.int32(name, 1));
+            return Ok(command.document("projection", projection));
+        }
         let hidden = self.plan.hidden();
         let mut names = hidden.into_iter().filter(is_sayable).peekable();
         if names.peek().is_none() {
-            return command;
+            return Ok(command);
         }
         let projection = names.fold(Builder::new(), |it, name| it.int32(name, 0));
-        command.document("projection", projection)
+        Ok(command.document("projection", projection))
     }
 }

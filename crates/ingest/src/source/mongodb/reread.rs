@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::chunks::Bounds;
 use super::error::SourceError;
 use super::read::Request;
 use super::session::Session;
@@ -28,7 +29,7 @@ impl SourceRows for Reread {
 
     fn read_rows(&self, take: &mut Take<'_>) -> Result<(), Error> {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = self.request.read(&mut session, |batch, _| {
+        let read = self.request.read(&mut session, &Bounds::default(), |batch, _| {
             take(&batch, &[]).map_err(|error| SourceError::Batch(error.to_string()))
         });
         read.map(drop).map_err(|error| error.into_error(Doing::Reading))

@@ -15,7 +15,7 @@ use super::catalog::Catalog;
 use super::error::{COMMAND_UNKNOWN, SourceError};
 use super::settings::{ReadPreference, Settings};
 use super::wire::{Connection, Mechanism, text_of};
-use crate::error::{Doing, Error, Result};
+use crate::error::{Doing, Result};
 use crate::inventory::Unit;
 use crate::position::ClusterTime;
 use crate::source::address::SourceAddress;
@@ -282,23 +282,34 @@ impl Source {
     /// It is not known where the source is, it cannot be reached, or it refuses.
     pub async fn open(address: &SourceAddress, wanted: Wanted, shutdown: Shutdown) -> Result<Self> {
         let (url, settings) = Settings::resolve(address).await?;
-        let of_task = settings.clone();
-        let opened = tokio::task::spawn_blocking(move || {
-            let session = Session::open(&of_task, &shutdown);
-            let mut session = session.map_err(|error| error.into_error(Doing::Connecting))?;
-            let catalog = Catalog::read(&mut session, &of_task.database, &wanted);
-            let catalog = catalog.map_err(|error| error.into_error(Doing::Reading))?;
-            Ok((session, catalog))
-        });
-        let opened = match opened.await {
-            Ok(opened) => opened,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        };
         // The address is a fact of the failure; it shows no password.
-        let (session, catalog) = opened.map_err(|error: Error| {
-            error.with("source", &url).with("variable", address.variable())
-        })?;
+        let (session, catalog) = look(&settings, wanted, shutdown)
+            .await
+            .map_err(|error| error.with("source", &url).with("variable", address.variable()))?;
         Ok(Self { _url: url, settings, session, catalog })
+    }
+}
+
+/// Connects, and looks at collections.
+///
+/// # Errors
+/// The source cannot be reached, or it refuses.
+pub async fn look(
+    settings: &Settings,
+    wanted: Wanted,
+    shutdown: Shutdown,
+) -> Result<(Session, Catalog)> {
+    let settings = settings.clone();
+    let opened = tokio::task::spawn_blocking(move || {
+        let session = Session::open(&settings, &shutdown);
+        let mut session = session.map_err(|error| error.into_error(Doing::Connecting))?;
+        let catalog = Catalog::read(&mut session, &settings.database, &wanted);
+        let catalog = catalog.map_err(|error| error.into_error(Doing::Reading))?;
+        Ok((session, catalog))
+    });
+    match opened.await {
+        Ok(opened) => opened,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

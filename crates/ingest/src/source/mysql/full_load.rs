@@ -40,7 +40,8 @@ use super::snapshot::Snapshot;
 use super::types::{Reading, quote};
 use crate::column::batch::{Assembler, BatchLimit, RunColumns};
 use crate::failpoints;
-use crate::load::chunks::{Chunks, Gatherer};
+use crate::load::chunks::Chunks;
+use crate::load::gathering::{self, Gathering, Part};
 use crate::load::{Completion, Loaded, PartWriter, ShrinkGuard, Target, Totals};
 use crate::position::Position;
 use crate::source::incremental::sweep::{self, Sweep};
@@ -85,15 +86,13 @@ pub struct Loading {
 }
 
 /// What became of one table.
-pub struct TableResult {
-    /// Its index in the list of loads.
-    pub index: usize,
-    /// What was read.
-    pub totals: Totals,
-    /// From the first part begun to the commit, in seconds.
-    pub seconds: f64,
-    /// The commit, or why there is none.
-    pub result: Result<Loaded, SourceError>,
+pub type TableResult = gathering::TableResult<SourceError>;
+type Finished = gathering::Finished<Found, SourceError>;
+
+impl gathering::Beside for Found {
+    fn merge(&mut self, other: Self) {
+        Self::merge(self, other);
+    }
 }
 
 /// What one reader reads at a time.
@@ -103,70 +102,6 @@ struct Piece {
     condition: Option<String>,
     /// The chunk that they are, when it is committed by itself.
     chunk: Option<usize>,
-}
-
-struct Finished {
-    table: usize,
-    chunk: Option<usize>,
-    begun: Instant,
-    result: Result<Part, SourceError>,
-}
-
-/// A range that has been read.
-struct Part {
-    writer: PartWriter,
-    totals: Totals,
-    found: Found,
-}
-
-/// Parts of a table that have come in.
-struct Gathering {
-    missing: usize,
-    begun: Option<Instant>,
-    parts: Vec<PartWriter>,
-    totals: Totals,
-    found: Found,
-    failure: Option<SourceError>,
-    gatherer: Option<Gatherer>,
-}
-
-impl Gathering {
-    fn new(load: &TableLoad, missing: usize) -> Self {
-        let gatherer = load.chunks.as_ref().map(|_| Gatherer::new(Arc::clone(&load.target)));
-        Self {
-            missing,
-            begun: None,
-            parts: Vec::new(),
-            totals: Totals::default(),
-            found: Found::default(),
-            failure: None,
-            gatherer,
-        }
-    }
-
-    /// Takes in what was read of a piece; a chunk is committed right away, whatever became of the others.
-    async fn take(&mut self, finished: Finished, position: Position) {
-        self.missing -= 1;
-        self.begun = Some(self.begun.map_or(finished.begun, |begun| begun.min(finished.begun)));
-        let taken = match (finished.result, &mut self.gatherer, finished.chunk) {
-            (Ok(part), Some(gatherer), Some(chunk)) => {
-                let added = gatherer.add(chunk, part.writer, position).await;
-                added
-                    .map(|()| self.totals = self.totals.merge(part.totals))
-                    .map_err(SourceError::Lake)
-            }
-            (Ok(part), _, _) => {
-                self.parts.push(part.writer);
-                self.totals = self.totals.merge(part.totals);
-                self.found.merge(part.found);
-                Ok(())
-            }
-            (Err(error), _, _) => Err(error),
-        };
-        if let Err(error) = taken {
-            self.failure.get_or_insert(error);
-        }
-    }
 }
 
 /// Loads the tables; calls `done` for each as soon as it is committed or has failed.
@@ -193,7 +128,8 @@ pub async fn load_tables(
     for (table, (conditions, load)) in cut.into_iter().zip(tables.iter()).enumerate() {
         // A table of which the bounds cannot be had is read in one piece, and then says why itself.
         let conditions = conditions.unwrap_or_else(|_| vec![(None, None)]);
-        gathering.push(Gathering::new(load, conditions.len()));
+        let since = load.chunks.as_ref().map(|chunks| chunks.since);
+        gathering.push(Gathering::new(&load.target, since, conditions.len()));
         let piece = |(chunk, condition)| Piece { table, condition, chunk };
         queue.extend(conditions.into_iter().map(piece));
     }
@@ -230,7 +166,7 @@ pub async fn load_tables(
     drop(sender);
     // Of a table whose last commit alone is missing there is nothing to read.
     for (index, (load, state)) in tables.iter().zip(&mut gathering).enumerate() {
-        if state.missing == 0 {
+        if state.is_complete() {
             done(commit.end(index, load, state).await);
         }
     }
@@ -240,7 +176,7 @@ pub async fn load_tables(
             continue;
         };
         state.take(finished, position).await;
-        if state.missing == 0 {
+        if state.is_complete() {
             done(commit.end(index, load, state).await);
         }
     }
@@ -255,7 +191,7 @@ pub async fn load_tables(
         let Piece { table, chunk, .. } = piece;
         let finished = Finished { table, chunk, begun: Instant::now(), result: Err(error) };
         state.take(finished, position).await;
-        if state.missing == 0 {
+        if state.is_complete() {
             done(commit.end(piece.table, load, state).await);
         }
     }
@@ -271,27 +207,15 @@ struct Committing {
 
 impl Committing {
     /// All pieces of a table have come in.
-    async fn end(&self, index: usize, load: &TableLoad, state: &mut Gathering) -> TableResult {
-        let parts = std::mem::take(&mut state.parts);
-        let (totals, found) = (state.totals, std::mem::take(&mut state.found));
-        let result = match (state.failure.take(), state.gatherer.take(), &load.chunks) {
-            (Some(error), _, _) => {
-                // Dropping a part deletes its files, which waits for its encoder.
-                let target = Arc::clone(&load.target);
-                tokio::task::spawn_blocking(move || target.abandon(parts));
-                Err(error)
-            }
-            (None, Some(gatherer), Some(chunks)) => {
-                let completion = Completion { totals, ..Completion::default() };
-                gatherer.publish(&completion, chunks.since).await.map_err(SourceError::Lake)
-            }
-            (None, _, _) => {
-                failpoints::hit(failpoints::TABLE_READ);
-                self.complete(load, parts, totals, &found).await
-            }
-        };
-        let seconds = state.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
-        TableResult { index, totals, seconds, result }
+    async fn end(
+        &self,
+        index: usize,
+        load: &TableLoad,
+        state: &mut Gathering<Found, SourceError>,
+    ) -> TableResult {
+        let complete =
+            async |parts, totals, found: Found| self.complete(load, parts, totals, &found).await;
+        state.end(index, complete).await
     }
 
     /// Finds what is gone, if it is time to, and commits.
@@ -435,7 +359,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn read(&self, piece: &Piece, load: &TableLoad) -> Result<Part, SourceError> {
+    fn read(&self, piece: &Piece, load: &TableLoad) -> Result<Part<Found>, SourceError> {
         if self.loading.shutdown.is_requested() {
             return Err(SourceError::Stopped);
         }
@@ -448,7 +372,7 @@ impl Worker {
         session: &mut Session,
         piece: &Piece,
         load: &TableLoad,
-    ) -> Result<Part, SourceError> {
+    ) -> Result<Part<Found>, SourceError> {
         Catalog::check_rights(session, &load.relation)?;
         failpoints::hit(failpoints::COPY_BEGINS);
         let names = load.readings.iter().map(|reading| reading.name.clone()).collect();

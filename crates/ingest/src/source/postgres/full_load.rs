@@ -33,7 +33,8 @@ use super::types::Reading;
 use super::wire::WireError;
 use crate::column::batch::{Assembler, RunColumns};
 use crate::failpoints;
-use crate::load::chunks::{Chunks, Gatherer};
+use crate::load::chunks::Chunks;
+use crate::load::gathering::{self, Gathering, Part};
 use crate::load::{Completion, Loaded, PartWriter, ShrinkGuard, Target, Totals};
 use crate::position::Position;
 
@@ -81,16 +82,8 @@ pub struct Loading {
 }
 
 /// What became of one table.
-pub struct TableResult {
-    /// Its index in the list of loads.
-    pub index: usize,
-    /// What was read.
-    pub totals: Totals,
-    /// From the first part begun to the commit, in seconds.
-    pub seconds: f64,
-    /// The commit, or why there is none.
-    pub result: Result<Loaded, SourceError>,
-}
+pub type TableResult = gathering::TableResult<SourceError>;
+type Finished = gathering::Finished<Seen, SourceError>;
 
 /// What one reader reads at a time.
 #[derive(Clone, Copy)]
@@ -100,69 +93,18 @@ struct Piece {
     chunk: Option<usize>,
 }
 
-struct Finished {
-    piece: Piece,
-    begun: Instant,
-    result: Result<Part, SourceError>,
-}
-
-/// A range that has been read.
-struct Part {
-    writer: PartWriter,
-    totals: Totals,
+/// What a range shows beside its rows.
+#[derive(Default)]
+struct Seen {
     recent: Recent,
     /// The highest cursor value of the table; only the part that begins it looks.
     highest: Option<String>,
 }
 
-/// Parts of a table that have come in.
-struct Gathering {
-    missing: usize,
-    begun: Option<Instant>,
-    parts: Vec<PartWriter>,
-    totals: Totals,
-    recent: Recent,
-    highest: Option<String>,
-    failure: Option<SourceError>,
-    gatherer: Option<Gatherer>,
-}
-
-impl Gathering {
-    fn new(load: &TableLoad, missing: usize) -> Self {
-        let gatherer = load.chunks.as_ref().map(|_| Gatherer::new(Arc::clone(&load.target)));
-        Self {
-            missing,
-            begun: None,
-            parts: Vec::new(),
-            totals: Totals::default(),
-            recent: Recent::default(),
-            highest: None,
-            failure: None,
-            gatherer,
-        }
-    }
-
-    /// Takes in what was read of a piece; a chunk is committed right away, whatever became of the others.
-    async fn take(&mut self, finished: Finished, position: Position) {
-        self.missing -= 1;
-        self.begun = Some(self.begun.map_or(finished.begun, |begun| begun.min(finished.begun)));
-        let taken = match (finished.result, &mut self.gatherer, finished.piece.chunk) {
-            (Ok(part), Some(gatherer), Some(chunk)) => {
-                let added = gatherer.add(chunk, part.writer, position).await;
-                added.map(|()| self.totals = self.totals.merge(part.totals)).map_err(Into::into)
-            }
-            (Ok(part), _, _) => {
-                self.parts.push(part.writer);
-                self.totals = self.totals.merge(part.totals);
-                self.recent.merge(&part.recent);
-                self.highest = part.highest.or(self.highest.take());
-                Ok(())
-            }
-            (Err(error), _, _) => Err(error),
-        };
-        if let Err(error) = taken {
-            self.failure.get_or_insert(error);
-        }
+impl gathering::Beside for Seen {
+    fn merge(&mut self, other: Self) {
+        self.recent.merge(&other.recent);
+        self.highest = other.highest.or(self.highest.take());
     }
 }
 
@@ -187,13 +129,10 @@ pub async fn load_tables(
 ) {
     let mut queue = Vec::new();
     let mut gathering = Vec::with_capacity(tables.len());
-    let mut whole = Vec::new();
     for (table, load) in tables.iter().enumerate() {
         let pieces = pieces(table, load, keeper.version, &loading);
-        gathering.push(Gathering::new(load, pieces.len()));
-        if pieces.is_empty() {
-            whole.push(table);
-        }
+        let since = load.chunks.as_ref().map(|chunks| chunks.since);
+        gathering.push(Gathering::new(&load.target, since, pieces.len()));
         queue.extend(pieces);
     }
     // The largest first, so that the last reader to end does not end long after the others. The sort is stable:
@@ -214,7 +153,8 @@ pub async fn load_tables(
                 let Some(load) = tables.get(piece.table) else { continue };
                 let begun = Instant::now();
                 let result = worker.read(piece, load);
-                if sender.blocking_send(Finished { piece, begun, result }).is_err() {
+                let finished = Finished { table: piece.table, chunk: piece.chunk, begun, result };
+                if sender.blocking_send(finished).is_err() {
                     return;
                 }
             }
@@ -222,19 +162,18 @@ pub async fn load_tables(
     }
     drop(sender);
     // Of a table whose last commit alone is missing there is nothing to read.
-    for index in whole {
-        let (Some(load), Some(state)) = (tables.get(index), gathering.get_mut(index)) else {
-            continue;
-        };
-        done(end(index, load, state, keeper, &loading).await);
+    for (index, (load, state)) in tables.iter().zip(&mut gathering).enumerate() {
+        if state.is_complete() {
+            done(end(index, load, state, keeper, &loading).await);
+        }
     }
     while let Some(finished) = receiver.recv().await {
-        let index = finished.piece.table;
+        let index = finished.table;
         let (Some(load), Some(state)) = (tables.get(index), gathering.get_mut(index)) else {
             continue;
         };
         state.take(finished, keeper.position).await;
-        if state.missing == 0 {
+        if state.is_complete() {
             done(end(index, load, state, keeper, &loading).await);
         }
     }
@@ -244,31 +183,13 @@ pub async fn load_tables(
 async fn end(
     index: usize,
     load: &TableLoad,
-    state: &mut Gathering,
+    state: &mut Gathering<Seen, SourceError>,
     keeper: &Keeper,
     loading: &Arc<Loading>,
 ) -> TableResult {
-    let parts = std::mem::take(&mut state.parts);
-    let totals = state.totals;
-    let (recent, highest) = (std::mem::take(&mut state.recent), state.highest.take());
-    let result = match (state.failure.take(), state.gatherer.take(), &load.chunks) {
-        (Some(error), _, _) => {
-            // Dropping a part deletes its files, which waits for its encoder.
-            let target = Arc::clone(&load.target);
-            tokio::task::spawn_blocking(move || target.abandon(parts));
-            Err(error)
-        }
-        (None, Some(gatherer), Some(chunks)) => {
-            let completion = Completion { totals, ..Completion::default() };
-            gatherer.publish(&completion, chunks.since).await.map_err(SourceError::Lake)
-        }
-        (None, _, _) => {
-            failpoints::hit(failpoints::TABLE_READ);
-            complete(keeper, loading, load, parts, (totals, recent, highest)).await
-        }
-    };
-    let seconds = state.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
-    TableResult { index, totals, seconds, result }
+    let complete =
+        async |parts, totals, seen| complete(keeper, loading, load, parts, (totals, seen)).await;
+    state.end(index, complete).await
 }
 
 /// Finds what is gone, if it is time to, and commits.
@@ -277,7 +198,7 @@ async fn complete(
     loading: &Arc<Loading>,
     load: &TableLoad,
     mut parts: Vec<PartWriter>,
-    (totals, recent, highest): (Totals, Recent, Option<String>),
+    (totals, seen): (Totals, Seen),
 ) -> Result<Loaded, SourceError> {
     let mut completion = Completion { totals, ..Completion::default() };
     if let Some(sweep) = &load.sweep {
@@ -300,7 +221,7 @@ async fn complete(
             Some(_) => loading.run.extracted_at_microseconds / 1000,
             None => step.swept_at.unwrap_or(loading.run.extracted_at_microseconds / 1000),
         };
-        completion.state = step.state_after(&recent, highest, swept_at);
+        completion.state = step.state_after(&seen.recent, seen.highest, swept_at);
         completion.must_commit = load.sweep.is_some() || step.gains_bound();
     }
     let target = Arc::clone(&load.target);
@@ -381,7 +302,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn read(&mut self, piece: Piece, load: &TableLoad) -> Result<Part, SourceError> {
+    fn read(&mut self, piece: Piece, load: &TableLoad) -> Result<Part<Seen>, SourceError> {
         if self.loading.shutdown.is_requested() {
             return Err(WireError::Stopped.into());
         }
@@ -415,7 +336,7 @@ impl Worker {
         reader: &mut Reader,
         piece: Piece,
         load: &TableLoad,
-    ) -> Result<Part, SourceError> {
+    ) -> Result<Part<Seen>, SourceError> {
         let Piece { table, range, chunk } = piece;
         if !reader.hold(&load.relation)? {
             return Err(SourceError::Rewritten);
@@ -466,6 +387,6 @@ impl Worker {
             check_key(&batch, load.target.merge_key())?;
             part.write(batch)?;
         }
-        Ok(Part { writer: part, totals, recent, highest })
+        Ok(Part { writer: part, totals, found: Seen { recent, highest } })
     }
 }

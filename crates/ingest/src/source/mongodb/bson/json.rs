@@ -186,6 +186,16 @@ pub(crate) fn push_hexadecimal(bytes: &[u8], out: &mut String) {
     }
 }
 
+/// The bytes that an even number of digits stands for.
+pub(crate) fn parse_hexadecimal(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = text
+        .bytes()
+        .map(|digit| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect();
+    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
+    Some(digits.chunks_exact(2).filter_map(<[u8]>::first_chunk).map(|[a, b]| a << 4 | b).collect())
+}
+
 fn push_named(name: &str, text: &[u8], out: &mut String) -> Result<(), Malformed> {
     put(out, format_args!("{{\"{name}\":"));
     push_text(text, out)?;

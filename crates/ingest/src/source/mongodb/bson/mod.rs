@@ -15,7 +15,7 @@ mod text;
 pub use self::build::Builder;
 pub(super) use self::date::microseconds;
 pub(super) use self::decimal::Decimal;
-pub(super) use self::json::{Form, push_hexadecimal, push_text, push_value};
+pub(super) use self::json::{Form, parse_hexadecimal, push_hexadecimal, push_text, push_value};
 pub(super) use self::text::{id_text, text};
 
 /// The bytes are not BSON.

@@ -17,9 +17,10 @@ pub mod rows;
 use std::time::Duration;
 
 use ol_chassis::shutdown::Shutdown;
+use serde::{Deserialize, Serialize};
 
 pub use self::event::{Change, Event, Kind};
-use super::bson::{Builder, Document, Malformed, Value, push_hexadecimal};
+use super::bson::{Builder, Document, Malformed, Value, parse_hexadecimal, push_hexadecimal};
 use super::error::{SourceError, is_history_lost};
 use super::session::Session;
 use super::settings::Settings;
@@ -34,8 +35,28 @@ const BATCH_EVENTS: i32 = 1000;
 const TIME: u8 = 0x82;
 
 /// A place in a change stream, as the server names it: a document that only the server can read, as its bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Token(Vec<u8>);
+
+/// The text is no token.
+#[derive(Debug, thiserror::Error)]
+#[error("the text is not a resume token")]
+pub struct TokenError;
+
+impl From<Token> for String {
+    fn from(token: Token) -> Self {
+        token.text()
+    }
+}
+
+impl TryFrom<String> for Token {
+    type Error = TokenError;
+
+    fn try_from(text: String) -> Result<Self, TokenError> {
+        Self::parse(&text).ok_or(TokenError)
+    }
+}
 
 impl Token {
     /// Takes a token.
@@ -47,7 +68,7 @@ impl Token {
     /// Reads the text that [`Self::text`] wrote.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes = hexadecimal(text)?;
+        let bytes = parse_hexadecimal(text)?;
         Document::new(&bytes).is_ok().then_some(Self(bytes))
     }
 
@@ -65,7 +86,7 @@ impl Token {
     pub fn time(&self) -> Option<ClusterTime> {
         let document = Document::new(&self.0).ok()?;
         let Ok(Some(Value::String(data))) = document.get("_data") else { return None };
-        let key = hexadecimal(std::str::from_utf8(data).ok()?.get(..18)?)?;
+        let key = parse_hexadecimal(std::str::from_utf8(data).ok()?.get(..18)?)?;
         let (kind, time) = key.split_first()?;
         let time = u64::from_be_bytes(time.try_into().ok()?);
         let (seconds, increment) = (u32::try_from(time >> 32), u32::try_from(time & 0xffff_ffff));
@@ -76,16 +97,6 @@ impl Token {
     fn document(&self) -> Result<Document<'_>, Malformed> {
         Document::new(&self.0)
     }
-}
-
-/// The bytes that an even number of digits stands for.
-fn hexadecimal(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = text
-        .bytes()
-        .map(|digit| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-        .collect();
-    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
-    Some(digits.chunks_exact(2).filter_map(<[u8]>::first_chunk).map(|[a, b]| a << 4 | b).collect())
 }
 
 /// Some events, in their order.
