@@ -213,5 +213,7 @@ pub fn concerns_one_table(failure: Failure) -> bool {
             | Definite::InventoryInvalid
             | Definite::LakeTableMissing
             | Definite::ReplaceGuarded
+            // Where it is said of one: a log that lacks something as a whole is never a table's error.
+            | Definite::ChangesMissed
     )
 }

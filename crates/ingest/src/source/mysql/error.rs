@@ -181,11 +181,12 @@ impl SourceError {
             Self::Value { ref column } => {
                 Error::new(Definite::ValueUndecodable).with("column", column).because(self)
             }
-            Self::Distributed => {
-                Error::new(Definite::ReplicationUnavailable)
-                    .with("reason", "the log has part of a distributed transaction (XA), whose end is elsewhere in it")
-                    .advise("Keep XA transactions off the followed tables; then reset the tables of the unit.")
-            }
+            Self::Distributed => Error::new(Definite::ChangesMissed)
+                .with("reason", "the log has part of a distributed transaction (XA), whose end is elsewhere in it")
+                .advise(
+                    "Keep XA transactions off the followed tables; when those that were prepared are committed, reset the \
+                     table (ol-ingest reset) and run again: it is copied anew.",
+                ),
             Self::Log { ref reason, cure } => {
                 Error::new(Definite::ReplicationUnavailable).with("reason", reason).advise(cure)
             }
