@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use ol_testkit::{Fault, MysqlServer, Proxy};
+use ol_testkit::{Fault, MysqlServer, Proxy, Software};
 
 use super::{MysqlCase, outcome};
 use crate::common::{entry, expect_told, rows, text};
@@ -45,6 +45,34 @@ fn logins_that_are_refused_are_told_with_their_cure() {
     expect_run(&case, &case.database.url_through(1), 1, &["cannot be reached"]);
     let wrong = case.database.url().replace("mysql://", "postgres://");
     expect_run(&case, &wrong, 3, &["mysql://", &case.source_variable()]);
+}
+
+/// MySQL keeps no proof of a password that has not been used since the server started: it wants the password itself, once.
+#[test]
+fn the_login_of_mysql_hands_no_password_over_where_others_can_read_it() {
+    let case = MysqlCase::on(MysqlServer::shared_of(Software::MySql), "mysqlsha", TWO);
+    case.discover();
+    let name = case.database.name();
+    let account = |user: &str, how: &str| {
+        case.database.sql(&format!(
+            "CREATE USER '{user}'@'%' {how}; GRANT SELECT ON `{name}`.* TO '{user}'@'%'"
+        ));
+        case.database.url_as(user, "open-sesame")
+    };
+    let fresh = account("fresh", "IDENTIFIED BY 'open-sesame'");
+    let in_clear = format!("{fresh}?sslmode=disable");
+    expect_run(&case, &in_clear, 2, &["caching_sha2_password", "sslmode=require"]);
+    // Encrypted, as it is wherever the server can; then the server knows the proof.
+    expect_run(&case, &fresh, 0, &[]);
+    expect_run(&case, &in_clear, 0, &[]);
+    expect_run(&case, &format!("{fresh}?sslmode=verify-ca"), 2, &["encrypted connection"]);
+    let certified = account("certified", "IDENTIFIED BY 'open-sesame' REQUIRE X509");
+    expect_run(&case, &certified, 2, &["refused the login"]);
+    case.database.sql("INSTALL PLUGIN mysql_no_login SONAME 'mysql_no_login.so'");
+    let nobody = account("nobody", "IDENTIFIED WITH mysql_no_login");
+    expect_run(&case, &nobody, 2, &["refused the login"]);
+    let expired = account("expired", "IDENTIFIED BY 'open-sesame' PASSWORD EXPIRE");
+    expect_run(&case, &expired, 2, &["refused the login"]);
 }
 
 /// A certificate for 127.0.0.1 that is its own authority, and its key.

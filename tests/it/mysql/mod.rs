@@ -51,7 +51,12 @@ pub(crate) struct MysqlCase {
 impl MysqlCase {
     /// A database that a script fills, and an empty lake.
     pub(crate) fn new(deployment: &'static str, script: &str) -> Self {
-        let database = MysqlServer::shared().create_database(deployment);
+        Self::on(MysqlServer::shared(), deployment, script)
+    }
+
+    /// The same on another server.
+    pub(crate) fn on(server: &'static MysqlServer, deployment: &'static str, script: &str) -> Self {
+        let database = server.create_database(deployment);
         database.sql(script);
         Self::of(deployment, database)
     }

@@ -1,4 +1,4 @@
-//! Copies under one snapshot, whose place in the log is known ([`super::moment`]).
+//! Copies under one snapshot, whose place in the log is known (`moment.rs`).
 
 use std::sync::Arc;
 
