@@ -4,6 +4,8 @@
 use std::thread;
 use std::time::Duration;
 
+use ol_testkit::{MysqlServer, Software};
+
 use super::followed::Followed;
 use crate::common::PATIENCE;
 
@@ -16,9 +18,10 @@ const TWICE: &str =
 const LATEST: &str = "SELECT id, note FROM (SELECT DISTINCT ON (id) id, note, _ol_op FROM lake
      ORDER BY id, _ol_position DESC) WHERE _ol_op <> 'd' ORDER BY id";
 
-fn table(deployment: &'static str, sync_mode: &'static str) -> Followed {
+fn table(software: Software, deployment: &'static str, sync_mode: &'static str) -> Followed {
+    let database = MysqlServer::shared_of(software).create_database(deployment);
     // A short lookback, so that what is found again fits what is kept of it.
-    Followed::new(deployment, sync_mode, TABLE)
+    Followed::of(deployment, sync_mode, database, TABLE)
         .set("OL_INCREMENTAL__SWEEP_HOURS", "0")
         .set("OL_INCREMENTAL__LOOKBACK_SECONDS", "1")
 }
@@ -41,8 +44,10 @@ fn change(table: &Followed, round: usize) {
     ));
 }
 
-fn kills(deployment: &'static str, sync_mode: &'static str) {
-    let table = table(deployment, sync_mode);
+on_both!(a_kill_at_any_step_loses_and_doubles_nothing_in_a_log);
+
+fn kills(software: Software, deployment: &'static str, sync_mode: &'static str) {
+    let table = table(software, deployment, sync_mode);
     table.run();
     let marker = table.case.lake.folder().join("reached");
     let points = ol_ingest::failpoints::INCREMENTAL.iter().chain(ol_ingest::failpoints::ALL);
@@ -67,18 +72,17 @@ fn kills(deployment: &'static str, sync_mode: &'static str) {
     }
 }
 
-#[test]
-fn a_kill_at_any_step_loses_and_doubles_nothing_in_a_log() {
-    kills("myfollowedkill", "incremental_append");
+fn a_kill_at_any_step_loses_and_doubles_nothing_in_a_log(software: Software) {
+    kills(software, "myfollowedkill", "incremental_append");
 }
 
 #[test]
 fn a_kill_at_any_step_loses_and_doubles_nothing_in_a_merged_table() {
-    kills("mymergedkill", "incremental_update");
+    kills(Software::MariaDb, "mymergedkill", "incremental_update");
 }
 
 fn races(deployment: &'static str, sync_mode: &'static str) {
-    let table = table(deployment, sync_mode);
+    let table = table(Software::MariaDb, deployment, sync_mode);
     // The first load, too, is made once.
     for round in 0..4 {
         let running: Vec<_> = (0..3).map(|_| table.command("run").start()).collect();

@@ -129,10 +129,12 @@ impl Readers {
                 drop(reader);
             }
         }
+        let at = |(file, offset)| Position::Binlog(LogPlace { epoch: 0, file, offset });
         Ok(Snapshot { readers: sharing, position: place.map_or(now, at) })
     }
 
-    /// Takes a snapshot between two looks at the end of the log.
+    /// Takes a snapshot between two looks at the end of the log. Its place is the time all the same, as it is for one reader alone:
+    /// a table that follows a cursor can only be told whether the server went back by places of one kind.
     fn asked(mut self, now: Position) -> Result<Snapshot, SourceError> {
         for _ in 0..ATTEMPTS {
             let before = self.end()?;
@@ -141,7 +143,7 @@ impl Readers {
             }
             self.begin()?;
             if self.end()? == before {
-                return Ok(self.sharing(at(before)));
+                return Ok(self.sharing(now));
             }
         }
         self.begin()?;
@@ -156,11 +158,6 @@ impl Readers {
     fn first(&mut self) -> Result<&mut Session, SourceError> {
         self.0.first_mut().ok_or(SourceError::Protocol("a snapshot"))
     }
-}
-
-/// A place as it is recorded.
-fn at((file, offset): Place) -> Position {
-    Position::Binlog(LogPlace { epoch: 0, file, offset })
 }
 
 impl Snapshot {

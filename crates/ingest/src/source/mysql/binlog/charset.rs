@@ -147,7 +147,7 @@ fn of_other_planes([first, second, third, fourth]: [u8; 4]) -> Option<String> {
         let digit = u32::from(byte.checked_sub(from)?);
         (digit < count).then_some(digit)
     };
-    let lead = of(first, 0x90, 0x53)? * 10 + of(second, b'0', 10)?;
+    let lead = of(first, 0x90, 0x54)? * 10 + of(second, b'0', 10)?;
     let number = (lead * 126 + of(third, 0x81, 126)?) * 10 + of(fourth, b'0', 10)?;
     char::from_u32(0x1_0000 + number).map(String::from)
 }

@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_type_that_is_not_known_is_an_error() {
-        let mut definition = vec![0, 0, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 242, 0, 0, 0];
+        let mut definition = vec![0, 0, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 241, 0, 0, 0];
         assert!(column_type(&definition).is_err());
         if let Some(kind) = definition.get_mut(13) {
             *kind = 246;
