@@ -412,7 +412,7 @@ debian_mirror() {
   printf '%s' "$found"
 }
 
-mirror_of_debian() { apt-get indextargets --format '$(LABEL) $(REPO_URI)' | awk '$1 == "Debian" { print $2; exit }'; }
+mirror_of_debian() { apt-get indextargets --format '$(LABEL) $(REPO_URI)' | awk '$1 == "Debian" && !found { print $2; found = 1 }'; }
 
 # is_digest FILE SHA256: whether the file is there and has this digest.
 is_digest() { [ -f "$1" ] && sha256sum --status --check - <<<"$2  $1"; }
