@@ -29,10 +29,16 @@ pub async fn attempts(
         if until == Until::Stopped && began.elapsed() > EARNED {
             number = 1;
         }
-        let retry = policy(error.failure()).retry && number < config.attempts && !stop;
+        let is_worth_it = policy(error.failure()).retry && number < config.attempts;
+        let retry = is_worth_it && !stop;
         tracing::warn!(unit = %job.unit.id, attempt = number, retry, error = %cause, "the stream failed");
         if !retry {
-            return Some(error);
+            // But for the request to stop it would have gone on.
+            return Some(if is_worth_it {
+                Error::new(Transient::Stopped).because(error)
+            } else {
+                error
+            });
         }
         let factor = 2f64.powi(i32::try_from(number).unwrap_or(8).min(8) - 1);
         number += 1;
