@@ -18,8 +18,10 @@ const MODES: &[(&str, &str)] = &[
     ("history", "incremental_append"),
     ("idle", "incremental_update"),
 ];
-/// Documents that nobody changes, in which the columns are.
-const BEGIN: &str = r#"{"insert": "idle", "documents": [{"_id": "still", "n": 0, "body": ""}]}
+/// Documents that nobody changes, in which the columns are; `idle` has enough of them to be some chunks, whatever the keys of the
+/// other collections are (one whose middle key has no order is one piece).
+const BEGIN: &str = r#"{"insert": "idle", "documents": [{"_id": "still", "n": 0, "body": ""}, {"_id": "still 2"}, {"_id": "still 3"}]}
+                       {"insert": "idle", "documents": [{"_id": "still 4"}, {"_id": "still 5"}, {"_id": "still 6"}]}
                        {"insert": "moving", "documents": [{"_id": "still", "n": 0, "body": ""}]}
                        {"insert": "marked", "documents": [{"_id": "still", "n": 0, "body": ""}]}
                        {"insert": "history", "documents": [{"_id": "still", "n": 0, "body": ""}]}"#;
@@ -144,8 +146,8 @@ fn following_killed_at_any_point_loses_and_doubles_nothing() {
 fn a_first_copy_killed_at_any_point_is_completed() {
     let whole = failpoints::ALL.iter().filter(|point| **point != failpoints::REPORT);
     let whole = whole.map(|point| (point, "1073741824"));
-    // Every collection but the smallest is some chunks then.
-    let chunked = failpoints::CHUNKS.iter().map(|point| (point, "100"));
+    // A collection of more than some documents is some chunks then.
+    let chunked = failpoints::CHUNKS.iter().map(|point| (point, "40"));
     for (point, chunk_bytes) in whole.chain(chunked) {
         let follow = Follow::new("mongokillcopy", BEGIN, MODES);
         let ledger = Ledger::new(&follow, Random::seeded("MongoDB kills of a copy").0);
