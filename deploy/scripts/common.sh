@@ -92,13 +92,15 @@ install_base() {
 }
 
 # install_readers: the Python environment that judges the lake and runs Dagster, the one with Spark, Trino, a REST
-# catalog, a server for MongoDB's protocol, a MySQL, what stands for Glue, and the environment of the receiver that is built like MIT Learn, whose Django is its own.
+# catalog, two servers for MongoDB's protocol, a MySQL, what stands for Glue, and the environment of the receiver that is
+# built like MIT Learn, whose Django is its own.
 install_readers() {
   "$OL_ROOT/deploy/scripts/install.sh" python venv "$OL_ROOT"/tests/{readers,dagster}/requirements.txt
   "$OL_ROOT/deploy/scripts/install.sh" spark venv-spark "$OL_ROOT/tests/readers/spark-requirements.txt"
   "$OL_ROOT/deploy/scripts/install.sh" trino
   "$OL_ROOT/deploy/scripts/install.sh" rest-catalog
   "$OL_ROOT/deploy/scripts/install.sh" mongodb
+  "$OL_ROOT/deploy/scripts/install.sh" ferretdb
   "$OL_ROOT/deploy/scripts/install.sh" mysql
   "$OL_ROOT/deploy/scripts/install.sh" python venv-aws "$OL_ROOT/tests/aws/requirements.txt"
   "$OL_ROOT/deploy/scripts/install.sh" python venv-receivers "$OL_ROOT/tests/receivers/requirements.txt"

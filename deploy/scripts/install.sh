@@ -9,6 +9,7 @@
 #   install.sh trino                    a Trino server with its Iceberg connector, and Java for it
 #   install.sh rest-catalog             Iceberg's REST catalog, and Java for it
 #   install.sh mongodb                  a server that speaks MongoDB's protocol, and Java for it
+#   install.sh ferretdb                 another such server, with logins and TLS
 #   install.sh mysql                    a MySQL server
 #   install.sh browser                  Chromium, and the Node packages that drive it
 #   install.sh exports                  the tools that c4gen writes for, to read back what it wrote
@@ -17,6 +18,7 @@
 # Everything but the Debian packages and the toolchain stays under $OL_CACHE (default ~/.cache/ol-flows).
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/go.sh"
 
 RUST_MINIMUM=1.94.0 # rust-version of the workspace
 RUST_INSTALLED=1.95.0 # what is installed where there is no toolchain
@@ -445,9 +447,10 @@ case ${1:-} in
   trino) trino ;;
   rest-catalog) rest_catalog ;;
   mongodb) mongodb ;;
+  ferretdb) ferretdb ;;
   mysql) mysql ;;
   browser) browser ;;
   exports) exports ;;
   tool) shift && cargo_tool "$@" ;;
-  *) sed -n '2,17s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 3 ;;
+  *) sed -n '2,18s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 3 ;;
 esac

@@ -1,10 +1,10 @@
-//! Private servers that speak MongoDB's protocol: one that holds documents, and one that says what it is told to say.
+//! Private servers that speak MongoDB's protocol: two that hold documents, and one that says what it is told to say.
 //!
 //! MongoDB's own server comes from no package registry that may be used, so neither is it. The first is mongo-java-server: it
 //! stores, sorts and hands out documents in batches, and knows neither logins nor replica sets; what stands beside it in
-//! `tests/servers/mongodb` makes it a replica set of one member, with a log and change streams. The second,
-//! `tests/mongodb/stand_in.py`, holds constructed documents and answers logins and refusals as they are specified. What
-//! neither can show is named in `docs/mongodb.md`.
+//! `tests/servers/mongodb` makes it a replica set of one member, with a log and change streams. The second is FerretDB over
+//! SQLite: it knows logins and TLS, and no log. The third, `tests/mongodb/stand_in.py`, holds constructed documents and gives
+//! the answers that no server gives when it is asked to. What none can show is named in `docs/mongodb.md`.
 
 use std::process::Command;
 use std::sync::OnceLock;
@@ -20,11 +20,18 @@ use crate::service::Service;
 /// How long a server may take to start.
 const START: Duration = Duration::from_secs(60);
 
+/// Who may do everything on a server with logins.
+const OWNER: &str = "owner:open-sesame@";
+
 /// A running server that holds documents.
 #[derive(Debug)]
 pub struct MongoServer {
     databases: AtomicU32,
     service: Service,
+    /// What stands before the host in its owner's addresses.
+    owner: &'static str,
+    /// What stands behind them.
+    options: &'static str,
 }
 
 impl MongoServer {
@@ -61,7 +68,43 @@ impl MongoServer {
             command
         });
         service.wait_until_open(START);
-        Self { databases: AtomicU32::new(0), service }
+        Self { databases: AtomicU32::new(0), service, owner: "", options: "" }
+    }
+
+    /// A FerretDB of one test; the files of a certificate and its key make it speak TLS alone.
+    pub fn start_ferretdb(tls: Option<(&str, &str)>) -> Self {
+        let cache = install(&["ferretdb"]);
+        let (name, password) = OWNER.trim_end_matches('@').split_once(':').unwrap_or((OWNER, ""));
+        let service = Service::start("ferretdb", |folder, port| {
+            let mut command = Command::new(cache.join("ferretdb/bin/ferretdb"));
+            command
+                .args([
+                    "--handler=sqlite",
+                    "--debug-addr=-",
+                    "--telemetry=disable",
+                    "--log-level=warn",
+                ])
+                .arg(format!("--sqlite-url=file:{}/", folder.display()))
+                .arg(format!("--state-dir={}", folder.display()))
+                .args(["--test-enable-new-auth", "--setup-database=admin"])
+                .args([format!("--setup-username={name}"), format!("--setup-password={password}")]);
+            let address = format!("127.0.0.1:{port}");
+            match tls {
+                None => command.arg(format!("--listen-addr={address}")),
+                Some((certificate, key)) => command
+                    .args(["--listen-addr=".to_owned(), format!("--listen-tls={address}")])
+                    .arg(format!("--listen-tls-cert-file={certificate}"))
+                    .arg(format!("--listen-tls-key-file={key}")),
+            };
+            command
+        });
+        service.wait_until_open(START);
+        let options = if tls.is_some() {
+            "?authSource=admin&tls=true&tlsInsecure=true"
+        } else {
+            "?authSource=admin"
+        };
+        Self { databases: AtomicU32::new(0), service, owner: OWNER, options }
     }
 
     /// The port it listens on, on 127.0.0.1.
@@ -101,7 +144,13 @@ impl MongoDatabase<'_> {
 
     /// The address through another port of this machine.
     pub fn url_through(&self, port: u16) -> String {
-        format!("mongodb://127.0.0.1:{port}/{}", self.name)
+        let MongoServer { owner, options, .. } = self.server;
+        format!("mongodb://{owner}127.0.0.1:{port}/{}{options}", self.name)
+    }
+
+    /// The address of somebody else, who is said before the host, with other options.
+    pub fn url_of(&self, login: &str, options: &str) -> String {
+        format!("mongodb://{login}127.0.0.1:{}/{}{options}", self.server.port(), self.name)
     }
 
     /// Runs commands, one in extended JSON a line, by `PyMongo`; the answers, a line each. Panics when one is refused.
@@ -131,8 +180,10 @@ impl MongoDatabase<'_> {
             .args(["--url", &self.server_url()])
     }
 
-    fn server_url(&self) -> String {
-        format!("mongodb://127.0.0.1:{}", self.server.port())
+    /// The address of the server, without the database.
+    pub fn server_url(&self) -> String {
+        let MongoServer { owner, options, .. } = self.server;
+        format!("mongodb://{owner}127.0.0.1:{}/{options}", self.server.port())
     }
 }
 

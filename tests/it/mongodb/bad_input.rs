@@ -23,16 +23,43 @@ fn expect_run(url: &str, code: i32, words: &[&str]) {
 }
 
 #[test]
-fn a_login_is_proven_by_both_sides_and_refused_with_its_cure() {
+fn a_login_of_either_kind_is_taken_and_what_is_not_one_is_told_with_its_cure() {
+    let server = MongoServer::start_ferretdb(None);
+    let database = server.create_database("logins");
+    let documents: Vec<String> = (0..250).map(|n| format!(r#"{{"_id": {n}}}"#)).collect();
+    database.run(&format!(r#"{{"insert": "small", "documents": [{}]}}"#, documents.join(",")));
+    database.run(
+        r#"{"createUser": "reader", "pwd": "open-sesame é", "roles": [], "mechanisms": ["SCRAM-SHA-1", "SCRAM-SHA-256"]}
+           {"createUser": "old", "pwd": "open-sesame", "roles": [], "mechanisms": ["SCRAM-SHA-1"]}"#,
+    );
+    let reader = "reader:open-sesame%20%C3%A9@";
+    for (login, options) in [
+        (reader, ""),
+        (reader, "?authMechanism=SCRAM-SHA-256"),
+        (reader, "?authMechanism=SCRAM-SHA-1"),
+        ("old:open-sesame@", ""),
+    ] {
+        expect_run(&database.url_of(login, options), 0, &[]);
+    }
+    for (login, options) in [
+        ("reader:open-sesame@", ""),
+        ("somebody:open-sesame@", ""),
+        (reader, "?authSource=elsewhere"),
+        ("old:open-sesame@", "?authMechanism=SCRAM-SHA-256"),
+    ] {
+        expect_run(&database.url_of(login, options), 2, &["refused the login", "authSource"]);
+    }
+    expect_run(&database.url_of("", ""), 2, &["may not read", "role read", "user:password@"]);
+}
+
+#[test]
+fn a_login_is_proven_by_both_sides_and_an_old_server_knows_one_kind() {
+    // FerretDB knows no such name again.
     let account = ["--user", "re,ad=er", "--password", "open-sesame é"];
     let server = MongoStandIn::start(&account);
-    let url = |login: &str| server.url().replace("127.0.0.1", &format!("{login}@127.0.0.1"));
-    expect_run(&url("re%2Cad%3Der:open-sesame%20%C3%A9"), 0, &[]);
-    expect_run(&url("re%2Cad%3Der:open-sesame"), 2, &["refused the login"]);
-    expect_run(&url("somebody:open-sesame"), 2, &["refused the login"]);
-    expect_run(&server.url(), 2, &["may not read"]);
-    let old = MongoStandIn::start(&[&account[..], &["--old"]].concat());
     let known = "re%2Cad%3Der:open-sesame%20%C3%A9@127.0.0.1";
+    expect_run(&server.url().replace("127.0.0.1", known), 0, &[]);
+    let old = MongoStandIn::start(&[&account[..], &["--old"]].concat());
     expect_run(&old.url().replace("127.0.0.1", known), 0, &[]);
     let asked = format!("{}?authMechanism=SCRAM-SHA-256", old.url().replace("127.0.0.1", known));
     expect_run(&asked, 2, &["refused the login"]);

@@ -1,6 +1,6 @@
 //! How collections are read: modes, inferred and declared types, masks, excluded fields, other databases.
 
-use ol_testkit::{MongoServer, Readers, Step, Unit};
+use ol_testkit::{MongoDatabase, MongoServer, Readers, Step, Unit};
 use serde_json::Value;
 
 use super::{MongoCase, outcome};
@@ -28,7 +28,28 @@ fn commands(text: &str) -> String {
 
 #[test]
 fn a_forum_lands_under_the_platforms_names_as_it_is() {
-    let (case, database) = MongoCase::new("mongoforum", &commands(FORUM));
+    a_forum_lands(MongoServer::shared(), "mongoforum", |database| database.url());
+}
+
+#[test]
+fn a_forum_of_a_server_with_logins_and_tls_lands_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = crate::mysql::certificate(folder.path());
+    let server = MongoServer::start_ferretdb(Some((&certificate, &key)));
+    a_forum_lands(&server, "mongoferret", |database| {
+        database.run(r#"{"createUser": "reader", "pwd": "open-sesame", "roles": [], "mechanisms": ["SCRAM-SHA-256"]}"#);
+        database.url_of("reader:open-sesame@", &format!("?tls=true&tlsCAFile={certificate}"))
+    });
+}
+
+fn a_forum_lands(
+    server: &MongoServer,
+    deployment: &'static str,
+    url: impl Fn(&MongoDatabase<'_>) -> String,
+) {
+    let database = server.create_database(deployment);
+    database.run(&commands(FORUM));
+    let case = MongoCase::of(deployment, url(&database));
     let (_, draft) = case.discover();
     assert!(
         draft.contains("\\\"votes\\\" (object 2)") || draft.contains("\"votes\" (object 2)"),
@@ -38,7 +59,7 @@ fn a_forum_lands_under_the_platforms_names_as_it_is() {
     for table in ["contents", "users", "subscriptions", "notifications"] {
         let raw_table = case.raw_table(table);
         assert_eq!(outcome(&document, &raw_table), "done", "{document:#}");
-        let server = format!("mongodb://127.0.0.1:{}", MongoServer::shared().port());
+        let server = database.server_url();
         let of = ["--url", &server, "--database", database.name(), "--collection", table];
         let compared = Readers::compare_documents(&of, &case.lake, &raw_table);
         let count = entry(&document, &raw_table)["rows"].as_u64();

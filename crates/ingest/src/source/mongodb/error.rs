@@ -144,7 +144,18 @@ impl SourceError {
             }
             Self::Server { code, .. } => {
                 let failure = failure(code).unwrap_or_else(|| Definite::SourceRefused.into());
-                Error::new(failure).with("error_code", code).because(self)
+                let error = Error::new(failure).with("error_code", code).because(self);
+                match failure {
+                    Failure::Definite(Definite::PermissionDenied) => error.advise(
+                        "Give the account of the source's URL the role read on the database. A URL without user:password@ \
+                         reads a server that asks for no login, and no other.",
+                    ),
+                    Failure::Definite(Definite::AuthenticationFailed) => error.advise(
+                        "Check the user and password of the source's URL, and which database keeps the account: the one at \
+                         the URL's end is asked unless authSource names another (often authSource=admin).",
+                    ),
+                    _ => error,
+                }
             }
             Self::Resumable { code, .. } => {
                 let failure = failure(code).filter(|it| matches!(it, Failure::Transient(_)));
