@@ -2,8 +2,8 @@
 //! lists.
 //!
 //! A service declares closed lists of kinds ([`kinds!`](crate::kinds)), each with the sentence it
-//! starts with, and one error type over them ([`error_of!`](crate::error_of)): kind, facts as pairs,
-//! cause. What follows from a kind (retry, exit code, advice, runbook) stands in the service's
+//! starts with, one failure over the lists ([`failure_of!`](crate::failure_of)), and one error type
+//! over it ([`error_of!`](crate::error_of)): kind, facts as pairs, cause. What follows from a kind (retry, exit code, advice, runbook) stands in the service's
 //! policy table, matched without a catch-all; [`fill`] puts the facts into the advice.
 
 /// Declares the kinds of one family, each with its headline.
@@ -34,6 +34,42 @@ macro_rules! kinds {
     };
 }
 
+/// Declares a failure: a kind of one of several families.
+#[macro_export]
+macro_rules! failure_of {
+    (
+        $(#[$attribute:meta])*
+        $name:ident { $($(#[$family_attribute:meta])* $family:ident,)+ }
+    ) => {
+        $(#[$attribute])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$family_attribute])* $family($family),)+ }
+
+        impl $name {
+            /// Every kind of failure.
+            pub fn all() -> impl Iterator<Item = Self> {
+                ::std::iter::empty()$(.chain($family::ALL.iter().copied().map(Self::$family)))+
+            }
+
+            /// What happened, as the start of a sentence.
+            pub fn headline(self) -> &'static str {
+                match self { $(Self::$family(kind) => kind.headline()),+ }
+            }
+
+            /// The name that records keep: `secret_wrong`.
+            pub fn word(self) -> String {
+                match self { $(Self::$family(kind) => kind.word()),+ }
+            }
+        }
+
+        $(impl From<$family> for $name {
+            fn from(kind: $family) -> Self {
+                Self::$family(kind)
+            }
+        })+
+    };
+}
+
 /// Declares an error over a kind that has `headline()`.
 ///
 /// Printed as `The user may not read the table (unit: mitxonline/app_postgres, table: public.x)`;
@@ -54,6 +90,17 @@ macro_rules! error_of {
                     advice: None,
                     source: None,
                 }))
+            }
+
+            /// A failure of the ground that a binary stands on. Its text names variables, files and paths of
+            /// secrets, never what they hold.
+            pub fn of_ground(kind: impl Into<$kind>, error: $crate::Error) -> Self {
+                let failed = Self::new(kind).with("what", &error);
+                let failed = match error.advice() {
+                    Some(advice) => failed.advise(format!("{}.", advice.trim_end_matches('.'))),
+                    None => failed,
+                };
+                failed.because(error)
             }
 
             /// Adds a fact: a name, a type, a count, a position. Never the value of a cell or a
@@ -202,14 +249,27 @@ mod tests {
     use super::fill;
 
     kinds! {
-        /// Weather and facts.
+        /// Weather.
         Kind { /// It rains.
             Rain = "It rains", }
     }
 
+    kinds! {
+        /// Facts.
+        Fact { /// There is no umbrella.
+            UmbrellaMissing = "There is no umbrella", }
+    }
+
+    failure_of! {
+        /// Either.
+        Failure { /// Goes away.
+            Kind, /// Stays.
+            Fact, }
+    }
+
     error_of! {
         /// An error of this test.
-        Failed(Kind)
+        Failed(Failure)
     }
 
     #[test]
@@ -220,11 +280,19 @@ mod tests {
             .because(std::io::Error::other("clouds"));
         assert_eq!(error.to_string(), "It rains (place: Boston)");
         assert_eq!(crate::error::chain(&error), "It rains (place: Boston): clouds");
-        assert_eq!((error.failure(), Kind::ALL.len()), (Kind::Rain, 1));
+        assert_eq!(error.failure(), Failure::Kind(Kind::Rain));
         assert_eq!(error.again().fact("place"), Some("Boston"));
         assert_eq!(error.advise("Wait").own_advice(), Some("Wait"));
-        assert_eq!(super::snake_case("HeavyRain"), "heavy_rain");
-        assert_eq!(Kind::Rain.word(), "rain");
+        let words: Vec<String> = Failure::all().map(Failure::word).collect();
+        assert_eq!(words, ["rain", "umbrella_missing"]);
+    }
+
+    #[test]
+    fn what_the_ground_says_is_a_fact_and_its_advice_a_sentence() {
+        let ground = crate::Error::definite("The cellar is locked").advise("Ask the janitor");
+        let error = Failed::of_ground(Fact::UmbrellaMissing, ground);
+        assert_eq!(error.fact("what"), Some("The cellar is locked"));
+        assert_eq!(error.own_advice(), Some("Ask the janitor."));
     }
 
     #[test]

@@ -19,13 +19,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 pub use ol_chassis::error::Cause;
 
-/// A failure, and whose turn it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Failure {
-    /// A fact that no retry changes.
-    Definite(Definite),
-    /// Weather: the same run, later, can succeed.
-    Transient(Transient),
+ol_chassis::failure_of! {
+    /// A failure, and whose turn it is.
+    Failure {
+        /// A fact that no retry changes.
+        Definite,
+        /// Weather: the same run, later, can succeed.
+        Transient,
+    }
 }
 
 ol_chassis::kinds! {
@@ -202,35 +203,9 @@ ol_chassis::kinds! {
 }
 
 impl Failure {
-    /// Every kind of failure.
-    pub fn all() -> impl Iterator<Item = Self> {
-        let definite = Definite::ALL.iter().copied().map(Self::Definite);
-        definite.chain(Transient::ALL.iter().copied().map(Self::Transient))
-    }
-
-    /// What happened, as the start of a sentence.
-    pub fn headline(self) -> &'static str {
-        match self {
-            Self::Definite(kind) => kind.headline(),
-            Self::Transient(kind) => kind.headline(),
-        }
-    }
-
     /// The kind a PostgreSQL error code stands for: see `source_code.rs`.
     pub fn from_sqlstate(code: &str, doing: Doing) -> Self {
         crate::source_code::failure(code, doing)
-    }
-}
-
-impl From<Definite> for Failure {
-    fn from(kind: Definite) -> Self {
-        Self::Definite(kind)
-    }
-}
-
-impl From<Transient> for Failure {
-    fn from(kind: Transient) -> Self {
-        Self::Transient(kind)
     }
 }
 
@@ -264,12 +239,7 @@ impl From<ol_chassis::Error> for Error {
             ol_chassis::ErrorKind::Definite => Definite::SettingRefused.into(),
             ol_chassis::ErrorKind::Transient => Transient::SecretStoreUnreachable.into(),
         };
-        // The text names variables, files and paths of secrets, never what they hold.
-        let mut mapped = Self::new(failure).with("what", &error);
-        if let Some(advice) = error.advice() {
-            mapped = mapped.advise(format!("{}.", advice.trim_end_matches('.')));
-        }
-        mapped.because(error)
+        Self::of_ground(failure, error)
     }
 }
 

@@ -4,6 +4,7 @@ mod cursor;
 mod hand_over;
 mod history;
 mod merged;
+pub(crate) mod ordeal;
 mod race;
 mod sweep;
 mod xmin;

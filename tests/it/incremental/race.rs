@@ -1,98 +1,67 @@
 //! Kills at the steps that only these tables have, and two runs at once: nothing is lost, nothing is doubled.
 
-use std::thread;
-use std::time::Duration;
+use std::path::Path;
+
+use ol_testkit::Step;
 
 use super::Followed;
-use crate::common::PATIENCE;
+use super::ordeal::{Subject, kills, races};
 
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, note text);
      INSERT INTO t SELECT n, md5(n::text) FROM generate_series(1, 2000) n;";
-/// A log holds each version of a row once.
-const TWICE: &str =
-    "SELECT id, note, _ol_op FROM lake GROUP BY id, note, _ol_op HAVING count(*) > 1";
-/// The latest state that a log tells of.
-const LATEST: &str = "SELECT id, note FROM (SELECT DISTINCT ON (id) id, note, _ol_op FROM lake
-     ORDER BY id, _ol_position DESC) WHERE _ol_op <> 'd' ORDER BY id";
-
 fn table(deployment: &'static str, sync_mode: &'static str) -> Followed {
     Followed::new(deployment, "xmin", sync_mode, TABLE).set("OL_INCREMENTAL__SWEEP_HOURS", "0")
 }
 
-#[track_caller]
-fn expect_exact(table: &Followed, when: &str) {
-    let latest = if table.sync_mode == "incremental_append" {
-        assert_eq!(table.lines(TWICE), "", "{when}: versions were written twice");
-        table.lines(LATEST)
-    } else {
-        table.lines("SELECT id, note FROM lake ORDER BY id")
-    };
-    assert_eq!(latest, table.sql("SELECT id, note FROM t ORDER BY id"), "{when}");
-}
+impl Subject for Followed {
+    fn is_log(&self) -> bool {
+        self.sync_mode == "incremental_append"
+    }
 
-fn change(table: &Followed, round: usize) {
-    table.sql(&format!(
-        "UPDATE t SET note = 'round {round}' WHERE id % 10 = {round} % 10; DELETE FROM t WHERE id % 97 = {round};
-         INSERT INTO t SELECT 10000 * ({round} + 1) + n, 'new' FROM generate_series(1, 20) n;"
-    ));
-}
+    fn folder(&self) -> &Path {
+        self.case.lake.folder()
+    }
 
-fn kills(deployment: &'static str, sync_mode: &'static str) {
-    let table = table(deployment, sync_mode);
-    table.run();
-    let marker = table.case.lake.folder().join("reached");
-    let points = ol_ingest::failpoints::INCREMENTAL.iter().chain(ol_ingest::failpoints::ALL);
-    for (round, point) in points.enumerate() {
-        if *point == ol_ingest::failpoints::FIRST_BATCH_WRITTEN {
-            // A change of this size is one batch.
-            continue;
-        }
-        change(&table, round);
-        let _ = std::fs::remove_file(&marker);
-        let mut running = table
-            .command("run")
-            .env("FAILPOINTS", format!("{point}=pause"))
-            .env("OL_FAILPOINT_MARKER", &marker)
-            .start();
-        assert!(running.wait_until(PATIENCE, || marker.exists()), "the run never came to {point}");
-        thread::sleep(Duration::from_millis(50));
-        running.signal("KILL");
-        assert_eq!(running.wait().code(), -1, "the run at {point} ended by itself");
-        table.run();
-        expect_exact(&table, point);
+    fn step(&self) -> Step {
+        self.command("run")
+    }
+
+    fn complete(&self) {
+        self.run();
+    }
+
+    fn at_source(&self, query: &str) -> String {
+        self.sql(query)
+    }
+
+    fn in_lake(&self, query: &str) -> String {
+        self.lines(query)
+    }
+
+    fn change(&self, round: usize) {
+        self.sql(&format!(
+            "UPDATE t SET note = 'round {round}' WHERE id % 10 = {round} % 10; DELETE FROM t WHERE id % 97 = {round};
+             INSERT INTO t SELECT 10000 * ({round} + 1) + n, 'new' FROM generate_series(1, 20) n;"
+        ));
     }
 }
 
 #[test]
 fn a_kill_at_any_step_loses_and_doubles_nothing_in_a_log() {
-    kills("followedkill", "incremental_append");
+    kills(&table("followedkill", "incremental_append"));
 }
 
 #[test]
 fn a_kill_at_any_step_loses_and_doubles_nothing_in_a_merged_table() {
-    kills("mergedkill", "incremental_update");
-}
-
-fn races(deployment: &'static str, sync_mode: &'static str) {
-    let table = table(deployment, sync_mode);
-    // The first load, too, is made once.
-    for round in 0..4 {
-        let running: Vec<_> = (0..3).map(|_| table.command("run").start()).collect();
-        let codes: Vec<_> = running.into_iter().map(|one| one.wait().code()).collect();
-        assert!(codes.contains(&0), "none of three runs completed: {codes:?}");
-        assert!(codes.iter().all(|code| [0, 1].contains(code)), "a race is weather: {codes:?}");
-        table.run();
-        expect_exact(&table, &format!("round {round}"));
-        change(&table, round);
-    }
+    kills(&table("mergedkill", "incremental_update"));
 }
 
 #[test]
 fn two_runs_at_once_double_nothing_in_a_log() {
-    races("followedrace", "incremental_append");
+    races(&table("followedrace", "incremental_append"));
 }
 
 #[test]
 fn two_runs_at_once_double_nothing_in_a_merged_table() {
-    races("mergedrace", "incremental_update");
+    races(&table("mergedrace", "incremental_update"));
 }

@@ -43,6 +43,35 @@ pub struct DraftTable {
     pub comment: Option<String>,
 }
 
+impl DraftTable {
+    /// The draft of a table that has these columns and this key, of a unit's deployment and layer. What is excluded wherever
+    /// it is, and that it has, is no part of it.
+    #[must_use]
+    pub fn new<'a>(
+        (deployment, layer): (&str, &str),
+        (namespace, name): (&str, &str),
+        columns: impl Iterator<Item = &'a str>,
+        primary_key: &[String],
+        excluded: &[String],
+    ) -> Self {
+        let excluded_columns: Vec<String> = columns
+            .filter(|column| excluded.iter().any(|name| name == column))
+            .map(str::to_owned)
+            .collect();
+        // A key with an excluded part identifies nothing in the lake.
+        let is_whole = !primary_key.iter().any(|name| excluded_columns.contains(name));
+        Self {
+            name: name.to_owned(),
+            namespace: namespace.to_owned(),
+            raw_table: name::raw_table_name(deployment, layer, namespace, name),
+            primary_key: if is_whole { primary_key.to_vec() } else { Vec::new() },
+            excluded_columns,
+            row_estimate: None,
+            comment: None,
+        }
+    }
+}
+
 /// Something that was found at the source and is not read as a table of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {

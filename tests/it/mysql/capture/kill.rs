@@ -1,7 +1,6 @@
 //! SIGKILL at every named point of a first copy and of following, and at random moments, with restarts of the server and new
 //! files of its log in between: what is in the lake stays right, and the next run completes it.
 
-use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,13 +11,11 @@ use serde_json::json;
 use super::Follow;
 use super::ledger::{Ledger, MODES, SCHEMA};
 
-/// A server whose commits are on the disk when they are answered.
+/// A server of its own for each test: one of them kills it.
 fn server(software: Software) -> &'static MysqlServer {
-    static SERVERS: [OnceLock<MysqlServer>; 2] = [OnceLock::new(), OnceLock::new()];
-    SERVERS[usize::from(software == Software::MySql)].get_or_init(|| {
-        let settings = &["innodb-flush-log-at-trx-commit=1", "sync-binlog=1"];
-        MysqlServer::start(software, settings)
-    })
+    // Its commits are on the disk when they are answered.
+    let settings = &["innodb-flush-log-at-trx-commit=1", "sync-binlog=1"];
+    Box::leak(Box::new(MysqlServer::start(software, settings)))
 }
 
 /// Points of the log of another kind of source.
@@ -66,8 +63,9 @@ fn a_first_copy_killed_at_any_point_is_completed(software: Software) {
     let whole = whole.map(|point| (point, "1073741824"));
     // Every table but the smallest is some chunks then.
     let chunked = failpoints::CHUNKS.iter().map(|point| (point, "4096"));
+    let server = server(software);
     for (point, chunk_bytes) in whole.chain(chunked) {
-        let mut follow = Follow::on(server(software), "mysqlkillcopy", SCHEMA, MODES);
+        let mut follow = Follow::on(server, "mysqlkillcopy", SCHEMA, MODES);
         follow.settings.push(("OL_INGEST__BATCH_ROWS".to_owned(), "2".to_owned()));
         follow.settings.push(("OL_STREAM__CHUNK_BYTES".to_owned(), chunk_bytes.to_owned()));
         let random = Random::seeded("MySQL kills of a copy");
@@ -88,7 +86,8 @@ fn kills_at_random_moments_lose_and_double_nothing(software: Software) {
     let mut random = Random::seeded("random kills of MySQL");
     let seed = random.0;
     let started = Instant::now();
-    let follow = Follow::on(server(software), "mysqlkillrandom", SCHEMA, MODES);
+    let server = server(software);
+    let follow = Follow::on(server, "mysqlkillrandom", SCHEMA, MODES);
     let mut ledger = Ledger::new(&follow.case.database, random.clone());
     let (mut killed, mut runs, mut restarts) = (0, 0, 0);
     while killed < kills {
@@ -103,7 +102,7 @@ fn kills_at_random_moments_lose_and_double_nothing(software: Software) {
             0 => drop(follow.case.database.sql("FLUSH BINARY LOGS")),
             1 => {
                 restarts += 1;
-                server(software).restart(random.pick(&[Stop::Fast, Stop::Immediate]));
+                server.restart(random.pick(&[Stop::Fast, Stop::Immediate]));
             }
             _ => thread::sleep(Duration::from_millis(random.below(300))),
         }

@@ -115,7 +115,8 @@ impl<'a> Ledger<'a> {
             self.lines.truncate(before.1);
             return;
         }
-        // TRUNCATE is a transaction of its own.
+        self.remember();
+        // TRUNCATE is a transaction of its own: the lake may be between the two.
         if self.random.happens(25) {
             let table = self.random.pick(&["moving", "history"]);
             self.database.sql(&format!("TRUNCATE {table}"));
@@ -123,7 +124,12 @@ impl<'a> Ledger<'a> {
             if table == "history" {
                 self.lines.push(('t', 0, 0, 0));
             }
+            self.remember();
         }
+    }
+
+    /// What every table holds now is a state that the lake may be in.
+    fn remember(&mut self) {
         for (table, states) in &mut self.states {
             states.push(state(&self.tables[table]));
         }

@@ -260,7 +260,7 @@ impl Session {
         let properties = form.remembered();
         let changed = self.following.lake.set_properties(followed.writer.table(), &properties);
         let table = self.following.runtime.block_on(changed)?;
-        followed.writer.changes().set_table(table);
+        followed.writer.changes_mut().set_table(table);
         Ok(())
     }
 
@@ -424,10 +424,10 @@ impl Session {
             let table = followed.writer.table().clone();
             let live =
                 self.following.runtime.block_on(live_keys(&self.following.lake, &table, &key))?;
-            live.iter().try_for_each(|keys| followed.writer.changes().mark(keys, at))
+            live.iter().try_for_each(|keys| followed.writer.changes_mut().mark(keys, at))
         } else {
             let Some(Some(followed)) = self.following.tables.get_mut(place) else { return Ok(()) };
-            followed.writer.changes().truncate(at)
+            followed.writer.changes_mut().truncate(at)
         };
         if let Err(refused) = taken {
             return self.leave(reading, place, refused);

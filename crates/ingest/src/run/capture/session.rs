@@ -31,7 +31,7 @@ use crate::metrics;
 use crate::position::Position;
 use crate::run::change::live::live_keys;
 use crate::run::change::state::gap;
-use crate::run::change::{At, Ended, Pace, Refused, Shape, TableEnds, concerns_one_table};
+use crate::run::change::{At, Ended, Pace, Refused, Shape, TableEnds};
 use crate::source::postgres::error::SourceError;
 use crate::source::postgres::replication::message::{Message, RelationMessage};
 use crate::source::postgres::replication::stream::{Event, ReplicationStream};
@@ -420,14 +420,7 @@ impl Session {
         refused: Refused,
         reading: &mut Reading,
     ) -> Result<()> {
-        let error = match refused {
-            Refused::Failed(error) if !concerns_one_table(error.failure()) => return Err(error),
-            Refused::Failed(error) => Some(error),
-            Refused::Copy(reason) => {
-                tracing::warn!(place, reason, "a table is copied again");
-                None
-            }
-        };
+        let error = refused.of_one_table(place)?;
         let Some(mut followed) = self.tables.get_mut(place).and_then(Option::take) else {
             return Ok(());
         };

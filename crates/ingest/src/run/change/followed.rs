@@ -41,7 +41,7 @@ impl<L: Log> Followed<L> {
     ) -> Result<Option<(Tally, i64)>, Refused> {
         let (after, position) = (self.position, upto.position());
         let state = || self.stamp.state(position, Some(after), upto.claim());
-        let Some((commit, mut tally)) = self.writer.changes().seal(state, after)? else {
+        let Some((commit, mut tally)) = self.writer.changes_mut().seal(state, after)? else {
             return Ok(None);
         };
         failpoints::hit(failpoints::TABLE_SEALED);
@@ -51,7 +51,7 @@ impl<L: Log> Followed<L> {
         self.position = position;
         self.begins = upto.clone();
         self.has = L::Has::from(position);
-        self.writer.changes().set_table(committed.table);
+        self.writer.changes_mut().set_table(committed.table);
         Ok(Some((tally, committed.snapshot_id)))
     }
 }

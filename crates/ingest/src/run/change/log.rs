@@ -67,17 +67,30 @@ pub trait Writer: Send + 'static {
     /// The plan it follows.
     fn plan(&self) -> &Self::Plan;
 
-    /// The table as it was last committed.
-    fn table(&self) -> &LakeTable;
+    /// What all writers of changes have.
+    fn changes(&self) -> &ChangeWriter<Self::Rows>;
 
-    /// What all writers of changes do.
-    fn changes(&mut self) -> &mut ChangeWriter<Self::Rows>;
+    /// The same, to be changed.
+    fn changes_mut(&mut self) -> &mut ChangeWriter<Self::Rows>;
+
+    /// Forgets what rows are gathered by.
+    fn forget_form(&mut self);
+
+    /// The table as it was last committed.
+    fn table(&self) -> &LakeTable {
+        self.changes().table()
+    }
 
     /// Whether there is anything to commit.
-    fn is_dirty(&self) -> bool;
+    fn is_dirty(&self) -> bool {
+        self.changes().is_dirty()
+    }
 
     /// Throws away what is not committed.
-    fn discard(&mut self);
+    fn discard(&mut self) {
+        self.changes_mut().discard();
+        self.forget_form();
+    }
 }
 
 /// One stream of a log, on a plain thread.

@@ -110,6 +110,23 @@ pub enum Refused {
     Copy(&'static str),
 }
 
+impl Refused {
+    /// What a table leaves its log for: what it failed by, or `None` when it is copied again.
+    ///
+    /// # Errors
+    /// The failure, if it is not of this table alone.
+    pub fn of_one_table(self, place: usize) -> Result<Option<Error>> {
+        match self {
+            Self::Failed(error) if concerns_one_table(error.failure()) => Ok(Some(error)),
+            Self::Failed(error) => Err(error),
+            Self::Copy(reason) => {
+                tracing::warn!(place, reason, "a table is copied again");
+                Ok(None)
+            }
+        }
+    }
+}
+
 impl From<Error> for Refused {
     fn from(error: Error) -> Self {
         Self::Failed(error)
@@ -196,8 +213,7 @@ pub struct TableEnd {
 pub type TableEnds = BTreeMap<usize, TableEnd>;
 
 /// Whether a failure is about the rows or columns of one table, so that the others can go on.
-#[must_use]
-pub fn concerns_one_table(failure: Failure) -> bool {
+fn concerns_one_table(failure: Failure) -> bool {
     let Failure::Definite(kind) = failure else { return false };
     matches!(
         kind,

@@ -18,7 +18,7 @@ use super::followed::Followed;
 use super::log::{Log, Plan as _, Writer as _};
 use super::place::{self, Place as _, Record};
 use super::state::{GAP, forget, no_gap};
-use super::{Ended, Pace, Refused, TableEnds, concerns_one_table, partial};
+use super::{Ended, Pace, Refused, TableEnds, partial};
 use crate::error::{Error, Result};
 use crate::failpoints;
 use crate::inventory::Unit;
@@ -75,7 +75,7 @@ impl<L: Log> Following<L> {
 
     /// Whether so many keys of a table have been touched that the batch should be cut.
     pub fn is_crowded(&mut self) -> bool {
-        let touched = |it: &mut Followed<L>| it.writer.changes().touched_keys();
+        let touched = |it: &mut Followed<L>| it.writer.changes_mut().touched_keys();
         self.tables.iter_mut().flatten().map(touched).max() >= Some(MOST_TOUCHED_KEYS)
     }
 
@@ -167,7 +167,7 @@ impl<L: Log> Following<L> {
         };
         let table =
             self.runtime.block_on(self.lake.set_properties(followed.writer.table(), properties))?;
-        followed.writer.changes().set_table(table);
+        followed.writer.changes_mut().set_table(table);
         Ok(())
     }
 
@@ -202,14 +202,7 @@ impl<L: Log> Following<L> {
     /// # Errors
     /// The failure, if it is of all; the lake's.
     pub fn leave(&mut self, place: usize, refused: Refused, upto: &L::Place) -> Result<()> {
-        let error = match refused {
-            Refused::Failed(error) if !concerns_one_table(error.failure()) => return Err(error),
-            Refused::Failed(error) => Some(error),
-            Refused::Copy(reason) => {
-                tracing::warn!(place, reason, "a table is copied again");
-                None
-            }
-        };
+        let error = refused.of_one_table(place)?;
         let Some(mut followed) = self.tables.get_mut(place).and_then(Option::take) else {
             return Ok(());
         };

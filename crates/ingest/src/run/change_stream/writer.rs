@@ -122,20 +122,15 @@ impl Writer for TableWriter {
         &self.plan
     }
 
-    fn table(&self) -> &LakeTable {
-        self.changes.table()
+    fn changes(&self) -> &ChangeWriter<ChangeRows> {
+        &self.changes
     }
 
-    fn changes(&mut self) -> &mut ChangeWriter<ChangeRows> {
+    fn changes_mut(&mut self) -> &mut ChangeWriter<ChangeRows> {
         &mut self.changes
     }
 
-    fn is_dirty(&self) -> bool {
-        self.changes.is_dirty()
-    }
-
-    fn discard(&mut self) {
-        self.changes.discard();
+    fn forget_form(&mut self) {
         self.has_form = false;
     }
 }

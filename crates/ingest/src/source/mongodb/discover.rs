@@ -2,9 +2,7 @@
 
 use super::catalog::{Catalog, Collection, CollectionKind};
 use super::types::KEY;
-use crate::inventory::{
-    DEFAULT_NAMESPACE, DraftTable, DraftUnit, LeftOut, SourceKind, raw_table_name,
-};
+use crate::inventory::{DEFAULT_NAMESPACE, DraftTable, DraftUnit, LeftOut, SourceKind};
 
 /// More fields than a person reads.
 const MOST_TOLD: usize = 40;
@@ -35,17 +33,18 @@ pub fn draft(catalog: &Catalog, deployment: &str, layer: &str, excluded: &[Strin
             true => DEFAULT_NAMESPACE,
             false => collection.database.as_str(),
         };
-        let has = |name: &&String| collection.field(name).is_some();
-        let excluded_columns: Vec<String> = excluded.iter().filter(has).cloned().collect();
-        let has_key = !excluded_columns.iter().any(|name| name == KEY);
+        let names =
+            excluded.iter().map(String::as_str).filter(|name| collection.field(name).is_some());
         unit.tables.push(DraftTable {
-            name: collection.name.clone(),
-            namespace: namespace.to_owned(),
-            raw_table: raw_table_name(deployment, layer, namespace, &collection.name),
-            primary_key: if has_key { vec![KEY.to_owned()] } else { Vec::new() },
-            excluded_columns,
             row_estimate: collection.row_estimate,
             comment: comment(collection),
+            ..DraftTable::new(
+                (deployment, layer),
+                (namespace, &collection.name),
+                names,
+                &[KEY.to_owned()],
+                excluded,
+            )
         });
     }
     unit

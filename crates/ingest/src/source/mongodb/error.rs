@@ -154,7 +154,7 @@ impl SourceError {
                         "Check the user and password of the source's URL, and which database keeps the account: the one at \
                          the URL's end is asked unless authSource names another (often authSource=admin).",
                     ),
-                    _ => error,
+                    Failure::Definite(_) | Failure::Transient(_) => error,
                 }
             }
             Self::Resumable { code, .. } => {

@@ -1,9 +1,7 @@
 //! A draft of a unit from a live server: what there is, and why something is left out.
 
 use super::catalog::{Catalog, Column, Relation, RelationKind};
-use crate::inventory::{
-    DEFAULT_NAMESPACE, DraftTable, DraftUnit, LeftOut, SourceKind, raw_table_name,
-};
+use crate::inventory::{DEFAULT_NAMESPACE, DraftTable, DraftUnit, LeftOut, SourceKind};
 
 /// Engines whose tables are part of a snapshot.
 const TRANSACTIONAL: &[&str] = &["InnoDB", "ROCKSDB", "TokuDB", "ndbcluster"];
@@ -36,7 +34,7 @@ pub fn draft(
                     true => DEFAULT_NAMESPACE,
                     false => relation.database.as_str(),
                 };
-                unit.tables.push(table(relation, deployment, layer, namespace, excluded));
+                unit.tables.push(table(relation, (deployment, layer), namespace, excluded));
             }
         }
     }
@@ -60,31 +58,16 @@ pub fn refusal(kind: &RelationKind) -> Option<String> {
 
 fn table(
     relation: &Relation,
-    deployment: &str,
-    layer: &str,
+    unit: (&str, &str),
     namespace: &str,
     excluded: &[String],
 ) -> DraftTable {
-    let excluded_columns: Vec<String> = relation
-        .columns
-        .iter()
-        .filter(|column| excluded.contains(&column.name))
-        .map(|column| column.name.clone())
-        .collect();
-    // A key with an excluded part identifies nothing in the lake.
-    let primary_key = if relation.primary_key.iter().any(|name| excluded_columns.contains(name)) {
-        Vec::new()
-    } else {
-        relation.primary_key.clone()
-    };
+    let columns = relation.columns.iter().map(|column| column.name.as_str());
+    let name = (namespace, relation.name.as_str());
     DraftTable {
-        name: relation.name.clone(),
-        namespace: namespace.to_owned(),
-        raw_table: raw_table_name(deployment, layer, namespace, &relation.name),
-        primary_key,
-        excluded_columns,
         row_estimate: relation.row_estimate,
         comment: comment(relation),
+        ..DraftTable::new(unit, name, columns, &relation.primary_key, excluded)
     }
 }
 

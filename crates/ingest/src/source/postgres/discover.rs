@@ -1,7 +1,7 @@
 //! A draft of a unit from a live database: what there is, and why something is left out.
 
 use super::catalog::{Catalog, Relation, RelationKind};
-use crate::inventory::{DraftTable, DraftUnit, LeftOut, SourceKind, raw_table_name};
+use crate::inventory::{DraftTable, DraftUnit, LeftOut, SourceKind};
 
 /// Drafts the unit of a database.
 ///
@@ -27,7 +27,7 @@ pub fn draft(
     for relation in catalog.relations.iter().filter(chosen) {
         match left_out(relation) {
             Some(reason) => unit.left_out.push(LeftOut { relation: relation.display(), reason }),
-            None => unit.tables.push(table(catalog, relation, deployment, layer, excluded)),
+            None => unit.tables.push(table(catalog, relation, (deployment, layer), excluded)),
         }
     }
     unit
@@ -61,30 +61,15 @@ pub fn refusal(kind: RelationKind) -> Option<&'static str> {
 fn table(
     catalog: &Catalog,
     relation: &Relation,
-    deployment: &str,
-    layer: &str,
+    unit: (&str, &str),
     excluded: &[String],
 ) -> DraftTable {
-    let excluded_columns: Vec<String> = relation
-        .columns
-        .iter()
-        .filter(|column| excluded.contains(&column.name))
-        .map(|column| column.name.clone())
-        .collect();
-    // A key with an excluded part identifies nothing in the lake.
-    let primary_key = if relation.primary_key.iter().any(|name| excluded_columns.contains(name)) {
-        Vec::new()
-    } else {
-        relation.primary_key.clone()
-    };
+    let columns = relation.columns.iter().map(|column| column.name.as_str());
+    let name = (relation.namespace.as_str(), relation.name.as_str());
     DraftTable {
-        name: relation.name.clone(),
-        namespace: relation.namespace.clone(),
-        raw_table: raw_table_name(deployment, layer, &relation.namespace, &relation.name),
-        primary_key,
-        excluded_columns,
         row_estimate: row_estimate(catalog, relation),
         comment: comment(catalog, relation),
+        ..DraftTable::new(unit, name, columns, &relation.primary_key, excluded)
     }
 }
 
