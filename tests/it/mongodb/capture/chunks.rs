@@ -68,7 +68,8 @@ fn rows(follow: &Follow, finished: &Finished) -> u64 {
 
 #[test]
 fn a_killed_copy_goes_on_where_it_was() {
-    let follow = Follow::new("mongochunks", &documents(), &[("t", "incremental_update")]);
+    let server = MongoServer::start_leaked_member();
+    let follow = Follow::on(server, "mongochunks", &documents(), &[("t", "incremental_update")]);
     for round in 0..3 {
         kill_at(&follow, failpoints::CHUNK_COMMITTED, 5);
         let phase = follow.phase("t");

@@ -1,5 +1,6 @@
 //! Changes followed by the binary log, on a private MariaDB, and where the two differ on a MySQL, too.
 
+mod cascade;
 mod chunks;
 mod kill;
 mod ledger;

@@ -5,6 +5,7 @@
 //! still is where this process left it. The log is read from the least place of all tables on; what a table has already is
 //! passed over change by change, by its place, or, on another server than before, by the id of its transaction.
 
+mod cascade;
 pub mod copy;
 pub mod followed;
 mod moment;
@@ -76,8 +77,11 @@ pub async fn mysql_change_capture(
     sink: Sink<RawLake, Arc<Lake>>,
     capture: CaptureJob,
 ) -> Result<Vec<TableReport>> {
-    let log =
-        Binlog { taken_back: BTreeSet::new(), shutdown: capture.job.context.shutdown.clone() };
+    let log = Binlog {
+        taken_back: BTreeSet::new(),
+        goal: None,
+        shutdown: capture.job.context.shutdown.clone(),
+    };
     let run = Run::new(&capture, sink.endpoint(), log);
     Ok(run.follow(source.endpoint(), |rows, bytes| sink.moved(rows, bytes)).await)
 }
@@ -86,6 +90,9 @@ pub async fn mysql_change_capture(
 pub struct Binlog {
     /// Transactions that were taken back, by where they begin.
     taken_back: BTreeSet<LogPlace>,
+    /// Where a run ends that has copied a table again for what the log does not tell: rows may go with others all the time,
+    /// and each copy would be followed by the next.
+    goal: Option<LogPlace>,
     shutdown: Shutdown,
 }
 
@@ -157,7 +164,8 @@ impl Log for Binlog {
             false => LogPlace { epoch: found.epoch, file: 0, offset: 0 },
         };
         let (file, offset) = found.server.end;
-        let goal = LogPlace { epoch: found.epoch, file, offset };
+        let end = LogPlace { epoch: found.epoch, file, offset };
+        let goal = self.goal.filter(|goal| goal.epoch == end.epoch).unwrap_or(end);
         let (settings, shutdown) = (control.settings.clone(), self.shutdown.clone());
         let (replica, has_checksum) = (control.replica, found.server.has_checksum);
         Session {
@@ -166,7 +174,9 @@ impl Log for Binlog {
                 BinlogStream::open(&settings, &from, replica, has_checksum, shutdown)
             })),
             charsets: found.charsets,
+            cascades: found.cascades,
             goal: ends.then_some(goal),
+            has_cascaded: false,
             taken_back: std::mem::take(&mut self.taken_back),
             log: session::Log { source: found.server.identity, received, gtids: begins.gtids },
         }
@@ -174,6 +184,7 @@ impl Log for Binlog {
 
     fn ended(&mut self, session: Session) {
         self.taken_back = session.taken_back;
+        self.goal = self.goal.or(session.goal.filter(|_| session.has_cascaded));
     }
 
     fn terms(plan: &CapturePlan, place: &Place) -> Terms {

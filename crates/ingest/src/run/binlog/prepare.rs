@@ -21,6 +21,7 @@ use crate::position::{LogPlace, Position};
 use crate::run::change::{Shape, place, prepare};
 use crate::run::mysql_databases;
 use crate::source::mysql::binlog::charset::Charsets;
+use crate::source::mysql::binlog::foreign_key::Cascades;
 use crate::source::mysql::binlog::server::{Server, gtid_at};
 use crate::source::mysql::binlog::stream::From;
 use crate::source::mysql::catalog::{self, Catalog};
@@ -37,6 +38,8 @@ pub struct Found {
     pub epoch: u16,
     /// The character sets of the tables.
     pub charsets: Charsets,
+    /// What rows take with them without the log telling it.
+    pub cascades: Cascades,
 }
 
 /// What a session and its copies begin with.
@@ -112,9 +115,11 @@ impl Preparation<'_> {
             .filter_map(|it| Some((it, it.table.as_ref().and_then(place::own::<Place>)?)))
             .map(|(it, own)| place::begins(&it.raw_table, &own, &records))
             .max_by_key(|place| place.position);
-        let (control, (server, charsets, epoch, candidates)) = blocking(control, move |control| {
+        let (control, (found, candidates)) = blocking(control, move |control| {
             let mut charsets = Charsets::default();
             charsets.learn(control, sets.iter().map(String::as_str))?;
+            let names: Vec<_> = candidates.iter().map(|it| it.plan.relation.full_name()).collect();
+            let cascades = Cascades::read(control, &names)?;
             let is_same = match &latest {
                 Some(latest) => is_at(control, &server, latest)?,
                 None => true,
@@ -129,12 +134,13 @@ impl Preparation<'_> {
                     && is_at(control, &server, since)?;
                 candidate.partial.take_if(|_| !is_here);
             }
-            Ok((server, charsets, epoch, candidates))
+            let found = |epoch| Found { server, epoch, charsets, cascades };
+            Ok((epoch.map(found), candidates))
         })
         .await
         .map_err(reading)?;
-        let epoch = epoch.map_err(|error| error.with("unit", &self.unit.id))?;
-        let mut prepared = Prepared::new(Found { server, epoch, charsets });
+        let found = found.map_err(|error| error.with("unit", &self.unit.id))?;
+        let mut prepared = Prepared::new(found);
         prepared.failures = failures;
         for it in candidates {
             self.decide(it, &records, &mut prepared).await?;

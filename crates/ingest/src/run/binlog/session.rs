@@ -13,6 +13,7 @@ use crate::position::{LogPlace, Position};
 use crate::run::change::session::Following;
 use crate::run::change::{Ended, Refused, log};
 use crate::source::mysql::binlog::charset::Charsets;
+use crate::source::mysql::binlog::foreign_key::Cascades;
 use crate::source::mysql::binlog::gtid::GtidSet;
 use crate::source::mysql::binlog::stream::BinlogStream;
 use crate::source::mysql::error::SourceError;
@@ -33,8 +34,12 @@ pub struct Session {
     pub open: Option<Open>,
     /// The character sets of the tables.
     pub charsets: Charsets,
+    /// What rows take with them without the log telling it.
+    pub cascades: Cascades,
     /// Where it ends by itself; `None` for never.
     pub goal: Option<LogPlace>,
+    /// Whether a table left that is copied again for what others took with them.
+    pub has_cascaded: bool,
     /// Transactions that were taken back, by where they begin.
     pub taken_back: BTreeSet<LogPlace>,
     /// Where the log is read.

@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::cascade::Parent;
 use super::plan::Form;
 use super::session::{Session, streaming};
 use crate::error::{Definite, Error, Result};
@@ -42,11 +43,21 @@ pub(super) struct Transaction {
     pub(super) is_cut: bool,
 }
 
+/// A table that the log has described.
+pub(super) struct Described {
+    /// The description as it came.
+    body: Vec<u8>,
+    /// Its place in `tables`, if it is followed.
+    place: Option<usize>,
+    /// If its rows take others with them.
+    parent: Option<Arc<Parent>>,
+}
+
 /// What the log's numbers of tables mean, and what waits.
 #[derive(Default)]
 pub(super) struct Reading {
-    /// By a table's number: its description as it came, and its place in `tables`, if it is followed.
-    pub(super) maps: HashMap<u64, (Vec<u8>, Option<usize>)>,
+    /// By a table's number.
+    pub(super) maps: HashMap<u64, Described>,
     /// By place: what was announced last.
     pub(super) announced: HashMap<usize, Arc<TableMap>>,
     pub(super) transaction: Option<Transaction>,
@@ -231,9 +242,10 @@ impl Session {
             committed_at_microseconds: transaction.committed_at_microseconds,
         };
         transaction.events += 1;
+        let gtid = transaction.gtid;
+        self.rekeyed(reading, (&statement, text, database), (at.position, gtid))?;
         for place in 0..self.following.tables.len() {
             let Some(Some(followed)) = self.following.tables.get(place) else { continue };
-            let gtid = reading.transaction.as_ref().and_then(|open| open.gtid);
             if followed.has.has(at.position, gtid) {
                 continue;
             }
@@ -287,7 +299,7 @@ impl Session {
     /// The log says what the rows that follow are of.
     fn describe(&mut self, reading: &mut Reading, body: &[u8]) -> Result<()> {
         let (number, database, name) = TableMap::named(body).map_err(streaming)?;
-        if reading.maps.get(&number).is_some_and(|(known, _)| known == body) {
+        if reading.maps.get(&number).is_some_and(|known| known.body == body) {
             return Ok(());
         }
         let place = self.following.tables.iter().position(|followed| {
@@ -296,7 +308,8 @@ impl Session {
                 relation.database == database && relation.name == name
             })
         });
-        reading.maps.insert(number, (body.to_vec(), place));
+        let parent = Parent::of(&self.cascades, &(database, name), body);
+        reading.maps.insert(number, Described { body: body.to_vec(), place, parent });
         let Some(place) = place else { return Ok(()) };
         let map = match TableMap::parse(body) {
             Ok(map) => map,
@@ -322,14 +335,11 @@ impl Session {
         };
         let event = transaction.events;
         transaction.events += 1;
-        let place = match reading.maps.get(&rows.table) {
-            Some((_, Some(place))) => *place,
-            Some((_, None)) => return Ok(()),
-            None => {
-                return Err(Error::new(Definite::ProtocolViolated)
-                    .with("what", "rows of a table that was not described"));
-            }
+        let Some(Described { place, parent, .. }) = reading.maps.get(&rows.table) else {
+            return Err(Error::new(Definite::ProtocolViolated)
+                .with("what", "rows of a table that was not described"));
         };
+        let (place, parent) = (*place, parent.clone());
         let Transaction { begins, gtid, committed_at_microseconds, is_distributed, .. } =
             *transaction;
         let at = |row: usize| At {
@@ -340,9 +350,13 @@ impl Session {
             },
             committed_at_microseconds,
         };
-        let Some(Some(followed)) = self.following.tables.get(place) else { return Ok(()) };
         // The last row of an event is before the next event.
         let last = Position::BinlogChange { begins, event, row: u32::MAX };
+        if let Some(parent) = parent.filter(|_| !self.taken_back.contains(&begins)) {
+            self.cascade(reading, &parent, rows, (last, gtid))?;
+        }
+        let Some(place) = place else { return Ok(()) };
+        let Some(Some(followed)) = self.following.tables.get(place) else { return Ok(()) };
         if followed.has.has(last, gtid) || self.taken_back.contains(&begins) {
             return Ok(());
         }
@@ -442,6 +456,6 @@ impl Session {
 }
 
 /// Whether all of so many bits are set.
-fn is_all(bits: &[u8], count: usize) -> bool {
+pub(super) fn is_all(bits: &[u8], count: usize) -> bool {
     (0..count).all(|place| bits.get(place / 8).is_some_and(|byte| byte >> (place % 8) & 1 == 1))
 }

@@ -52,6 +52,12 @@ impl Relation {
         format!("{}.{}", quote(&self.database), quote(&self.name))
     }
 
+    /// Database and name.
+    #[must_use]
+    pub fn full_name(&self) -> (String, String) {
+        (self.database.clone(), self.name.clone())
+    }
+
     /// `database.name`, for people.
     #[must_use]
     pub fn display(&self) -> String {

@@ -23,7 +23,7 @@ pub const SESSION: &str = "\
 SET SESSION time_zone = '+00:00', sql_mode = '', character_set_client = utf8mb4, character_set_connection = utf8mb4, \
 character_set_results = utf8mb4, collation_connection = utf8mb4_bin, sql_select_limit = 18446744073709551615, \
 sql_big_selects = 1, sql_safe_updates = 0, net_write_timeout = 600, net_read_timeout = 600, wait_timeout = 28800, \
-lock_wait_timeout = 30, autocommit = 1";
+lock_wait_timeout = 30, autocommit = 1, sql_quote_show_create = 1";
 
 /// The server's software.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,6 +20,7 @@
 
 pub mod charset;
 pub mod event;
+pub mod foreign_key;
 pub mod gtid;
 pub mod image;
 mod json;

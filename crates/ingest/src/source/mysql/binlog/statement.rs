@@ -102,7 +102,7 @@ impl Statement {
     #[must_use]
     pub fn read(text: &[u8]) -> Self {
         let tokens = tokens(text);
-        let mut words = Words { rest: &tokens };
+        let mut words = Words::of(&tokens);
         words.statement().unwrap_or(Self::Unknown)
     }
 }
@@ -124,7 +124,7 @@ pub fn mentions(text: &[u8], name: &str) -> bool {
 
 /// A part of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
+pub(super) enum Token {
     /// A word that is not quoted.
     Word(String),
     /// A name in quotes.
@@ -136,7 +136,7 @@ enum Token {
 }
 
 /// The parts of a statement. Comments are left out, but those that a server carries out (`/*! … */`, `/*M! … */`) are not.
-fn tokens(text: &[u8]) -> Vec<Token> {
+pub(super) fn tokens(text: &[u8]) -> Vec<Token> {
     let mut tokens = Vec::new();
     let mut rest = text;
     while let [first, behind @ ..] = rest {
@@ -214,7 +214,7 @@ fn quoted(text: &[u8], quote: u8, has_escapes: bool) -> (String, &[u8]) {
 }
 
 /// What is left of a statement.
-struct Words<'a> {
+pub(super) struct Words<'a> {
     rest: &'a [Token],
 }
 
@@ -264,7 +264,33 @@ const HARMLESS: &[&str] = &[
     "COMMENT",
 ];
 
-impl Words<'_> {
+impl<'a> Words<'a> {
+    /// All of a statement.
+    pub(super) fn of(tokens: &'a [Token]) -> Self {
+        Self { rest: tokens }
+    }
+
+    /// Passes over everything up to the end of these words, where they come next; tells whether they came.
+    pub(super) fn skip_to(&mut self, words: &[&str]) -> bool {
+        while !self.rest.is_empty() {
+            if self.take(words) {
+                return true;
+            }
+            self.rest = self.rest.get(1..).unwrap_or_default();
+        }
+        false
+    }
+
+    /// `(name, name)`.
+    pub(super) fn names_in_parentheses(&mut self) -> Option<Vec<String>> {
+        self.take_sign(b'(').then_some(())?;
+        let mut names = vec![self.name()?];
+        while self.take_sign(b',') {
+            names.push(self.name()?);
+        }
+        self.take_sign(b')').then_some(names)
+    }
+
     /// The next word in capital letters, if it is one.
     fn word(&mut self) -> Option<String> {
         let (first, rest) = self.rest.split_first()?;
@@ -274,7 +300,7 @@ impl Words<'_> {
     }
 
     /// Passes over the next words if they are these.
-    fn take(&mut self, words: &[&str]) -> bool {
+    pub(super) fn take(&mut self, words: &[&str]) -> bool {
         let matches = self.rest.len() >= words.len()
             && self.rest.iter().zip(words).all(|(token, word)| {
                 matches!(token, Token::Word(found) if found.eq_ignore_ascii_case(word))
@@ -302,7 +328,7 @@ impl Words<'_> {
     }
 
     /// `table` or `database.table`.
-    fn named(&mut self) -> Option<Named> {
+    pub(super) fn named(&mut self) -> Option<Named> {
         let first = self.name()?;
         if self.take_sign(b'.') {
             return Some(Named { database: Some(first), table: self.name()? });

@@ -98,8 +98,10 @@ pub(super) fn error(body: &[u8]) -> SourceError {
     let mut cursor = Cursor::new(body);
     let code = cursor.byte().and_then(|_| cursor.number(2)).unwrap_or_default();
     let mut state = String::new();
-    if cursor.rest().first() == Some(&b'#') {
-        state = cursor.bytes(6).map(lossy).unwrap_or_default().split_off(1);
+    if let Some((b'#', _)) = cursor.rest().split_first()
+        && let Ok([_, marked @ ..]) = cursor.bytes(6)
+    {
+        state = lossy(marked);
     }
     let code = u16::try_from(code).unwrap_or_default();
     SourceError::Server { code, state, message: lossy(cursor.rest()) }
@@ -159,6 +161,10 @@ mod tests {
             panic!("it is the server's");
         };
         assert_eq!((code, state.as_str(), message.as_str()), (1045, "28000", "denied"));
+        // Half a state is none.
+        assert!(
+            matches!(error(b"\xff\x15\x04#28"), SourceError::Server { code: 1045, state, .. } if state.is_empty())
+        );
         let SourceError::Server { code, state, .. } = error(b"\xff\x10\x04Too many") else {
             panic!("it is the server's");
         };
