@@ -20,6 +20,10 @@ use crate::source::mysql::error::SourceError;
 use crate::source::mysql::session::Session;
 use crate::source::mysql::types::quote;
 
+/// The server's numbers for a table that is not there or not to be seen: ER_DBACCESS_DENIED_ERROR, ER_BAD_DB_ERROR,
+/// ER_TABLEACCESS_DENIED_ERROR, ER_COLUMNACCESS_DENIED_ERROR, ER_NO_SUCH_TABLE.
+const UNSEEN: [u16; 5] = [1044, 1049, 1142, 1143, 1146];
+
 /// Database and table.
 pub type Name = (String, String);
 
@@ -60,7 +64,7 @@ impl Cascades {
     /// Asks for the keys of these tables, and of those that they lead to.
     ///
     /// # Errors
-    /// The server's, except that a table may not be seen: its keys are taken for none then.
+    /// The server's, except that a table is not to be seen: its keys are taken for none then.
     pub fn read(session: &mut Session, followed: &[Name]) -> Result<Self, SourceError> {
         let asked = "SHOW GLOBAL VARIABLES LIKE 'innodb_native_foreign_keys'";
         let native = session.rows(asked)?.into_iter().next().and_then(|row| row.into_iter().nth(1));
@@ -128,7 +132,7 @@ fn foreign_keys_of(
     let asked = format!("SHOW CREATE TABLE {}.{}", quote(database), quote(table));
     let row = match session.rows(&asked) {
         Ok(rows) => rows.into_iter().next().unwrap_or_default(),
-        Err(error @ SourceError::Server { .. }) => {
+        Err(error @ SourceError::Server { code, .. }) if UNSEEN.contains(&code) => {
             tracing::warn!(
                 table = format!("{database}.{table}"),
                 error = %error,
