@@ -254,12 +254,15 @@ impl<'a> Ledger<'a> {
         let lines: Vec<Line> = lines.iter().map(line).collect();
         let followed = lines.iter().filter(|line| line.0 != 'r').count();
         let states = states_of(&self.lines);
-        let is_right = (0..=self.lines.len())
+        let departures: Option<Vec<(usize, String)>> = (0..=self.lines.len())
             .filter(|start| !is_complete || self.lines.len() - start == followed)
-            .any(|start| is_history(&lines, &self.lines, &states, start));
+            .map(|start| departs(&lines, &self.lines, &states, start))
+            .collect();
+        // Where it goes along for longest is most likely where it begins.
+        let departs = departures.map(|all| all.into_iter().max().unwrap_or_default().1);
         assert!(
-            is_right,
-            "{when}: the log lacks or doubles a change: {} copied, {followed} followed of {}",
+            departs.is_none(),
+            "{when}: the log lacks or doubles a change: {} copied, {followed} followed of {}: {departs:?}",
             lines.len() - followed,
             self.lines.len()
         );
@@ -288,23 +291,32 @@ fn states_of(lines: &[Line]) -> Vec<Held> {
     states
 }
 
-/// Whether `found` is the lines from `start` on, each once and in order, with rows in between that were read where they stand:
-/// each is what there was at that place, and all together come to what there was behind the last line.
-fn is_history(found: &[Line], lines: &[Line], states: &[Held], start: usize) -> bool {
+/// Where `found` is not the lines from `start` on, each once and in order, with rows in between that were read where they stand:
+/// each is what there was at that place, and all together come to what there was behind the last line. After how many lines of
+/// it, and how.
+fn departs(
+    found: &[Line],
+    lines: &[Line],
+    states: &[Held],
+    start: usize,
+) -> Option<(usize, String)> {
     let (mut at, mut held) = (start, Held::new());
-    for line in found {
+    for (number, line) in found.iter().enumerate() {
         let (op, id, n, tx) = *line;
         let is_true = match op {
             'r' => states[at].get(&id) == Some(&(n, tx)),
             _ => lines.get(at) == Some(line),
         };
         if !is_true {
-            return false;
+            let behind = found.get(number.saturating_sub(3)..found.len().min(number + 4));
+            let before = lines.get(at.saturating_sub(3)..lines.len().min(at + 4));
+            return Some((number, format!("it says {behind:?} where there was {before:?}")));
         }
         at += usize::from(op != 'r');
         take(&mut held, *line);
     }
-    held == states[at]
+    let is_all = held == states[at];
+    (!is_all).then(|| (found.len(), format!("it comes to {held:?} and not {:?}", states[at])))
 }
 
 fn state(rows: &Rows) -> State {

@@ -1,5 +1,8 @@
 //! Tables that are altered, dropped, made anew, renamed; statements that are logged instead of rows.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
 use ol_testkit::{MysqlServer, Software};
 
 use super::Follow;
@@ -30,6 +33,7 @@ on_both!(
     a_table_that_is_dropped_and_made_anew_is_read_again,
     a_statement_that_is_logged_instead_of_rows_is_noticed,
     a_transaction_that_is_taken_back_in_part_is_none,
+    a_table_that_is_emptied_all_the_time_is_seen_whole,
 );
 
 fn altered_tables_are_followed_or_read_again(software: Software) {
@@ -163,4 +167,27 @@ fn a_table_may_join_and_leave_the_unit() {
     let document = follow.expect_equal();
     let taken = &crate::common::entry(&document, &follow.case.raw_table("t"))["rows"];
     assert_eq!(taken.as_u64(), Some(5), "it was read again");
+}
+
+/// To a session with a lock, a server leaves a table out of its catalog, or its columns, while it is truncated.
+fn a_table_that_is_emptied_all_the_time_is_seen_whole(software: Software) {
+    let table = "CREATE TABLE t (id int PRIMARY KEY, n int)";
+    let follow = Follow::of(software, "mysqlemptied", table, &[("t", "incremental_append")]);
+    follow.tick(0);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let script = "TRUNCATE t; INSERT INTO t VALUES (1, 2); UPDATE t SET n = 3;".repeat(50);
+            while !is_over.load(Ordering::Relaxed) {
+                follow.case.database.sql(&script);
+            }
+        });
+        for _ in 0..5 {
+            follow.tick(0);
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    follow.tick(0);
+    let told = "SELECT DISTINCT _ol_op, id, n FROM lake WHERE _ol_op <> 'r' ORDER BY _ol_op";
+    assert_eq!(follow.case.lines("t", told), ["i\t1\t2", "t\t\t", "u\t1\t3"]);
 }

@@ -4,6 +4,9 @@
 //! sees what it may read, so a table that it may not read is not there; [`Catalog::missing`] tells the two apart by asking
 //! for it.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use super::error::SourceError;
 use super::session::Session;
 use super::types::quote;
@@ -162,14 +165,43 @@ impl Catalog {
     }
 }
 
+/// How often a table is looked at that is not shown whole, and how long after one look the next one comes.
+const LOOKS: u32 = 20;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
 /// Reads the relations of some databases.
+///
+/// A table that is being truncated or altered is shown in parts: the server leaves its columns or its indexes out, with a warning
+/// and not with an error. Taken at its word, it would be a table whose rows have no values. So it is looked at again, and one that
+/// stays so is not shown.
 ///
 /// # Errors
 /// The server's.
 pub fn read(session: &mut Session, databases: &[String]) -> Result<Catalog, SourceError> {
+    let mut looks = 1;
+    loop {
+        let (mut catalog, in_parts) = look(session, databases)?;
+        if in_parts.is_empty() {
+            return Ok(catalog);
+        }
+        if looks == LOOKS {
+            tracing::warn!(tables = ?in_parts, "the server does not show these tables whole");
+            catalog.relations.retain(|relation| !in_parts.contains(&relation.full_name()));
+            return Ok(catalog);
+        }
+        looks += 1;
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
+}
+
+/// One look; and the tables that are shown in parts.
+fn look(
+    session: &mut Session,
+    databases: &[String],
+) -> Result<(Catalog, BTreeSet<(String, String)>), SourceError> {
     let names: Vec<String> = databases.iter().map(|name| literal(name)).collect();
     let of = format!("TABLE_SCHEMA IN ({})", names.join(", "));
-    let mut relations = Vec::new();
+    let (mut relations, mut unindexed) = (Vec::new(), BTreeSet::new());
     for row in session.rows(&format!(
         "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_ROWS, DATA_LENGTH, TABLE_COMMENT \
          FROM information_schema.TABLES WHERE {of} ORDER BY TABLE_SCHEMA, TABLE_NAME"
@@ -179,25 +211,36 @@ pub fn read(session: &mut Session, databases: &[String]) -> Result<Catalog, Sour
     for row in session.rows(&format!(
         "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, NUMERIC_PRECISION, NUMERIC_SCALE, \
          DATETIME_PRECISION, CHARACTER_SET_NAME, GENERATION_EXPRESSION, EXTRA, COLUMN_COMMENT, \
-         IS_NULLABLE, COLUMN_DEFAULT FROM information_schema.COLUMNS WHERE {of} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION"
+         IS_NULLABLE, COLUMN_DEFAULT, COLUMN_KEY FROM information_schema.COLUMNS WHERE {of} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION"
     ))? {
+        // A column that the server says is of the key, or of the one that serves for it.
+        let is_of_key = row.last().is_some_and(|key| key.as_deref() == Some("PRI"));
         let mut fields = Fields::new(row);
         let (database, table) = (fields.text()?, fields.text()?);
         if let Some(relation) = find(&mut relations, &database, &table) {
             relation.columns.push(column(fields)?);
+            if is_of_key {
+                unindexed.insert((database, table));
+            }
         }
     }
     for row in session.rows(&format!(
-        "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME FROM information_schema.STATISTICS WHERE {of} AND \
-         INDEX_NAME = 'PRIMARY' ORDER BY TABLE_SCHEMA, TABLE_NAME, SEQ_IN_INDEX"
+        "SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, COLUMN_NAME FROM information_schema.STATISTICS WHERE {of} \
+         ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX"
     ))? {
         let mut fields = Fields::new(row);
-        let (database, table) = (fields.text()?, fields.text()?);
-        if let Some(relation) = find(&mut relations, &database, &table) {
+        let (database, table, index) = (fields.text()?, fields.text()?, fields.text()?);
+        if index == "PRIMARY"
+            && let Some(relation) = find(&mut relations, &database, &table)
+        {
             relation.primary_key.push(fields.text()?);
         }
+        unindexed.remove(&(database, table));
     }
-    Ok(Catalog { relations, database: String::new() })
+    let without_columns =
+        relations.iter().filter(|it| it.kind == RelationKind::Table && it.columns.is_empty());
+    unindexed.extend(without_columns.map(Relation::full_name));
+    Ok((Catalog { relations, database: String::new() }, unindexed))
 }
 
 /// The rows of all three queries come in one order, but names are compared all the same: collations differ.

@@ -233,7 +233,7 @@ fn failure(code: u16) -> Option<Failure> {
         1152 | 1184 | 1927 | 4031 => Transient::ConnectionLost.into(),
         // Killed by somebody, or by a limit of time (MariaDB; MySQL).
         1317 | 1969 | 3024 => Transient::StatementTimeout.into(),
-        1205 | 1213 | 1099 => Transient::LockTimeout.into(),
+        1205 | 1213 | 1099 | 1684 => Transient::LockTimeout.into(),
         // Memory, disk, threads, files.
         1021 | 1028 | 1037 | 1038 | 1041 | 1114 | 1135 => Transient::SourceExhausted.into(),
         // Files of the server: crashed, corrupt, unreadable.
