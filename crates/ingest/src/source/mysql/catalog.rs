@@ -4,7 +4,6 @@
 //! sees what it may read, so a table that it may not read is not there; [`Catalog::missing`] tells the two apart by asking
 //! for it.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::error::SourceError;
@@ -165,82 +164,84 @@ impl Catalog {
     }
 }
 
-/// How often a table is looked at that is not shown whole, and how long after one look the next one comes.
-const LOOKS: u32 = 20;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+/// The server's number for a table that it leaves out of what it shows (ER_WARN_I_S_SKIPPED_TABLE).
+const SKIPPED: u16 = 1684;
+/// How often is looked until no table is left out, and how long after one look the next one comes.
+const LOOKS: u32 = 100;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// Reads the relations of some databases.
 ///
-/// A table that is being truncated or altered is shown in parts: the server leaves its columns or its indexes out, with a warning
-/// and not with an error. Taken at its word, it would be a table whose rows have no values. So it is looked at again, and one that
-/// stays so is not shown.
+/// To a session that holds a lock, and be it the one that a unit has by `GET_LOCK`, a server shows a table that is truncated or
+/// altered at this moment not at all, or without its columns or its key, and says so in a warning alone. Taken at its word, such
+/// a table would be missing, or have rows without values. So it is looked at again.
 ///
 /// # Errors
-/// The server's.
+/// The server's; a table is left out at every look.
 pub fn read(session: &mut Session, databases: &[String]) -> Result<Catalog, SourceError> {
-    let mut looks = 1;
-    loop {
-        let (mut catalog, in_parts) = look(session, databases)?;
-        if in_parts.is_empty() {
-            return Ok(catalog);
+    for _ in 1..LOOKS {
+        match look(session, databases) {
+            Err(SourceError::Server { code: SKIPPED, .. }) => std::thread::sleep(BETWEEN_LOOKS),
+            looked => return looked,
         }
-        if looks == LOOKS {
-            tracing::warn!(tables = ?in_parts, "the server does not show these tables whole");
-            catalog.relations.retain(|relation| !in_parts.contains(&relation.full_name()));
-            return Ok(catalog);
-        }
-        looks += 1;
-        std::thread::sleep(BETWEEN_LOOKS);
     }
+    look(session, databases)
 }
 
-/// One look; and the tables that are shown in parts.
-fn look(
-    session: &mut Session,
-    databases: &[String],
-) -> Result<(Catalog, BTreeSet<(String, String)>), SourceError> {
+/// The rows of a query in which no table is left out.
+fn all_rows(session: &mut Session, query: &str) -> Result<Vec<Vec<Option<String>>>, SourceError> {
+    let rows = session.rows(query)?;
+    for warning in session.rows("SHOW WARNINGS")? {
+        let [_, Some(code), message] = warning.as_slice() else { continue };
+        if code.parse() == Ok(SKIPPED) {
+            let message = message.clone().unwrap_or_default();
+            return Err(SourceError::Server { code: SKIPPED, state: "HY000".to_owned(), message });
+        }
+    }
+    Ok(rows)
+}
+
+fn look(session: &mut Session, databases: &[String]) -> Result<Catalog, SourceError> {
     let names: Vec<String> = databases.iter().map(|name| literal(name)).collect();
     let of = format!("TABLE_SCHEMA IN ({})", names.join(", "));
-    let (mut relations, mut unindexed) = (Vec::new(), BTreeSet::new());
-    for row in session.rows(&format!(
-        "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_ROWS, DATA_LENGTH, TABLE_COMMENT \
+    let mut relations = Vec::new();
+    for row in all_rows(
+        session,
+        &format!(
+            "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_ROWS, DATA_LENGTH, TABLE_COMMENT \
          FROM information_schema.TABLES WHERE {of} ORDER BY TABLE_SCHEMA, TABLE_NAME"
-    ))? {
+        ),
+    )? {
         relations.push(relation(Fields::new(row))?);
     }
-    for row in session.rows(&format!(
-        "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, NUMERIC_PRECISION, NUMERIC_SCALE, \
+    for row in all_rows(
+        session,
+        &format!(
+            "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, NUMERIC_PRECISION, NUMERIC_SCALE, \
          DATETIME_PRECISION, CHARACTER_SET_NAME, GENERATION_EXPRESSION, EXTRA, COLUMN_COMMENT, \
-         IS_NULLABLE, COLUMN_DEFAULT, COLUMN_KEY FROM information_schema.COLUMNS WHERE {of} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION"
-    ))? {
-        // A column that the server says is of the key, or of the one that serves for it.
-        let is_of_key = row.last().is_some_and(|key| key.as_deref() == Some("PRI"));
+         IS_NULLABLE, COLUMN_DEFAULT FROM information_schema.COLUMNS WHERE {of} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION"
+        ),
+    )? {
         let mut fields = Fields::new(row);
         let (database, table) = (fields.text()?, fields.text()?);
         if let Some(relation) = find(&mut relations, &database, &table) {
             relation.columns.push(column(fields)?);
-            if is_of_key {
-                unindexed.insert((database, table));
-            }
         }
     }
-    for row in session.rows(&format!(
-        "SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, COLUMN_NAME FROM information_schema.STATISTICS WHERE {of} \
-         ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX"
-    ))? {
+    for row in all_rows(
+        session,
+        &format!(
+            "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME FROM information_schema.STATISTICS WHERE {of} AND \
+         INDEX_NAME = 'PRIMARY' ORDER BY TABLE_SCHEMA, TABLE_NAME, SEQ_IN_INDEX"
+        ),
+    )? {
         let mut fields = Fields::new(row);
-        let (database, table, index) = (fields.text()?, fields.text()?, fields.text()?);
-        if index == "PRIMARY"
-            && let Some(relation) = find(&mut relations, &database, &table)
-        {
+        let (database, table) = (fields.text()?, fields.text()?);
+        if let Some(relation) = find(&mut relations, &database, &table) {
             relation.primary_key.push(fields.text()?);
         }
-        unindexed.remove(&(database, table));
     }
-    let without_columns =
-        relations.iter().filter(|it| it.kind == RelationKind::Table && it.columns.is_empty());
-    unindexed.extend(without_columns.map(Relation::full_name));
-    Ok((Catalog { relations, database: String::new() }, unindexed))
+    Ok(Catalog { relations, database: String::new() })
 }
 
 /// The rows of all three queries come in one order, but names are compared all the same: collations differ.
