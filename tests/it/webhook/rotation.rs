@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use ol_testkit::Step;
+use ol_testkit::{Running, Step};
 use serde_json::{Value, json};
 
 use super::common::{Receiver, SECRET, Sender, course, requests, told_no_secret};
@@ -64,17 +64,17 @@ impl Sides {
         self.sent += count;
     }
 
-    /// Waits until every course that was sent has arrived.
+    /// Waits until every course that was sent has been delivered by this command.
     #[track_caller]
-    fn wait_for_all(&mut self) {
-        self.wait_for(self.sent);
+    fn wait_for_all(&self, delivery: &mut Running) {
+        self.wait_for(delivery, self.sent);
     }
 
     #[track_caller]
-    fn wait_for(&mut self, count: u64) {
-        let journal = self.receiver.journal.clone();
-        let arrived = || u64::try_from(arrived(&requests(&journal)).len()).unwrap() >= count;
-        assert!(self.receiver.running.wait_until(PATIENCE, arrived), "not all messages arrived");
+    fn wait_for(&self, delivery: &mut Running, count: u64) {
+        let arrived = || u64::try_from(arrived(&self.receiver.requests()).len()).unwrap() >= count;
+        let have_arrived = delivery.wait_until(PATIENCE, arrived);
+        assert!(have_arrived, "not all messages arrived; the delivery says: {}", delivery.told());
     }
 
     /// Demands that every course arrived exactly once, as a message of its own.
@@ -130,19 +130,19 @@ fn exchanges(requests: &[Value]) -> Vec<String> {
 fn a_secret_that_changes_at_both_sides_in_mid_flight_fails_nothing() {
     let mut sides = Sides::new(SECRET, &[]);
     faults(&sides.receiver, &["delay:0.02"]);
-    let forever = sides.step(["deliver", "--forever"]).start();
+    let mut forever = sides.step(["deliver", "--forever"]).start();
     let mut refused_before = 0;
     for after in [NEXT, SECRET, NEXT] {
         let sent_before = sides.sent;
         sides.send(30);
-        sides.wait_for(sent_before + 10);
+        sides.wait_for(&mut forever, sent_before + 10);
         // What is under way was signed before and is judged after.
         sides.receiver.running.signal("STOP");
         put(&sides.at_receiver, after);
         put(&sides.at_sender, after);
         sides.receiver.running.signal("CONT");
         sides.send(30);
-        sides.wait_for_all();
+        sides.wait_for_all(&mut forever);
         let requests = sides.receiver.requests();
         let refused = requests.iter().filter(|request| request["status"] == 405).count();
         assert!(refused > refused_before, "no request met the change");
@@ -160,7 +160,7 @@ fn a_secret_that_changes_at_both_sides_in_mid_flight_fails_nothing() {
 #[test]
 fn a_rotation_by_the_book_fails_nothing_however_long_it_takes() {
     let mut sides = Sides::new(SECRET, &[]);
-    let forever = sides.step(["deliver", "--forever"]).start();
+    let mut forever = sides.step(["deliver", "--forever"]).start();
     let steps: [&dyn Fn(&Sides); 4] = [
         &|_| {},
         &|sides| put(&sides.at_sender, &format!("{NEXT}\n{SECRET}")),
@@ -171,7 +171,7 @@ fn a_rotation_by_the_book_fails_nothing_however_long_it_takes() {
         sides.send(10);
         step(&sides);
         sides.send(10);
-        sides.wait_for_all();
+        sides.wait_for_all(&mut forever);
     }
     forever.signal("TERM");
     let delivery = told_neither_secret(forever.wait()).expect_code(75).json();
@@ -256,7 +256,7 @@ fn between_the_changes_of_both_sides_messages_wait_and_then_go_on_by_themselves(
     let mut sides = Sides::new(SECRET, &[ONE_AT_A_TIME]);
     let mut forever = sides.step(["deliver", "--forever"]).start();
     sides.send(5);
-    sides.wait_for_all();
+    sides.wait_for_all(&mut forever);
     put(&sides.at_receiver, NEXT);
     sides.send(10);
     assert!(forever.wait_until(PATIENCE, || sides.sender.list("dead").len() == 1));
@@ -269,7 +269,7 @@ fn between_the_changes_of_both_sides_messages_wait_and_then_go_on_by_themselves(
 
     put(&sides.at_sender, NEXT);
     sides.send(5);
-    sides.wait_for(sides.sent - 1);
+    sides.wait_for(&mut forever, sides.sent - 1);
     forever.signal("TERM");
     let delivery = told_neither_secret(forever.wait()).expect_code(2).json();
     assert_eq!((&delivery["delivered"], &delivery["dead"]), (&json!(19), &json!(1)));

@@ -125,7 +125,7 @@ impl Outbox {
     /// [`Definite::Configuration`] for another address; what the database says otherwise.
     pub async fn open(address: &SecretUrl, clock: Arc<dyn Clock>) -> Result<Self> {
         let pool = match address.expose().split_once(':') {
-            Some(("sqlite", rest)) => Pool::Sqlite(sqlite::open(rest).await?),
+            Some(("sqlite", rest)) => Pool::Sqlite(sqlite::open(rest, clock.as_ref()).await?),
             Some(("postgres" | "postgresql", _rest)) => {
                 Pool::Postgres(postgres::open(address).await?)
             }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use ol_chassis::clock::Clock;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -11,9 +12,11 @@ use crate::error::{Definite, Error, Failure, Result, Transient};
 
 /// How long a locked database is waited for, when the address does not say.
 const BUSY_TIMEOUT_SECONDS: u64 = 10;
+/// How soon a database that could not be opened is opened again.
+const OPEN_AGAIN: Duration = Duration::from_millis(20);
 
 /// Opens `PATH[?busy_timeout_seconds=N]`, making the file and its folder when they are missing.
-pub(super) async fn open(rest: &str) -> Result<SqlitePool> {
+pub(super) async fn open(rest: &str, clock: &dyn Clock) -> Result<SqlitePool> {
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let path = path.strip_prefix("//").unwrap_or(path);
     let settings = |reason: &str| {
@@ -42,12 +45,25 @@ pub(super) async fn open(rest: &str) -> Result<SqlitePool> {
         // NORMAL may lose the last commits of a WAL at power loss: messages that were accepted.
         .synchronous(SqliteSynchronous::Full);
     // SQLite has one writer; one connection queues our tasks fairly instead of letting them poll the lock.
-    SqlitePoolOptions::new()
+    let pool = SqlitePoolOptions::new()
         .max_connections(1)
-        .acquire_timeout(Duration::from_secs(busy_timeout_seconds.max(1) * 6))
-        .connect_with(options)
-        .await
-        .map_err(|error| Error::new(failure(&error)).with("path", path).because(error))
+        .acquire_timeout(Duration::from_secs(busy_timeout_seconds.max(1) * 6));
+    let give_up_at = clock.monotonic() + Duration::from_secs(busy_timeout_seconds);
+    loop {
+        let error = match pool.clone().connect_with(options.clone()).await {
+            Ok(pool) => return Ok(pool),
+            Err(error) => error,
+        };
+        let failure = failure(&error);
+        // Of processes that make a new file a write-ahead log at one time, SQLite tells some at once that it is
+        // locked: the busy timeout does not hold where two wait for each other's lock
+        // (https://www.sqlite.org/c3ref/busy_handler.html).
+        let is_locked = failure == Transient::OutboxLocked.into();
+        if !is_locked || clock.monotonic() >= give_up_at {
+            return Err(Error::new(failure).with("path", path).because(error));
+        }
+        clock.sleep(OPEN_AGAIN).await;
+    }
 }
 
 /// What a failure of SQLite means.

@@ -2,11 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ol_chassis::clock::TestClock;
+use ol_chassis::clock::{SystemClock, TestClock};
 use ol_chassis::process::Identity;
 use ol_chassis::secret::SecretUrl;
 use ol_testkit::PostgresServer;
@@ -442,6 +442,22 @@ fn whatever_happens_nothing_is_lost_and_no_entity_goes_back() {
         assert_eq!(case.outbox.counts("").await.unwrap().unsettled(), 0);
         assert_eq!(arrived, contents, "the newest content of every entity has arrived");
     });
+}
+
+#[tokio::test]
+async fn processes_that_make_one_file_at_the_same_time_wait_for_each_other() {
+    for _round in 0..50 {
+        let folder = tempfile::tempdir().unwrap();
+        let address = format!("sqlite:{}", folder.path().join("outbox.db").display());
+        let mut opened = tokio::task::JoinSet::new();
+        for _process in 0..6 {
+            let address = SecretUrl::parse(&address).unwrap();
+            opened.spawn(async move { Outbox::open(&address, Arc::new(SystemClock)).await });
+        }
+        let instances: BTreeSet<String> =
+            opened.join_all().await.into_iter().map(|outbox| outbox.unwrap().instance).collect();
+        assert_eq!(instances.len(), 1, "all of them have opened the same outbox");
+    }
 }
 
 #[tokio::test]
