@@ -19,6 +19,26 @@ install() {
   deploy/scripts/install.sh tool cargo-deny "$CARGO_DENY_VERSION"
 }
 
+# Without room a server or a lake fails in the middle of a test, and the test cannot tell why. What cargo built of us for
+# other commits and clones stays until somebody removes it; it can be built again.
+ROOM_GIGABYTES=25
+room() {
+  if [ "$(free_gigabytes)" -lt "$ROOM_GIGABYTES" ]; then
+    say "Less than $ROOM_GIGABYTES GB are free; what was built of this project before is removed"
+    cargo clean --quiet --locked --workspace
+  fi
+  local free
+  free=$(free_gigabytes)
+  say "$free GB are free"
+  [ "$free" -ge "$ROOM_GIGABYTES" ] || say "Tests may fail for want of room: they and their programs take $ROOM_GIGABYTES GB"
+}
+
+# free_gigabytes: on the disk of the programs or that of the temporary folders, whichever has less.
+free_gigabytes() {
+  mkdir -p "$CARGO_TARGET_DIR"
+  df --output=avail --block-size=1GB "$CARGO_TARGET_DIR" "${TMPDIR:-/tmp}" | tail -n +2 | sort -n | awk 'NR == 1 { print $1 }'
+}
+
 formats() { cargo fmt --all --check; }
 
 lints() { cargo clippy --locked --quiet --workspace --all-targets -- -D warnings; }
@@ -99,6 +119,7 @@ case ${1:-all} in
     trap 'exit 130' INT
     trap 'exit 143' TERM
     step "Install what is missing" install
+    step "Room on the disk" room
     step "Formats" formats
     step "Lints" lints
     step "Licences, sources, bans" supply_chain

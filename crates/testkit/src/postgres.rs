@@ -28,7 +28,7 @@ const SETTINGS: &[&str] = &[
     "max_wal_senders=100",
     "shared_buffers=128MB",
     "max_connections=200",
-    "max_wal_size=4GB",
+    "max_wal_size=1GB",
     "checkpoint_timeout=1h",
     "listen_addresses=127.0.0.1",
 ];

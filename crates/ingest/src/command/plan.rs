@@ -11,7 +11,9 @@ use crate::report::documents::{ColumnPlan, PlanReport, TablePlan};
 use crate::run::capture::CapturePlan;
 use crate::run::{binlog, change_stream};
 use crate::source::address::SourceAddress;
+use crate::source::mysql::binlog::foreign_key::{Cascades, Name};
 use crate::source::{mongodb, mysql, postgres};
+use crate::source_code::Doing;
 
 /// Prints the contract of the selected tables as their sources are now, or of every type.
 pub(super) async fn execute(
@@ -61,9 +63,8 @@ async fn of_unit(unit: &Unit, context: &Context) -> Result<Vec<TablePlan>, Error
         }
         SourceKind::Mysql => {
             let opening = super::opening(crate::run::mysql_databases(unit), context);
-            let catalog = mysql::session::Source::open(&address, opening).await?.catalog;
-            let tables = unit.tables.iter();
-            Ok(tables.map(|table| of_mysql(unit, table, &catalog)).collect())
+            let source = mysql::session::Source::open(&address, opening).await?;
+            of_mysql_unit(unit, source).await
         }
         SourceKind::Mongodb => {
             let wanted = mongodb::session::Wanted::of(unit);
@@ -78,15 +79,46 @@ async fn of_unit(unit: &Unit, context: &Context) -> Result<Vec<TablePlan>, Error
     }
 }
 
-fn of_mysql(unit: &Unit, table: &Table, catalog: &mysql::catalog::Catalog) -> TablePlan {
+async fn of_mysql_unit(
+    unit: &Unit,
+    mut source: mysql::session::Source,
+) -> Result<Vec<TablePlan>, Error> {
+    let tables = unit.tables.iter();
+    let (mut planned, names): (Vec<TablePlan>, Vec<Option<Name>>) =
+        tables.map(|table| of_mysql(unit, table, &source.catalog)).unzip();
+    let followed: Vec<Name> = names.iter().flatten().cloned().collect();
+    let cascades = source.ask(move |session| Cascades::read(session, &followed)).await;
+    let cascades = cascades.map_err(|error| error.into_error(Doing::Reading))?;
+    for (table, name) in planned.iter_mut().zip(&names) {
+        let above = name.as_ref().map(|name| cascades.above(name)).unwrap_or_default();
+        let above: Vec<String> =
+            above.iter().map(|(database, table)| format!("{database}.{table}")).collect();
+        table.note = (!above.is_empty()).then(|| {
+            format!(
+                "It is copied again whenever its rows may have gone or changed with rows of {} (foreign keys with CASCADE or \
+                 SET), which the server does not log",
+                above.join(", ")
+            )
+        });
+    }
+    Ok(planned)
+}
+
+/// The plan of a table, and its name at the source if it is followed and can be read.
+fn of_mysql(
+    unit: &Unit,
+    table: &Table,
+    catalog: &mysql::catalog::Catalog,
+) -> (TablePlan, Option<Name>) {
     let source_table = mysql::plan::display(table, &catalog.database);
     let named = |columns| TablePlan { source_table, ..readable(table, columns) };
-    let planned = match unit.follows(table) {
+    let follows = unit.follows(table);
+    let planned = match follows {
         true => binlog::CapturePlan::new(unit, table, catalog).map(|it| (it.relation, it.readings)),
         false => mysql::plan::plan(unit, table, catalog).map(|it| (it.relation, it.readings)),
     };
     let (relation, readings) = match planned {
-        Err(error) => return named(Vec::new()).failed(&error),
+        Err(error) => return (named(Vec::new()).failed(&error), None),
         Ok(planned) => planned,
     };
     let excluded =
@@ -94,7 +126,7 @@ fn of_mysql(unit: &Unit, table: &Table, catalog: &mysql::catalog::Catalog) -> Ta
     let excluded =
         excluded.map(|column| without(&column.name, &column.type_text, "excluded", None));
     let columns = readings.iter().map(|reading| with(&reading.name, &reading.contract));
-    named(columns.chain(excluded).collect())
+    (named(columns.chain(excluded).collect()), follows.then(|| relation.full_name()))
 }
 
 /// The plan of a collection. It does not look at the lake, so it shows what a new table would be.

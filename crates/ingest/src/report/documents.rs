@@ -40,6 +40,8 @@ pub struct TablePlan {
     pub columns: Vec<ColumnPlan>,
     /// What happened and what to do, when a run cannot read it.
     pub advice: Option<String>,
+    /// What is to be known of the table as a whole, beyond its columns.
+    pub note: Option<String>,
     #[serde(skip)]
     pub(crate) exit: Exit,
 }
@@ -59,6 +61,7 @@ impl TablePlan {
             outcome: TableOutcome::Done,
             columns,
             advice: None,
+            note: None,
             exit: Exit::Done,
         }
     }
@@ -115,8 +118,8 @@ impl PlanReport {
                 table.mode,
                 table.outcome.word()
             ));
-            if let Some(advice) = &table.advice {
-                lines.push_str(&format!("  {advice}\n"));
+            for said in [&table.advice, &table.note].into_iter().flatten() {
+                lines.push_str(&format!("  {said}\n"));
             }
             if !table.columns.is_empty() {
                 let rows: Vec<Vec<String>> = table

@@ -63,7 +63,11 @@ fn a_run_ends_though_rows_go_with_others_all_the_time() {
     expect_right(&follow);
 }
 
-on_both!(rows_that_go_with_others_go_from_the_lake_too, keys_that_came_and_went_are_minded);
+on_both!(
+    rows_that_go_with_others_go_from_the_lake_too,
+    keys_that_came_and_went_are_minded,
+    a_plan_says_what_a_table_is_copied_again_for,
+);
 
 /// The tables hold what the source holds.
 #[track_caller]
@@ -128,6 +132,32 @@ fn rows_that_go_with_others_go_from_the_lake_too(software: Software) {
     expect(&follow, software, &["tree"]);
     sql("INSERT INTO tree VALUES (100, 1); UPDATE child SET n = 9 WHERE id = 7");
     expect(&follow, software, &[]);
+}
+
+fn a_plan_says_what_a_table_is_copied_again_for(software: Software) {
+    let follow = Follow::of(software, "mysqlcascadeplan", TABLES, MODES);
+    let planned = follow.case.finish(follow.case.command("plan")).expect_code(0).json();
+    let name = follow.case.database.name();
+    for (table, above) in [
+        ("child", &["parent"][..]),
+        ("grandchild", &["child", "parent"]),
+        ("coded", &["parent"]),
+        ("tree", &["tree"]),
+        ("beside", &[]),
+    ] {
+        let note = &entry(&planned, &follow.case.raw_table(table))["note"];
+        if above.is_empty() || software != Software::MariaDb {
+            assert!(note.is_null(), "{table}: {note}");
+            continue;
+        }
+        let above: Vec<String> = above.iter().map(|table| format!("{name}.{table}")).collect();
+        let told = format!("gone or changed with rows of {} (", above.join(", "));
+        assert!(note.as_str().is_some_and(|note| note.contains(&told)), "{table}: {note}");
+    }
+    let to_read =
+        follow.case.ingest().args(["plan", "--inventory"]).arg(follow.case.inventory.path());
+    let text = follow.case.finish(to_read).expect_code(0).stdout;
+    assert_eq!(text.contains("It is copied again"), software == Software::MariaDb, "{text}");
 }
 
 fn keys_that_came_and_went_are_minded(software: Software) {

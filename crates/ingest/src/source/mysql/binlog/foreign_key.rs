@@ -117,6 +117,13 @@ impl Cascades {
         self.by_parent.get(parent).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// The tables whose rows may take rows of a followed table with them, over whatever others, in order.
+    #[must_use]
+    pub fn above(&self, table: &Name) -> BTreeSet<&Name> {
+        let reaches = |cascades: &[Cascade]| cascades.iter().any(|it| it.tables.contains(table));
+        self.parents().filter(|(_, cascades)| reaches(cascades)).map(|(parent, _)| parent).collect()
+    }
+
     /// The tables whose rows take others with them.
     pub fn parents(&self) -> impl Iterator<Item = (&Name, &[Cascade])> {
         self.by_parent.iter().map(|(parent, cascades)| (parent, cascades.as_slice()))
