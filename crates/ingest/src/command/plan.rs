@@ -79,6 +79,7 @@ async fn of_unit(unit: &Unit, context: &Context) -> Result<Vec<TablePlan>, Error
     }
 }
 
+/// The plans of a unit's tables, with what the server's log will not tell of the followed ones.
 async fn of_mysql_unit(
     unit: &Unit,
     mut source: mysql::session::Source,
